@@ -1,0 +1,79 @@
+//! The gateway file: what one gateway is at deploy time.
+//!
+//! [`Gateway`] is the validated form; nothing after the loader asks "is it set?".
+//! The rules come from Palette's documentation (installer, gateway OVA,
+//! "Self-hosted PCG" pages) and k3s' (docs.k3s.io/advanced).
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+use url::Url;
+
+/// A gateway file that kept every rule.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Name of the private cloud gateway in Palette; an RFC 1123 label.
+    pub name: String,
+    /// `https://host[:port]`, no path.
+    pub endpoint: Url,
+    /// How this gateway proves to Palette whose it is.
+    pub pairing: Pairing,
+    /// Proxy, if the gateway file names one (the image's is merged later).
+    pub proxy: Option<ProxySettings>,
+    /// Pod network, default 10.42.0.0/16 (k3s' own default).
+    pub pod_cidr: IpNet,
+    /// Service network, default 10.43.0.0/16 (k3s' own default).
+    pub service_cidr: IpNet,
+    /// Extra CA certificates, one PEM block each.
+    pub certificates: Vec<String>,
+    /// Keys for the user `spectro`, in `authorized_keys` form.
+    pub ssh_authorized_keys: Vec<String>,
+}
+
+/// How a gateway pairs.
+#[derive(Debug)]
+pub enum Pairing {
+    /// A pairing code from Tenant Settings → Private Cloud Gateways, valid for 24 hours.
+    Code(SecretString),
+}
+
+/// Proxy as a person writes it: the three values go together.
+///
+/// The URLs may carry a password, so this type's `Debug` hides the user information.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct ProxySettings {
+    /// Proxy for `http://` addresses.
+    pub http: Url,
+    /// Proxy for `https://` addresses, reached by CONNECT.
+    pub https: Url,
+    /// Names, `.suffix`es, addresses and CIDRs reached directly.
+    #[serde(default)]
+    pub no_proxy: Vec<String>,
+}
+
+impl std::fmt::Debug for ProxySettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ProxySettings")
+            .field("http", &masked(&self.http))
+            .field("https", &masked(&self.https))
+            .field("no_proxy", &self.no_proxy)
+            .finish()
+    }
+}
+
+/// The URL without its password, for people to read.
+pub fn masked(url: &Url) -> String {
+    let mut url = url.clone();
+    if url.password().is_some() {
+        // Cannot fail: a URL with a password has a host.
+        let _ = url.set_password(Some("***"));
+    }
+    url.to_string()
+}
+
+/// Addresses that the machine itself has, to check the networks against.
+pub fn overlaps(net: &IpNet, address: &IpAddr) -> bool {
+    net.contains(address)
+}

@@ -1,0 +1,54 @@
+//! The manifest on the seed partition: what the disk must hold once MAAS has
+//! written it. The install hook believes nothing else.
+
+use serde::{Deserialize, Serialize};
+
+/// `manifest.json` on the seed partition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SeedManifest {
+    /// Version of this format; 1.
+    pub schema: u32,
+    /// Image name, as in the profile.
+    pub name: String,
+    /// Image version, as in the profile.
+    pub version: String,
+    /// GPT disk GUID, lower case with dashes: tells the right disk from a wrong one.
+    pub disk_guid: String,
+    /// Bytes that MAAS writes; the target disk must have at least this many.
+    pub disk_size: u64,
+    /// Root hash of the verity tree, 64 lower-case hex digits.
+    pub root_hash: String,
+    /// The partitions of the image in disk order.
+    pub partitions: Vec<SeedPartition>,
+    /// Files on the ESP. Its bytes may change when curtin mounts it
+    /// read-write, its files may not.
+    pub esp_files: Vec<SeedFile>,
+}
+
+/// One partition as the builder wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SeedPartition {
+    /// GPT name, see [`super::partitions::Role::label`].
+    pub label: String,
+    /// Partition GUID, lower case with dashes.
+    pub guid: String,
+    /// First byte on the disk.
+    pub offset: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of all `size` bytes, 64 lower-case hex digits; only for
+    /// partitions nothing may write to.
+    pub sha256: Option<String>,
+}
+
+/// One file on the ESP.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SeedFile {
+    /// Path from the root of the ESP, with slashes: `EFI/BOOT/BOOTX64.EFI`.
+    pub path: String,
+    /// SHA-256 of its bytes, 64 lower-case hex digits.
+    pub sha256: String,
+}

@@ -1,0 +1,86 @@
+//! The lock as data. It is JSON, sorted, one package a line's worth of diff.
+
+use serde::{Deserialize, Serialize};
+
+/// The lock of one profile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lock {
+    /// Version of this format; 1.
+    pub schema: u32,
+    /// SHA-256 of everything in the profile that the lock depends on; when it
+    /// differs from the profile's, the lock is stale.
+    pub inputs: String,
+    /// Seconds since the epoch that every time stamp in the image is clamped
+    /// to: the newest date of [`Lock::suites`].
+    pub source_date_epoch: u64,
+    /// The indices it was resolved from.
+    pub suites: Vec<LockedSuite>,
+    /// Installed packages, sorted by name and architecture.
+    pub packages: Vec<LockedPackage>,
+    /// Packages whose files make the disk but are not installed (the boot loader).
+    pub boot: Vec<LockedPackage>,
+    /// Downloads that are not packages, sorted by name.
+    pub downloads: Vec<LockedDownload>,
+}
+
+/// One suite as it was when resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockedSuite {
+    /// Name under `dists/`.
+    pub name: String,
+    /// Archive path below the mirror's root.
+    pub archive: String,
+    /// `Date:` of its signed release file, RFC 3339.
+    pub date: String,
+    /// SHA-256 of the signed release file.
+    pub sha256: String,
+}
+
+/// One package.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockedPackage {
+    /// Package name.
+    pub name: String,
+    /// Version as dpkg writes it.
+    pub version: String,
+    /// `amd64` or `all`.
+    pub arch: String,
+    /// Archive path below the mirror's root.
+    pub archive: String,
+    /// Path below the archive: `pool/main/b/bash/…`.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// 64 lower-case hex digits.
+    pub sha256: String,
+    /// Why it is in.
+    pub reason: Reason,
+    /// `Essential: yes`, or needed by such a package: must be there before any
+    /// maintainer script runs.
+    pub essential: bool,
+}
+
+/// Why a package is in the lock.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The distribution calls it essential.
+    Essential,
+    /// The profile asks for it.
+    Asked,
+    /// This package depends on it.
+    NeededBy(String),
+}
+
+/// A download that is not a package.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LockedDownload {
+    /// What it is: `k3s`, `k3s-images`.
+    pub name: String,
+    /// 64 lower-case hex digits.
+    pub sha256: String,
+}

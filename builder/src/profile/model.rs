@@ -1,0 +1,204 @@
+//! The validated profile. Every path in it is absolute, every rule was kept,
+//! every default is filled in; nothing after the loader asks "is it set?".
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use postern_agent::contract::gateway::ProxySettings;
+use url::Url;
+
+/// What the user wants in the image.
+#[derive(Clone, Debug)]
+pub struct Profile {
+    /// The file it was read from, absolute.
+    pub file: PathBuf,
+    /// Image name: lower-case letters, digits and dashes, as MAAS boot resources allow.
+    pub name: String,
+    /// Image version: letters, digits, dots and dashes.
+    pub version: String,
+    /// The distribution it is made of.
+    pub base: Base,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Firmware packages.
+    pub firmware: Vec<String>,
+    /// Further packages.
+    pub packages: Packages,
+    /// The k3s binary and its air-gap images.
+    pub k3s: K3s,
+    /// Proxy that the image uses unless a gateway file says otherwise.
+    pub proxy: Option<ProxySettings>,
+    /// Private CA certificates to trust, in the order written.
+    pub certificates: Vec<Certificate>,
+    /// People who may log in; root is always locked.
+    pub users: Vec<User>,
+    /// Overlay directories, applied in this order.
+    pub overlays: Vec<PathBuf>,
+    /// Values for overlay templates.
+    pub vars: BTreeMap<String, serde_json::Value>,
+    /// Partition sizes.
+    pub disk: DiskSizes,
+    /// What to make besides the manifest.
+    pub outputs: Vec<Output>,
+}
+
+/// The distribution an image is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// Debian or Ubuntu.
+    pub distro: Distro,
+    /// Code name: `trixie`, `noble`.
+    pub release: String,
+    /// Processor architecture.
+    pub arch: Arch,
+    /// Where packages come from.
+    pub mirror: Mirror,
+    /// Suites to resolve from, the release first, then updates and security.
+    pub suites: Vec<Suite>,
+    /// Archive components: `main`, `universe`.
+    pub components: Vec<String>,
+    /// Keyring that must have signed every suite, absolute path.
+    pub keyring: PathBuf,
+}
+
+/// One suite of an archive.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suite {
+    /// Name under `dists/`: `noble-security`.
+    pub name: String,
+    /// Archive path below the mirror's root: `ubuntu`, `debian`, `debian-security`.
+    pub archive: String,
+}
+
+/// A supported distribution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distro {
+    /// Debian.
+    Debian,
+    /// Ubuntu.
+    Ubuntu,
+}
+
+/// A processor architecture, by its Debian name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arch {
+    /// x86-64.
+    Amd64,
+}
+
+impl Arch {
+    /// The name dpkg uses.
+    pub const fn debian(self) -> &'static str {
+        match self {
+            Arch::Amd64 => "amd64",
+        }
+    }
+}
+
+impl Distro {
+    /// The name in `/etc/os-release`, `ID=`.
+    pub const fn id(self) -> &'static str {
+        match self {
+            Distro::Debian => "debian",
+            Distro::Ubuntu => "ubuntu",
+        }
+    }
+}
+
+/// Where packages come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mirror {
+    /// The archive this machine's own apt uses; only when it is the same distribution.
+    Host,
+    /// `http(s)://…` or `file:///…`, the parent of [`Suite::archive`].
+    Url(Url),
+}
+
+/// The kernel and what boots it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    /// Package, such as `linux-image-generic`.
+    pub package: String,
+    /// Package with systemd-boot and its stub, used to make the disk, not installed.
+    pub loader: String,
+    /// Further words for the kernel's command line.
+    pub cmdline: Vec<String>,
+}
+
+/// Packages beside the distribution's essential ones.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packages {
+    /// Installed with what they depend on, without recommendations.
+    pub add: Vec<String>,
+    /// Never installed, even if something would pull them in.
+    pub remove: Vec<String>,
+}
+
+/// The k3s that the gateway runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct K3s {
+    /// As k3s names it: `v1.31.8+k3s1`.
+    pub version: String,
+    /// The static `k3s` binary.
+    pub binary: Download,
+    /// The air-gap image bundle, if any.
+    pub images: Option<Download>,
+}
+
+/// Something fetched by digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Download {
+    /// Where it is.
+    pub origin: Origin,
+    /// SHA-256, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+/// Where a download is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// `https://…` or `http://…`.
+    Url(Url),
+    /// An absolute path on this machine.
+    File(PathBuf),
+}
+
+/// A CA certificate, checked when the profile was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// The file it came from; its stem names it in the image.
+    pub file: PathBuf,
+    /// One PEM block, normalised.
+    pub pem: String,
+}
+
+/// A person who may log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Login name.
+    pub name: String,
+    /// Keys, in `authorized_keys` form. May be empty: cloud-init adds MAAS' keys.
+    pub ssh_authorized_keys: Vec<String>,
+    /// May use sudo without a password.
+    pub sudo: bool,
+}
+
+/// Partition sizes in bytes, multiples of 1 MiB.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskSizes {
+    /// EFI system partition.
+    pub esp: u64,
+    /// Seed partition.
+    pub seed: u64,
+    /// Room for a root slot at first boot; at least the root image itself.
+    pub root_slot: u64,
+}
+
+/// Something `postern build` can leave besides the manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Output {
+    /// `disk.raw.gz`: what MAAS deploys.
+    Ddgz,
+    /// `disk.raw`, sparse.
+    Raw,
+}

@@ -1,0 +1,1 @@
+//! Stand-ins for MAAS, curtin, Palette, a proxy and k3s.
