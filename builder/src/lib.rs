@@ -2,6 +2,15 @@
 //!
 //! 1. [`profile`]: what the user wants in the image
 //! 2. [`lock`]: what that means today, exactly
+//! 3. [`source`]: bytes from outside
+//! 4. [`verity`]: the hash tree that makes the root tamper-evident
+//! 5. [`boot`]: what the firmware starts
+//!
+//! [`extent`] is how the later steps read what is mostly zero.
 
+pub mod boot;
+pub mod extent;
 pub mod lock;
 pub mod profile;
+pub mod source;
+pub mod verity;

@@ -1,0 +1,3 @@
+//! Bytes from outside.
+
+pub mod deb;

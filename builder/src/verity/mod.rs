@@ -1,0 +1,56 @@
+//! dm-verity: the hash tree that makes the root file system tamper-evident.
+//!
+//! Formats as `veritysetup format` does (format 1, SHA-256, 4096-byte blocks,
+//! with superblock), byte for byte, but on all processors. The layout is
+//! described in the kernel's `Documentation/admin-guide/device-mapper/verity.rst`
+//! and cryptsetup's wiki page "DMVerity".
+
+mod format;
+mod tree;
+mod verify;
+
+pub use format::{BLOCK, RootHash, Salt, Superblock};
+pub use tree::{format, pad};
+pub use verify::{Fault, Kind, verify};
+
+use std::path::PathBuf;
+
+/// Why a hash tree could not be made or does not match.
+#[derive(Debug, thiserror::Error)]
+pub enum VerityError {
+    /// Reading or writing.
+    #[error("{doing} {path}: {source}")]
+    Io {
+        /// Gerund.
+        doing: &'static str,
+        /// The file, or what stands for it.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The data is empty or not made of whole blocks.
+    #[error(
+        "the data of a verity tree must be whole blocks of 4096 bytes and not empty, this is {0} bytes\n  help: pad it first"
+    )]
+    Unaligned(u64),
+    /// A salt longer than the superblock has room for.
+    #[error("a verity salt has at most 256 bytes, this one {0}")]
+    LongSalt(usize),
+    /// The hash device does not start with a superblock we can read.
+    #[error("not a verity hash tree of ours: {0}")]
+    Superblock(&'static str),
+    /// Not 64 hexadecimal digits.
+    #[error("`{0}` is not a root hash: 64 hexadecimal digits are")]
+    RootHash(String),
+    /// Data and tree are of different sizes.
+    #[error("the tree is for {expected} bytes of data, there are {found}")]
+    Size {
+        /// Bytes the superblock speaks of.
+        expected: u64,
+        /// Bytes there are.
+        found: u64,
+    },
+    /// Blocks that are not what the root hash says.
+    #[error("{}", verify::told(.0))]
+    Corrupt(Vec<Fault>),
+}
