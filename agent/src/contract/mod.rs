@@ -2,6 +2,7 @@
 //!
 //! Types and constants only: no file is read here and nothing is run.
 
+pub mod document;
 pub mod gateway;
 pub mod image;
 pub mod partitions;
