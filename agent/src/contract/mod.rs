@@ -9,3 +9,4 @@ pub mod partitions;
 pub mod paths;
 pub mod problem;
 pub mod seed;
+pub mod size;
