@@ -9,3 +9,4 @@
 
 pub mod contract;
 pub mod host;
+pub mod trust;
