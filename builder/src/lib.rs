@@ -3,8 +3,9 @@
 //! 1. [`profile`]: what the user wants in the image
 //! 2. [`lock`]: what that means today, exactly
 //! 3. [`source`]: bytes from outside
-//! 4. [`verity`]: the hash tree that makes the root tamper-evident
-//! 5. [`boot`]: what the firmware starts
+//! 4. [`tree`]: all layers merged, the root as data
+//! 5. [`verity`]: the hash tree that makes the root tamper-evident
+//! 6. [`boot`]: what the firmware starts
 //!
 //! [`extent`] is how the later steps read what is mostly zero.
 
@@ -13,4 +14,5 @@ pub mod extent;
 pub mod lock;
 pub mod profile;
 pub mod source;
+pub mod tree;
 pub mod verity;

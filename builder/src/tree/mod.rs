@@ -1,0 +1,25 @@
+//! The root as data: layers (one tar each) and the tree they merge into.
+//!
+//! - [`path`]: names that cannot leave the tree
+//! - [`content`]: bytes by reference, so a tree costs memory by its entries only
+//! - `model`: [`Entry`], [`Layer`], [`Tree`]
+//! - [`index`]: tar → layer
+//! - [`merge`]: layers → tree
+//! - `write`: tree or layer → tar, the same bytes every time
+//! - `dump`: tree → text
+
+pub mod content;
+mod dump;
+pub mod index;
+pub mod merge;
+mod model;
+pub mod path;
+mod pax;
+mod write;
+
+pub use content::{Content, Source};
+pub use index::{IndexError, Refusal};
+pub use merge::{Clash, Conflict, MergeError, MergePolicy, merge};
+pub use model::{Device, Entry, Kind, Layer, Node, ReadError, Tree};
+pub use path::{PathError, TreePath};
+pub use pax::PaxError;
