@@ -3,12 +3,14 @@
 //! 1. [`profile`]: what the user wants in the image
 //! 2. [`lock`]: what that means today, exactly
 //! 3. [`source`]: bytes from outside
-//! 4. [`tree`]: all layers merged, the root as data
-//! 5. [`verity`]: the hash tree that makes the root tamper-evident
-//! 6. [`boot`]: what the firmware starts
+//! 4. [`base`]: the packages, installed once in a sandbox; the initrd
+//! 5. [`tree`]: all layers merged, the root as data
+//! 6. [`verity`]: the hash tree that makes the root tamper-evident
+//! 7. [`boot`]: what the firmware starts
 //!
 //! [`extent`] is how the later steps read what is mostly zero.
 
+pub mod base;
 pub mod boot;
 pub mod extent;
 pub mod lock;

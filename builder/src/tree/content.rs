@@ -16,6 +16,9 @@ pub enum Source {
     File(fs_err::File),
     /// Bytes made here.
     Memory(Vec<u8>),
+    /// A file opened anew for each read: for trees with more files than a
+    /// process may hold open.
+    Named(std::path::PathBuf),
 }
 
 impl Source {
@@ -35,6 +38,7 @@ impl Source {
         match self {
             Self::File(file) => Ok(file.metadata()?.len()),
             Self::Memory(bytes) => Ok(bytes.len() as u64),
+            Self::Named(path) => Ok(fs_err::metadata(path)?.len()),
         }
     }
 
@@ -45,6 +49,7 @@ impl Source {
     pub fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
             Self::File(file) => file.read_exact_at(buf, offset),
+            Self::Named(path) => fs_err::File::open(path)?.read_exact_at(buf, offset),
             Self::Memory(bytes) => {
                 let start = usize::try_from(offset).map_err(io::Error::other)?;
                 let from = bytes.get(start..start.saturating_add(buf.len()));
@@ -92,6 +97,11 @@ impl Content {
         let source = Source::open(path)?;
         let size = source.size()?;
         Ok(Self::at(&source, 0, size))
+    }
+
+    /// The `size` bytes of a file that is opened only when it is read.
+    pub fn named(path: &Path, size: u64) -> Self {
+        Self::at(&Arc::new(Source::Named(path.to_owned())), 0, size)
     }
 
     /// Bytes in it.

@@ -1,0 +1,69 @@
+//! The initrd, made by the distribution's own dracut inside the installed root.
+//!
+//! It is generic (every machine's storage), holds systemd's verity and repart,
+//! and ends in our `postern-mounts.service` (see `overlays/initrd`). dracut
+//! leaves it uncompressed: the builder compresses it the same way everywhere.
+
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use fs_err as fs;
+use nix::mount::umount;
+
+use super::install::{Chroot, bind, mounts};
+use super::plan::InitrdPlan;
+
+/// dracut modules: systemd as init, verity, repart, all block devices; nothing
+/// for networks, encryption or consoles.
+const MODULES: &str = "systemd systemd-initrd systemd-journald systemd-modules-load \
+    systemd-repart systemd-sysctl systemd-udevd systemd-veritysetup \
+    base dm fs-lib kernel-modules rootfs-block shutdown udev-rules";
+
+/// Kernel modules that nothing on the build machine would pull in.
+const DRIVERS: &str = "dm-verity ext4 overlay squashfs vfat nls_ascii nls_cp437 nls_iso8859-1 \
+    ahci nvme sd_mod virtio_blk virtio_pci virtio_scsi";
+
+/// Programs that `overlays/initrd` and systemd-repart run.
+const PROGRAMS: &str = "blkid chmod e2fsck grep journalctl mkdir mke2fs mkfs.ext4 mount \
+    readlink sleep systemctl tail umount";
+
+/// Makes the initrd that `plan` describes from the installed `root`.
+pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
+    if !root.join("proc/self").exists() {
+        mounts(root)?;
+    }
+    let inside = root.join(".postern/initrd");
+    fs::create_dir_all(&inside)?;
+    bind(&plan.overlay, &inside)?;
+    let kernel = kernel_version(root)?;
+    let chroot = Chroot { root, epoch };
+    let mut words = vec!["dracut", "--force", "--kver", &kernel];
+    words.extend(["--no-hostonly", "--no-hostonly-cmdline", "--reproducible"]);
+    words.extend([
+        "--no-early-microcode",
+        "--no-compress",
+        "--nostrip",
+        "--quiet",
+    ]);
+    words.extend(["--modules", MODULES, "--add-drivers", DRIVERS]);
+    words.extend(["--install", PROGRAMS, "--include", "/.postern/initrd", "/"]);
+    words.push("/.postern/initrd.img");
+    chroot.run(&words).context("making the initrd")?;
+    umount(&inside)?;
+    fs::copy(root.join(".postern/initrd.img"), &plan.out)?;
+    Ok(())
+}
+
+/// The one kernel that is installed.
+fn kernel_version(root: &Path) -> anyhow::Result<String> {
+    let dir = root.join("usr/lib/modules");
+    let names: Result<Vec<_>, _> = match fs::read_dir(&dir) {
+        Ok(entries) => entries.map(|e| e.map(|e| e.file_name())).collect(),
+        Err(_) => Ok(Vec::new()),
+    };
+    match names?.as_slice() {
+        [one] => Ok(one.to_string_lossy().into_owned()),
+        [] => bail!("no kernel was installed: check the profile's `kernel`"),
+        several => bail!("several kernels were installed, one is needed: {several:?}"),
+    }
+}

@@ -1,0 +1,24 @@
+//! The base layer: the locked packages, installed; and the initrd made from them.
+//!
+//! Both are made in one sandbox ([`sandbox`]): namespaces in which the locked
+//! packages' own maintainer scripts run as root over a scratch root, without a
+//! network and without a view of the host.
+//!
+//! - `plan`: what to make, as data that crosses into the sandbox
+//! - [`sandbox`]: entering it, and the program that runs inside
+//! - `install`: packages → installed root
+//! - `scrub`: nothing in the root that tells when or where it was made
+//! - `initrd`: installed root → initrd, by the distribution's dracut
+//! - `capture`: installed root → layer
+
+mod capture;
+mod initrd;
+mod install;
+mod plan;
+pub mod sandbox;
+mod scrub;
+
+pub use plan::{InitrdPlan, InstallPlan, Package, Plan, RootFrom};
+
+/// Changes whenever the same plan would give other bytes.
+pub const FORMAT: u32 = 1;
