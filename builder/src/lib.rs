@@ -18,3 +18,12 @@ pub mod profile;
 pub mod source;
 pub mod tree;
 pub mod verity;
+//! 3. [`source`]: bytes from outside, never trusted before their digest
+//!
+//! Beside them: [`report`] (what is going on) and [`host`] (the doors to the outside).
+
+pub mod host;
+pub mod lock;
+pub mod profile;
+pub mod report;
+pub mod source;

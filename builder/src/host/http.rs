@@ -1,0 +1,71 @@
+//! The only maker of HTTP clients: time limits, trust, proxies, redirects.
+//!
+//! Trust is the system's own CA store, through rustls' platform verifier.
+//! A client without a given proxy uses those of the environment
+//! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+
+use std::time::Duration;
+
+use reqwest::{Client, NoProxy, Proxy, redirect};
+use secrecy::{ExposeSecret, SecretString};
+
+/// How long a server may take to accept a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How long a server may stay silent in the middle of an answer. There is no
+/// limit on the whole: large downloads on slow lines are fine.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Redirects followed before giving up; mirrors and release pages need two or three.
+const REDIRECTS: usize = 8;
+
+/// Why a client could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("preparing for HTTP: {0}")]
+pub struct HttpError(#[source] reqwest::Error);
+
+/// Which proxy each scheme goes through; `None` is a direct connection.
+#[derive(Clone, Debug, Default)]
+pub struct Proxies {
+    /// For `http://`.
+    pub http: Option<SecretString>,
+    /// For `https://`.
+    pub https: Option<SecretString>,
+}
+
+/// A client that uses the environment's proxies.
+///
+/// # Errors
+/// If the system's CA store cannot be read.
+pub fn client() -> Result<Client, HttpError> {
+    limited().build().map_err(HttpError)
+}
+
+/// A client that uses these proxies, except for hosts in `NO_PROXY`.
+///
+/// # Errors
+/// If the system's CA store cannot be read, or a proxy is no URL; the message
+/// does not show the proxy.
+pub fn client_through(proxies: &Proxies) -> Result<Client, HttpError> {
+    let mut builder = limited().no_proxy();
+    if let Some(http) = &proxies.http {
+        builder = builder.proxy(bypassing(Proxy::http(http.expose_secret()))?);
+    }
+    if let Some(https) = &proxies.https {
+        builder = builder.proxy(bypassing(Proxy::https(https.expose_secret()))?);
+    }
+    builder.build().map_err(HttpError)
+}
+
+fn bypassing(proxy: reqwest::Result<Proxy>) -> Result<Proxy, HttpError> {
+    let proxy = proxy.map_err(|e| HttpError(e.without_url()))?;
+    Ok(proxy.no_proxy(NoProxy::from_env()))
+}
+
+fn limited() -> reqwest::ClientBuilder {
+    Client::builder()
+        .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .redirect(redirect::Policy::limited(REDIRECTS))
+}

@@ -1,0 +1,4 @@
+//! The builder's own doors to the outside, beside those it shares with the
+//! agent ([`postern_agent::host`]).
+
+pub mod http;

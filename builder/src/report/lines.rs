@@ -1,0 +1,118 @@
+//! Reports that are read later, or by programs: lines.
+
+use std::io::Write;
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::json;
+
+use super::{Event, Sink, Unit, seconds};
+
+/// Nothing at all.
+pub(super) struct Quiet;
+
+impl Sink for Quiet {
+    fn take(&self, _: &Event<'_>) {}
+}
+
+/// A writer that whole lines go to.
+struct Lines(Mutex<Box<dyn Write + Send>>);
+
+impl Lines {
+    fn new(out: impl Write + Send + 'static) -> Self {
+        Self(Mutex::new(Box::new(out)))
+    }
+
+    /// One write per line, so lines of several processes do not mix. A reader
+    /// that went away is no reason to stop building.
+    fn line(&self, mut line: String) {
+        line.push('\n');
+        let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _gone = out.write_all(line.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// Lines for a log; no progress.
+pub(super) struct Plain(Lines);
+
+impl Plain {
+    pub(super) fn new(out: impl Write + Send + 'static) -> Self {
+        Self(Lines::new(out))
+    }
+}
+
+impl Sink for Plain {
+    fn take(&self, event: &Event<'_>) {
+        match event {
+            Event::Started { title, .. } => self.0.line(format!("{title} ...")),
+            Event::Progress { .. } => {}
+            Event::Note { text, .. } => self.0.line(format!("note: {text}")),
+            Event::Done {
+                title,
+                summary,
+                elapsed,
+                ..
+            } => {
+                let elapsed = seconds(*elapsed);
+                let line = match summary.is_empty() {
+                    true => format!("{title}: done ({elapsed})"),
+                    false => format!("{title}: {summary} ({elapsed})"),
+                };
+                self.0.line(line);
+            }
+            Event::Failed { title, elapsed, .. } => {
+                let elapsed = seconds(*elapsed);
+                self.0.line(format!("{title}: failed ({elapsed})"));
+            }
+        }
+    }
+}
+
+/// One JSON object a line.
+pub(super) struct Json(Lines);
+
+impl Json {
+    pub(super) fn new(out: impl Write + Send + 'static) -> Self {
+        Self(Lines::new(out))
+    }
+}
+
+impl Sink for Json {
+    fn take(&self, event: &Event<'_>) {
+        let value = match event {
+            Event::Started { step, title } => {
+                json!({"event": "started", "step": step, "title": title})
+            }
+            Event::Progress {
+                step,
+                done,
+                total,
+                unit,
+            } => {
+                let unit = match unit {
+                    Unit::Bytes => "bytes",
+                    Unit::Items => "items",
+                };
+                json!({"event": "progress", "step": step, "done": done, "total": total, "unit": unit})
+            }
+            Event::Note { step, text } => json!({"event": "note", "step": step, "text": text}),
+            Event::Done {
+                step,
+                title,
+                summary,
+                elapsed,
+            } => json!({
+                "event": "done", "step": step, "title": title, "summary": summary,
+                "elapsed-ms": elapsed.as_millis() as u64,
+            }),
+            Event::Failed {
+                step,
+                title,
+                elapsed,
+            } => json!({
+                "event": "failed", "step": step, "title": title,
+                "elapsed-ms": elapsed.as_millis() as u64,
+            }),
+        };
+        self.0.line(value.to_string());
+    }
+}

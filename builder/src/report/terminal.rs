@@ -1,0 +1,125 @@
+//! Reports for a person who watches: a bar per running step, a line per
+//! finished one.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anstyle::{AnsiColor, Color, Style};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::{Event, Sink, Unit, seconds};
+
+/// How often spinners turn.
+const TICK: Duration = Duration::from_millis(100);
+
+const SPINNING: &str = "{spinner:.cyan} {msg} {elapsed:.dim}";
+const BYTES: &str = "{spinner:.cyan} {msg} {bar:24.cyan/dim} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec:.dim}";
+const ITEMS: &str = "{spinner:.cyan} {msg} {bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}";
+
+/// The terminal on standard error.
+pub(super) struct Terminal {
+    all: MultiProgress,
+    bars: Mutex<BTreeMap<u64, ProgressBar>>,
+}
+
+impl Terminal {
+    pub(super) fn new() -> Self {
+        Self {
+            all: MultiProgress::new(),
+            bars: Mutex::default(),
+        }
+    }
+
+    fn bars(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, ProgressBar>> {
+        self.bars.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A line that stays, above the bars.
+    fn line(&self, mark: &str, colour: AnsiColor, rest: &str) {
+        let style = Style::new().bold().fg_color(Some(Color::Ansi(colour)));
+        self.all.suspend(|| {
+            anstream::eprintln!("{style}{mark}{style:#} {rest}");
+        });
+    }
+
+    fn ended(&self, step: u64) {
+        if let Some(bar) = self.bars().remove(&step) {
+            bar.finish_and_clear();
+            self.all.remove(&bar);
+        }
+    }
+}
+
+impl Sink for Terminal {
+    fn take(&self, event: &Event<'_>) {
+        let dim = Style::new().dimmed();
+        match event {
+            Event::Started { step, title } => {
+                let bar = self.all.add(ProgressBar::new(0));
+                bar.set_style(style(SPINNING));
+                bar.set_message((*title).to_owned());
+                bar.enable_steady_tick(TICK);
+                self.bars().insert(*step, bar);
+            }
+            Event::Progress {
+                step,
+                done,
+                total,
+                unit,
+            } => {
+                let bars = self.bars();
+                let Some(bar) = bars.get(step) else { return };
+                if *total > 0 && bar.length() != Some(*total) {
+                    bar.set_style(style(match unit {
+                        Unit::Bytes => BYTES,
+                        Unit::Items => ITEMS,
+                    }));
+                    bar.set_length(*total);
+                }
+                bar.set_position(*done);
+            }
+            Event::Note { text, .. } => self.line("!", AnsiColor::Yellow, text),
+            Event::Done {
+                step,
+                title,
+                summary,
+                elapsed,
+            } => {
+                self.ended(*step);
+                let elapsed = seconds(*elapsed);
+                let rest = format!("{title}  {summary} {dim}{elapsed}{dim:#}");
+                self.line("✓", AnsiColor::Green, &rest);
+            }
+            Event::Failed {
+                step,
+                title,
+                elapsed,
+            } => {
+                self.ended(*step);
+                let elapsed = seconds(*elapsed);
+                let rest = format!("{title} {dim}{elapsed}{dim:#}");
+                self.line("✗", AnsiColor::Red, &rest);
+            }
+        }
+    }
+}
+
+/// A template as a style; a template of ours that does not parse shows plainly.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸─")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_templates_are_sound() {
+        for template in [SPINNING, BYTES, ITEMS] {
+            assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
+        }
+    }
+}

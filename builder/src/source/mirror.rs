@@ -1,0 +1,250 @@
+//! Where the archives are: the profile's mirror as a URL per archive.
+//!
+//! `mirror: host` takes them from this machine's own apt: `sources.list`
+//! (sources.list(5), one line each) and `sources.list.d/*.sources` (deb822).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use postern_agent::host::{Command, CommandError};
+use secrecy::SecretString;
+use url::Url;
+
+use super::apt_sources::{self, Entry};
+use crate::host::http::Proxies;
+use crate::profile::{Base, Distro, Mirror};
+
+/// A base URL for each archive of a profile, and how to get there.
+#[derive(Clone, Debug)]
+pub struct Archives {
+    bases: BTreeMap<String, Url>,
+    proxies: Option<Proxies>,
+}
+
+/// Why the mirror is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum MirrorError {
+    /// `mirror: host` on a machine of another distribution.
+    #[error(
+        "base.mirror is `host`, but this machine is {found}, not {wanted}\n  help: write `mirror: URL` with the address of a {wanted} mirror"
+    )]
+    OtherDistribution {
+        /// `ID=` of this machine.
+        found: String,
+        /// `ID=` that the profile wants.
+        wanted: &'static str,
+    },
+    /// The machine's apt does not use such an archive.
+    #[error(
+        "base.mirror is `host`, but this machine's apt has no source whose address ends in `/{archive}`\n  help: add one, or write `mirror: URL`, the address above `/{archive}`"
+    )]
+    NoArchive {
+        /// Archive path that is missing.
+        archive: String,
+    },
+    /// The mirror's URL cannot have paths below it.
+    #[error(
+        "base.mirror `{0}` is not an address that archives can be below\n  help: write an http, https or file URL"
+    )]
+    NotABase(String),
+    /// The machine's configuration could not be read.
+    #[error("reading this machine's apt configuration: {0}")]
+    Read(#[from] io::Error),
+    /// apt-config failed.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+impl Archives {
+    /// The archives that `base` names, found through its mirror.
+    ///
+    /// # Errors
+    /// [`MirrorError`]; every variant says what to write instead.
+    pub fn of(base: &Base) -> Result<Self, MirrorError> {
+        match &base.mirror {
+            Mirror::Url(url) => Self::below(url, base),
+            Mirror::Host => Ok(Self {
+                proxies: Some(host_proxies()?),
+                ..Self::of_machine(base, Path::new("/"))?
+            }),
+        }
+    }
+
+    fn below(url: &Url, base: &Base) -> Result<Self, MirrorError> {
+        let bases = names(base).map(|archive| {
+            let below = joined(url, archive).ok_or_else(|| MirrorError::NotABase(url.to_string()));
+            Ok((archive.to_owned(), below?))
+        });
+        Ok(Self {
+            bases: bases.collect::<Result<_, MirrorError>>()?,
+            proxies: None,
+        })
+    }
+
+    /// What the apt of the machine whose root is `root` uses.
+    fn of_machine(base: &Base, root: &Path) -> Result<Self, MirrorError> {
+        let found = os_release_id(&fs::read_to_string(root.join("etc/os-release"))?);
+        let wanted = base.distro.id();
+        if found != wanted {
+            return Err(MirrorError::OtherDistribution { found, wanted });
+        }
+        let entries = entries(root)?;
+        let bases = names(base).map(|archive| {
+            let url = pick(&entries, archive, base.distro);
+            let url = url.ok_or_else(|| MirrorError::NoArchive {
+                archive: archive.to_owned(),
+            });
+            Ok((archive.to_owned(), url?))
+        });
+        Ok(Self {
+            bases: bases.collect::<Result<_, MirrorError>>()?,
+            proxies: None,
+        })
+    }
+
+    /// The URL of an archive, without a slash at the end. May hold a password.
+    pub fn base(&self, archive: &str) -> Option<&Url> {
+        self.bases.get(archive)
+    }
+
+    /// The URL of a file, given its path below an archive.
+    pub fn file(&self, archive: &str, path: &str) -> Option<Url> {
+        joined(self.bases.get(archive)?, path)
+    }
+
+    /// Whether `url` is on the server of one of the archives.
+    pub fn has(&self, url: &Url) -> bool {
+        let mut bases = self.bases.values();
+        bases.any(|base| base.origin() == url.origin())
+    }
+
+    /// The proxies that apt uses for these archives, when they are its own.
+    pub const fn proxies(&self) -> Option<&Proxies> {
+        self.proxies.as_ref()
+    }
+}
+
+/// The archives of a profile, each once.
+fn names(base: &Base) -> impl Iterator<Item = &str> {
+    let names: BTreeSet<&str> = base.suites.iter().map(|s| s.archive.as_str()).collect();
+    names.into_iter()
+}
+
+/// `base` with the segments of `path` added; reserved characters in them are
+/// escaped as apt does.
+fn joined(base: &Url, path: &str) -> Option<Url> {
+    let mut url = base.clone();
+    url.path_segments_mut()
+        .ok()?
+        .pop_if_empty()
+        .extend(path.split('/'));
+    Some(url)
+}
+
+/// All entries of the machine's apt, in the order in which apt reads them.
+fn entries(root: &Path) -> io::Result<Vec<Entry>> {
+    let apt = root.join("etc/apt");
+    let mut entries = Vec::new();
+    let list = apt.join("sources.list");
+    if list.try_exists()? {
+        entries.extend(apt_sources::parse_list(&fs::read_to_string(list)?));
+    }
+    let parts = apt.join("sources.list.d");
+    if !parts.try_exists()? {
+        return Ok(entries);
+    }
+    let mut paths: Vec<PathBuf> = fs::read_dir(parts)?
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<Result<_, _>>()?;
+    paths.sort();
+    for path in paths {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("list") => entries.extend(apt_sources::parse_list(&fs::read_to_string(path)?)),
+            Some("sources") => {
+                entries.extend(apt_sources::parse_deb822(&fs::read_to_string(path)?));
+            }
+            _ => {}
+        }
+    }
+    Ok(entries)
+}
+
+/// The URL of `archive`. Third parties have archives with the same last path
+/// segment, so those that the distribution's own key signs, and those that
+/// have its pockets, come first; a wrong guess is refused by its signature.
+fn pick(entries: &[Entry], archive: &str, distro: Distro) -> Option<Url> {
+    let of_the_distro = format!("{}-archive-", distro.id());
+    let suits = |entry: &&Entry| {
+        entry
+            .signed_by
+            .as_ref()
+            .is_none_or(|key| key.contains(&of_the_distro))
+    };
+    let rank = |entry: &Entry| {
+        let pocket = |suite: &String| suite.ends_with("-updates") || suite.ends_with("-security");
+        (entry.signed_by.is_none(), !entry.suites.iter().any(pocket))
+    };
+    let mut found: Vec<(&Entry, Url)> = entries
+        .iter()
+        .filter(suits)
+        .flat_map(|entry| entry.uris.iter().map(move |uri| (entry, uri)))
+        .filter_map(|(entry, uri)| Some((entry, archive_url(uri, archive)?)))
+        .collect();
+    found.sort_by_key(|(entry, _)| rank(entry)); // stable: apt's order decides the rest
+    found.into_iter().next().map(|(_, url)| url)
+}
+
+/// The URI as a URL, if it is one we can fetch from and ends in the archive's path.
+fn archive_url(uri: &str, archive: &str) -> Option<Url> {
+    let uri = uri.trim_end_matches('/');
+    if !uri.strip_suffix(archive)?.ends_with('/') {
+        return None;
+    }
+    let url = Url::parse(uri).ok()?;
+    ["http", "https", "file"]
+        .contains(&url.scheme())
+        .then_some(url)
+}
+
+/// `ID=` of os-release(5); empty when it is missing.
+fn os_release_id(text: &str) -> String {
+    let id = text.lines().find_map(|line| line.strip_prefix("ID="));
+    id.unwrap_or_default()
+        .trim()
+        .trim_matches(['"', '\''])
+        .to_owned()
+}
+
+/// The proxies of this machine's apt (apt.conf(5), apt-transport-http(1)).
+fn host_proxies() -> Result<Proxies, CommandError> {
+    let output = Command::new("apt-config")
+        .args(["shell", "HTTP", "Acquire::http::Proxy"])
+        .args(["HTTPS", "Acquire::https::Proxy"])
+        .run()?;
+    Ok(proxies(&String::from_utf8_lossy(&output)))
+}
+
+/// Reads `NAME='value'` lines. apt sends https through http's proxy unless
+/// told otherwise; `DIRECT` and an empty value are no proxy.
+fn proxies(shell: &str) -> Proxies {
+    let value = |name: &str| {
+        let mut lines = shell.lines();
+        let value = lines.find_map(|l| l.strip_prefix(name)?.strip_prefix('='))?;
+        Some(value.trim().trim_matches('\''))
+    };
+    let proxy = |value: &str| {
+        let none = value.is_empty() || value == "DIRECT" || value == "false";
+        (!none).then(|| SecretString::from(value))
+    };
+    let http = value("HTTP");
+    let https = value("HTTPS").or(http);
+    Proxies {
+        http: http.and_then(proxy),
+        https: https.and_then(proxy),
+    }
+}
+
+#[cfg(test)]
+mod tests;
