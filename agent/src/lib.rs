@@ -14,3 +14,4 @@ pub mod life;
 pub mod pairing;
 pub mod preflight;
 pub mod status;
+pub mod trust;
