@@ -9,4 +9,9 @@
 
 pub mod contract;
 pub mod host;
+pub mod k3s;
+pub mod life;
+pub mod pairing;
+pub mod preflight;
+pub mod status;
 pub mod trust;

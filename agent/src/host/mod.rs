@@ -4,6 +4,12 @@
 
 pub mod clock;
 pub mod command;
+pub mod events;
 pub mod files;
+pub mod http;
+pub mod network;
+pub mod notify;
+pub mod pace;
+pub mod services;
 
 pub use command::{Command, CommandError};
