@@ -8,4 +8,5 @@
 //! model each, used when an image is built and again when it boots.
 
 pub mod contract;
+pub mod hook;
 pub mod host;
