@@ -8,6 +8,7 @@
 //! model each, used when an image is built and again when it boots.
 
 pub mod contract;
+pub mod hook;
 pub mod host;
 pub mod k3s;
 pub mod life;

@@ -1,0 +1,138 @@
+//! The primary GUID partition table, read strictly (UEFI 2.10, section 5.3).
+//!
+//! Strictly: no fall-back to the backup table. The hook is asked whether the
+//! image arrived as built, not whether something can be salvaged.
+
+use std::io::{self, Read, Seek, SeekFrom};
+
+use gptman::{GPTHeader, GPTPartitionEntry};
+
+/// The only logical sector size an image is built for, in bytes.
+pub const SECTOR: u64 = 512;
+
+/// Bytes in one partition entry, as every tool writes them.
+const ENTRY: u32 = 128;
+/// More entries than any tool makes; keeps a damaged header from claiming memory.
+const MOST_ENTRIES: u32 = 1024;
+
+/// A valid primary table: both checksums match.
+#[derive(Clone, Debug)]
+pub struct Table {
+    /// The header in LBA 1.
+    pub header: GPTHeader,
+    /// All entries, used or not.
+    pub entries: Vec<GPTPartitionEntry>,
+}
+
+/// Why there is no valid primary table.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// The disk cannot be read.
+    #[error("reading the partition table: {0}")]
+    Io(#[from] io::Error),
+    /// Not a GPT, or a damaged one.
+    #[error("no valid GPT at the start of the disk ({0})")]
+    Invalid(String),
+}
+
+impl From<gptman::Error> for TableError {
+    fn from(error: gptman::Error) -> Self {
+        match error {
+            gptman::Error::Io(error) => TableError::Io(error),
+            other => TableError::Invalid(other.to_string()),
+        }
+    }
+}
+
+impl Table {
+    /// Reads the table whose header is in sector `lba`: 1 for the primary one.
+    ///
+    /// # Errors
+    /// If the disk cannot be read or the table is not valid.
+    pub fn read_at<D: Read + Seek>(disk: &mut D, lba: u64) -> Result<Self, TableError> {
+        disk.seek(SeekFrom::Start(lba.saturating_mul(SECTOR)))?;
+        let header = GPTHeader::read_from(disk)?;
+        if header.primary_lba != lba {
+            return Err(TableError::Invalid(format!(
+                "the header in sector {lba} says that it is in sector {}",
+                header.primary_lba
+            )));
+        }
+        let count = header.number_of_partition_entries;
+        if header.size_of_partition_entry != ENTRY || !(1..=MOST_ENTRIES).contains(&count) {
+            return Err(TableError::Invalid(format!(
+                "{count} entries of {} bytes",
+                header.size_of_partition_entry
+            )));
+        }
+        if header.partition_entry_lba > u64::MAX / SECTOR - u64::from(MOST_ENTRIES * ENTRY) {
+            return Err(TableError::Invalid("its entries are nowhere".to_owned()));
+        }
+        let entries = header.read_partitions(disk, SECTOR)?;
+        Ok(Self { header, entries })
+    }
+
+    /// The entry with this partition GUID (lower case with dashes).
+    pub fn by_guid(&self, guid: &str) -> Option<&GPTPartitionEntry> {
+        self.used()
+            .find(|entry| guid_text(&entry.unique_partition_guid) == guid)
+    }
+
+    /// Entries in use, in the order of the table.
+    pub fn used(&self) -> impl Iterator<Item = &GPTPartitionEntry> {
+        self.entries.iter().filter(|entry| entry.is_used())
+    }
+}
+
+/// First byte and size in bytes of a partition; `None` for impossible borders.
+pub fn extent(entry: &GPTPartitionEntry) -> Option<(u64, u64)> {
+    let sectors = entry
+        .ending_lba
+        .checked_sub(entry.starting_lba)?
+        .checked_add(1)?;
+    Some((
+        entry.starting_lba.checked_mul(SECTOR)?,
+        sectors.checked_mul(SECTOR)?,
+    ))
+}
+
+/// A GUID as people write it. On disk the first three groups are little-endian.
+pub fn guid_text(bytes: &[u8; 16]) -> String {
+    let [a, b, c, d, e, f, g, h, rest @ ..] = bytes;
+    let turned = [d, c, b, a, f, e, h, g].map(|byte| *byte);
+    let hex = hex::encode(turned) + &hex::encode(rest);
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_guids_as_the_tools_do() {
+        // The EFI system partition's type (UEFI 2.10, table 5.7) and its bytes on disk.
+        let bytes = *b"\x28\x73\x2a\xc1\x1f\xf8\xd2\x11\xba\x4b\x00\xa0\xc9\x3e\xc9\x3b";
+        assert_eq!(guid_text(&bytes), "c12a7328-f81f-11d2-ba4b-00a0c93ec93b");
+    }
+
+    #[test]
+    fn a_blank_disk_is_no_table() {
+        let mut disk = io::Cursor::new(vec![0; 64 * 1024]);
+        let error = Table::read_at(&mut disk, 1).unwrap_err();
+        assert!(matches!(error, TableError::Invalid(_)), "{error}");
+    }
+
+    #[test]
+    fn a_disk_of_one_sector_is_an_io_error() {
+        let mut disk = io::Cursor::new(vec![0; 512]);
+        let error = Table::read_at(&mut disk, 1).unwrap_err();
+        assert!(matches!(error, TableError::Io(_)), "{error}");
+    }
+}
