@@ -1,4 +1,8 @@
 //! The command line.
 fn main() -> std::process::ExitCode {
-    if postern::base::sandbox::inside(std::io::stdin(), std::io::stdout()) { 0.into() } else { 1.into() }
+    if postern::base::sandbox::inside(std::io::stdin(), std::io::stdout()) {
+        0.into()
+    } else {
+        1.into()
+    }
 }

@@ -119,7 +119,9 @@ fn default_in_route(table: &str) -> bool {
 fn default_in_ipv6_route(table: &str) -> bool {
     table.lines().any(|line| {
         let columns: Vec<_> = line.split_ascii_whitespace().collect();
-        columns.first().is_some_and(|d| d.bytes().all(|b| b == b'0'))
+        columns
+            .first()
+            .is_some_and(|d| d.bytes().all(|b| b == b'0'))
             && columns.get(1) == Some(&"00")
             && columns.last().is_some_and(|i| *i != "lo")
     })
@@ -151,23 +153,31 @@ mod tests {
         let half = "tun0\t00000000\t0102000A\t0003\t0\t0\t100\t00000080\t0\n";
         assert!(!default_in_route(HEAD));
         assert!(!default_in_route(&format!("{HEAD}{subnet}")));
-        assert!(!default_in_route(&format!("{HEAD}{half}")), "0.0.0.0/1 is no default");
+        assert!(
+            !default_in_route(&format!("{HEAD}{half}")),
+            "0.0.0.0/1 is no default"
+        );
         assert!(default_in_route(&format!("{HEAD}{subnet}{default}")));
     }
 
     #[test]
     fn finds_the_default_route_of_ipv6() {
         let zero = "0".repeat(32);
-        let line = |device: &str| format!("{zero} 00 {zero} 00 {zero} 00000400 1 0 00000003 {device}\n");
+        let line =
+            |device: &str| format!("{zero} 00 {zero} 00 {zero} 00000400 1 0 00000003 {device}\n");
         assert!(default_in_ipv6_route(&line("eno1")));
-        assert!(!default_in_ipv6_route(&line("lo")), "the kernel's unreachable default");
+        assert!(
+            !default_in_ipv6_route(&line("lo")),
+            "the kernel's unreachable default"
+        );
         assert!(!default_in_ipv6_route(""));
     }
 
     #[test]
     fn reads_getent() {
         let out = "192.0.2.7 STREAM palette.example\n192.0.2.7 DGRAM \n2001:db8::7 STREAM\n";
-        let expected: Vec<IpAddr> = vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
+        let expected: Vec<IpAddr> =
+            vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
         assert_eq!(addresses_in(out), expected);
     }
 

@@ -298,7 +298,14 @@ mod tests {
     fn the_unreadable_is_put_aside_and_never_overwritten() {
         let whole = serde_json::to_string(&Journal::new("b", at(1))).unwrap();
         let foreign = whole.replacen("\"schema\":1", "\"schema\":9", 1);
-        let cases = ["", "{", &whole[..whole.len() / 2], &foreign, "[]", "\0\0\0\0"];
+        let cases = [
+            "",
+            "{",
+            &whole[..whole.len() / 2],
+            &foreign,
+            "[]",
+            "\0\0\0\0",
+        ];
         let (_dir, file) = kept();
         for (i, text) in cases.iter().enumerate() {
             write_atomic(&file.0, text.as_bytes(), 0o600).unwrap();

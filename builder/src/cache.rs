@@ -1,0 +1,153 @@
+//! What earlier builds made, by the digest of what it was made from.
+//!
+//! ```text
+//! <store>/made/<step>/<64 hex digits>        whole: written elsewhere, then renamed
+//! <store>/made/<step>/.<64 hex digits>.lock  held while it is being made
+//! ```
+//! Two builds that want the same thing make it once; one that is killed leaves
+//! nothing that looks finished.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use fs_err as fs;
+use nix::fcntl::{Flock, FlockArg};
+use postern_agent::host::files::sync_dir;
+use serde::Serialize;
+
+use crate::report::Report;
+use crate::source::Digest;
+
+/// Results of steps on this machine.
+#[derive(Debug)]
+pub struct Cache {
+    root: PathBuf,
+    report: Report,
+}
+
+/// The name of a result: which step, from which inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    step: &'static str,
+    digest: Digest,
+}
+
+impl Key {
+    /// The key of what `step` makes from `inputs`. `format` changes whenever
+    /// the step would make other bytes from the same inputs.
+    ///
+    /// # Errors
+    /// If the inputs cannot be written as JSON.
+    pub fn of(step: &'static str, format: u32, inputs: &impl Serialize) -> anyhow::Result<Self> {
+        let canonical = serde_json::to_vec(&(step, format, inputs))?;
+        let digest = Digest::of(&canonical);
+        Ok(Self { step, digest })
+    }
+
+    /// The digest alone, as input of the next step.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+}
+
+impl Cache {
+    /// The cache inside the store at `root`.
+    pub fn new(root: &Path, report: &Report) -> Self {
+        Self {
+            root: root.join("made"),
+            report: report.clone(),
+        }
+    }
+
+    /// The result, if an earlier build made it.
+    pub fn find(&self, key: &Key) -> Option<PathBuf> {
+        let path = self.path(key);
+        path.exists().then_some(path)
+    }
+
+    /// The result of `key`, made by `make` at the path it is given if no
+    /// earlier build did.
+    ///
+    /// # Errors
+    /// What `make` fails with, or I/O; nothing is kept then.
+    pub fn file(
+        &self,
+        key: &Key,
+        make: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
+        let path = self.path(key);
+        let dir = self.root.join(key.step);
+        fs::create_dir_all(&dir)?;
+        let _lock = lock(&dir.join(format!(".{}.lock", key.digest)))?;
+        if path.exists() {
+            self.report.note(format!("{}: reused {}", key.step, short(key)));
+            return Ok(path);
+        }
+        self.report.note(format!("{}: nothing made from these inputs yet ({})", key.step, short(key)));
+        let scratch = tempfile::Builder::new().prefix(".making-").tempdir_in(&dir)?;
+        let made = scratch.path().join("out");
+        make(&made)?;
+        fs::File::open(&made)?.sync_all()?;
+        fs::rename(&made, &path)?;
+        sync_dir(&dir)?;
+        Ok(path)
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        self.root.join(key.step).join(key.digest.to_string())
+    }
+}
+
+/// Enough of a key for a person to compare two.
+fn short(key: &Key) -> String {
+    key.digest.to_string().chars().take(12).collect()
+}
+
+fn lock(path: &Path) -> anyhow::Result<Flock<std::fs::File>> {
+    let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
+    Flock::lock(file.into_file(), FlockArg::LockExclusive)
+        .map_err(|(_, errno)| io::Error::from(errno))
+        .with_context(|| format!("locking {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn makes_once_and_reuses() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path(), &Report::quiet());
+        let key = Key::of("step", 1, &("a", 2)).unwrap();
+        assert_eq!(cache.find(&key), None);
+        let first = cache.file(&key, |out| Ok(fs::write(out, "made")?)).unwrap();
+        let again = cache.file(&key, |_| anyhow::bail!("made twice")).unwrap();
+        assert_eq!(first, again);
+        assert_eq!(fs::read(again).unwrap(), b"made");
+        assert_eq!(cache.find(&key), Some(first));
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path(), &Report::quiet());
+        let key = Key::of("step", 1, &"a").unwrap();
+        let failed = cache.file(&key, |out| {
+            fs::write(out, "half")?;
+            anyhow::bail!("no")
+        });
+        assert!(failed.is_err());
+        assert_eq!(cache.find(&key), None);
+        let names: Vec<_> = fs::read_dir(dir.path().join("made/step")).unwrap().collect();
+        assert_eq!(names.len(), 1, "only the lock: {names:?}");
+    }
+
+    #[test]
+    fn other_inputs_steps_and_formats_have_other_keys() {
+        let key = Key::of("step", 1, &"a").unwrap();
+        assert_ne!(key, Key::of("step", 1, &"b").unwrap());
+        assert_ne!(key, Key::of("step", 2, &"a").unwrap());
+        assert_ne!(key.digest(), Key::of("other", 1, &"a").unwrap().digest());
+    }
+}

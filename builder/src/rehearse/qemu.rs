@@ -1,0 +1,213 @@
+//! The virtual machines of a rehearsal.
+//!
+//! QEMU ≥ 10: version 7.2 corrupted guests under TCG in our measurements.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+
+use anyhow::{Context, bail};
+use postern_agent::host::Command;
+
+/// The oldest major version that runs guests without corrupting them.
+const OLDEST: u32 = 10;
+/// Serial of the target disk: curtin picks a disk by it, and reports it.
+pub const DISK_SERIAL: &str = "postern-disk0";
+/// MAC address of the machine's one card, in QEMU's own range.
+pub const MAC: &str = "52:54:00:12:34:56";
+
+/// Where distributions put the firmware: code and its empty variable store.
+const FIRMWARE: [(&str, &str); 3] = [
+    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+];
+
+/// A machine to run.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// The disk, a raw file.
+    pub disk: PathBuf,
+    /// Memory in MiB.
+    pub memory: u32,
+    /// How it starts.
+    pub boot: Boot,
+}
+
+/// How a machine starts.
+#[derive(Clone, Debug)]
+pub enum Boot {
+    /// A kernel given directly, no network: MAAS' ephemeral system. The second
+    /// serial port goes to standard output, the console to `console`.
+    Kernel {
+        /// Kernel image.
+        kernel: PathBuf,
+        /// Initial RAM disk.
+        initrd: PathBuf,
+        /// Kernel command line.
+        cmdline: String,
+        /// File for the console.
+        console: PathBuf,
+    },
+    /// Firmware and the disk, with a network card behind a NAT whose far side
+    /// is loopback. The console goes to standard output.
+    Firmware {
+        /// Writable copy of the firmware's variables.
+        vars: PathBuf,
+    },
+}
+
+/// Fails with a remedy unless QEMU can run rehearsals.
+///
+/// # Errors
+/// If QEMU is missing or too old.
+pub fn check() -> anyhow::Result<()> {
+    let said = Command::new("qemu-system-x86_64").arg("--version").run()?;
+    let said = String::from_utf8_lossy(&said);
+    match major(&said) {
+        Some(found) if found >= OLDEST => Ok(()),
+        Some(found) => bail!(
+            "QEMU {found} corrupts guests where there is no KVM; {OLDEST} or newer is needed\n  \
+             help: install qemu-system-x86 from your distribution's backports"
+        ),
+        None => bail!("asking QEMU for its version: it said `{}`", said.trim()),
+    }
+}
+
+fn major(said: &str) -> Option<u32> {
+    let rest = said.split("version ").nth(1)?;
+    rest.split('.').next()?.parse().ok()
+}
+
+/// The firmware of this machine: code, empty variables.
+///
+/// # Errors
+/// If none is installed.
+pub fn firmware() -> anyhow::Result<(&'static Path, &'static Path)> {
+    FIRMWARE
+        .iter()
+        .map(|(code, vars)| (Path::new(code), Path::new(vars)))
+        .find(|(code, vars)| code.exists() && vars.exists())
+        .context("no UEFI firmware for virtual machines is installed\n  help: install ovmf")
+}
+
+impl Machine {
+    /// Powers the machine on; it is killed when the calling thread ends.
+    ///
+    /// # Errors
+    /// If QEMU or the firmware is missing.
+    pub fn start(&self) -> anyhow::Result<Child> {
+        let output = Stdio::piped();
+        Ok(self.command()?.spawn(Stdio::null(), output, Stdio::piped())?)
+    }
+
+    fn command(&self) -> anyhow::Result<Command> {
+        let disk = format!("file={},format=raw,if=none,id=disk,discard=unmap", self.disk.display());
+        let device = format!("virtio-blk-pci,drive=disk,serial={DISK_SERIAL}");
+        let base = Command::new("qemu-system-x86_64")
+            .args(["-machine", "q35", "-cpu", cpu(), "-smp", "2"])
+            .args(["-accel", accelerator()])
+            .args(["-m", &self.memory.to_string()])
+            .args(["-display", "none", "-no-reboot", "-nodefaults"])
+            // k3s and TLS want randomness early; bare metal has RDRAND.
+            .args(["-device", "virtio-rng-pci"])
+            .args(["-drive", &disk, "-device", &device]);
+        Ok(match &self.boot {
+            Boot::Kernel { kernel, initrd, cmdline, console } => base
+                .arg("-kernel")
+                .arg(kernel)
+                .arg("-initrd")
+                .arg(initrd)
+                .args(["-append", cmdline])
+                .args(["-chardev", &format!("file,id=console,path={}", console.display())])
+                .args(["-chardev", "stdio,id=events,signal=off"])
+                .args(["-serial", "chardev:console", "-serial", "chardev:events"]),
+            Boot::Firmware { vars } => {
+                let (code, _) = firmware()?;
+                let code = format!("if=pflash,format=raw,readonly=on,file={}", code.display());
+                let vars = format!("if=pflash,format=raw,file={}", vars.display());
+                base.args(["-drive", &code, "-drive", &vars])
+                    .args(["-chardev", "stdio,id=console,signal=off"])
+                    .args(["-serial", "chardev:console"])
+                    .args(["-netdev", "user,id=net", "-device"])
+                    .arg(format!("virtio-net-pci,netdev=net,mac={MAC},romfile="))
+            }
+        })
+    }
+}
+
+/// KVM where it works, else emulation on all cores.
+fn accelerator() -> &'static str {
+    if kvm() { "kvm" } else { "tcg,thread=multi" }
+}
+
+fn cpu() -> &'static str {
+    if kvm() { "host" } else { "max" }
+}
+
+/// Whether KVM can be opened and is the real one: nested "pvm" kernels open it
+/// and then cannot run firmware, so they do not offer VMX or SVM to the guest.
+fn kvm() -> bool {
+    let openable = fs_err::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
+    let flags = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    openable && flags.split_whitespace().any(|f| f == "vmx" || f == "svm")
+}
+
+/// A writable copy of the firmware's empty variables in `dir`.
+///
+/// # Errors
+/// If no firmware is installed, or I/O.
+pub fn fresh_vars(dir: &Path) -> anyhow::Result<PathBuf> {
+    let (_, empty) = firmware()?;
+    let copy = dir.join("vars.fd");
+    fs_err::copy(empty, &copy)?;
+    Ok(copy)
+}
+
+/// A machine that runs; powered off when dropped.
+#[derive(Debug)]
+pub struct Running(Child);
+
+impl Running {
+    /// Takes over a started machine.
+    pub fn new(child: Child) -> Self {
+        Self(child)
+    }
+
+    /// The machine's standard output, once.
+    pub fn output(&mut self) -> Option<std::process::ChildStdout> {
+        self.0.stdout.take()
+    }
+
+    /// Cuts the power.
+    ///
+    /// # Errors
+    /// If the process cannot be waited for.
+    pub fn cut(&mut self) -> io::Result<()> {
+        if self.0.try_wait()?.is_none() {
+            self.0.kill()?;
+        }
+        self.0.wait().map(|_| ())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.cut() {
+            // Nothing can be done, but silence would hide a machine left running.
+            anstream::eprintln!("warning: ending the virtual machine: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_qemus_version() {
+        assert_eq!(major("QEMU emulator version 10.0.2 (Debian 1:10)"), Some(10));
+        assert_eq!(major("QEMU emulator version 7.2.17"), Some(7));
+        assert_eq!(major("something else"), None);
+    }
+}
