@@ -1,7 +1,7 @@
 //! The Postern gateway agent, in the order of a machine's life:
 //! [`contract`] (what the image promises) → [`hook`] (MAAS wrote the disk) →
-//! [`config`] (cloud-init delivered the gateway file) → [`proxy`], [`trust`],
-//! [`k3s`] (the machine is configured) → [`pairing`] (Palette knows it) →
+//! [`proxy`], [`trust`], [`k3s`] (cloud-init delivered the gateway file, the
+//! machine is configured) → [`preflight`] → [`pairing`] (Palette knows it) →
 //! [`life`] (the states of all this, journaled) → [`status`] (what a person sees).
 //!
 //! The builder links this crate for [`contract`], [`proxy`] and [`trust`]: one
@@ -14,5 +14,6 @@ pub mod k3s;
 pub mod life;
 pub mod pairing;
 pub mod preflight;
+pub mod proxy;
 pub mod status;
 pub mod trust;

@@ -2,37 +2,30 @@
 //!
 //! 1. [`profile`]: what the user wants in the image
 //! 2. [`lock`]: what that means today, exactly
-//! 3. [`source`]: bytes from outside
+//! 3. [`source`]: bytes from outside, never trusted before their digest
 //! 4. [`base`]: the packages, installed once in a sandbox; the initrd
 //! 5. [`tree`]: all layers merged, the root as data
 //! 6. [`verity`]: the hash tree that makes the root tamper-evident
 //! 7. [`boot`]: what the firmware starts
+//! 8. [`disk`]: one GPT disk
+//! 9. [`artifact`]: what is left for the user
+//! 10. [`rehearse`]: a whole deployment on this machine
 //!
-//! [`extent`] is how the later steps read what is mostly zero.
-
-pub mod base;
-//! 4. [`verity`]: the hash tree that makes the root tamper-evident
-//! 5. [`boot`]: what the firmware starts
-//! 6. [`disk`]: partitions, tables, the disk as a whole
-//! 7. [`artifact`]: what a build leaves
-//!
-//! [`extent`] is how the later steps read what is mostly zero.
+//! Beside them: [`cache`] (what earlier builds made), [`extent`] (how to read
+//! what is mostly zero), [`report`] (what is going on) and [`host`] (the doors
+//! to the outside).
 
 pub mod artifact;
+pub mod base;
 pub mod boot;
+pub mod cache;
 pub mod disk;
 pub mod extent;
-pub mod lock;
-pub mod profile;
-pub mod source;
-pub mod tree;
-pub mod verity;
-//! 3. [`source`]: bytes from outside, never trusted before their digest
-//!
-//! Beside them: [`report`] (what is going on) and [`host`] (the doors to the outside).
-
 pub mod host;
 pub mod lock;
 pub mod profile;
+pub mod rehearse;
 pub mod report;
 pub mod source;
+pub mod tree;
+pub mod verity;

@@ -11,5 +11,6 @@ pub mod network;
 pub mod notify;
 pub mod pace;
 pub mod services;
+pub mod secrets;
 
 pub use command::{Command, CommandError};

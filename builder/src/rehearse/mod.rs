@@ -1,0 +1,4 @@
+//! A whole deployment on this machine.
+
+pub mod network;
+pub mod qemu;
