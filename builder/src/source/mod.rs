@@ -1,10 +1,9 @@
-//! Bytes from outside.
-
-pub mod deb;
 //! Bytes from outside, never trusted before their digest: [`mirror`] says
-//! where an archive is, [`download`] fetches by digest, [`store`] keeps.
+//! where an archive is, [`download`] fetches by digest, [`store`] keeps,
+//! [`deb`] reads the packages among them.
 
 mod apt_sources;
+pub mod deb;
 pub mod digest;
 pub mod download;
 pub mod mirror;
