@@ -1,0 +1,49 @@
+# One verb each; CI runs `test`.
+
+set positional-arguments
+
+cargo := "cargo --quiet"
+bin := "target/x86_64-unknown-linux-gnu/release"
+
+# What there is
+default:
+    @just --list
+
+# Build the demo image and rehearse its deployment until it is paired
+demo *ARGS: build
+    {{bin}}/postern build profiles/demo.yaml
+    {{bin}}/postern rehearse dist/demo-0.1.0 profiles/demo-gateway.yaml "$@"
+
+# Both binaries and the stand-ins
+build:
+    {{cargo}} build --release --workspace --bins
+
+# Everything but the whole machines: gates, then fast tests
+check: lint
+    {{cargo}} nextest run --release --workspace -E 'not binary(machines)'
+    cargo test --quiet --release --workspace --doc
+
+# Format, lints, licences and bans
+lint:
+    cargo fmt --all --check
+    {{cargo}} clippy --release --workspace --all-targets -- --deny warnings
+    cargo deny --log-level error check bans licenses sources
+
+# Every gate and every test, whole machines last
+test: build check machines
+
+# The tests that boot whole machines
+machines: build
+    {{cargo}} nextest run --release --workspace -E 'binary(machines)'
+
+# Known vulnerabilities in dependencies (needs the advisory database)
+advisories:
+    cargo deny check advisories
+
+# Ratios against the tools a user would otherwise run
+bench: build
+    tests/bench.sh
+
+# Accept changed snapshots
+accept:
+    cargo insta accept
