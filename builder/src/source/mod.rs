@@ -2,6 +2,7 @@
 //! where an archive is, [`download`] fetches by digest, [`store`] keeps.
 
 mod apt_sources;
+pub mod deb822;
 pub mod digest;
 pub mod download;
 pub mod mirror;
