@@ -1,5 +1,20 @@
 //! What a profile means today, exactly: every package and download by digest.
+//!
+//! [`resolve`] asks the distribution's own solver ([`apt`]) and says why each
+//! package is in ([`closure`]); [`file`] keeps the answer; [`LockedProfile`] is
+//! the only way from there to a build.
 
+pub mod apt;
+pub mod closure;
+pub mod drift;
+pub mod file;
+pub mod index_fault;
+pub mod inputs;
+mod locked;
 mod model;
+mod resolve;
 
+pub use file::LockFileError;
+pub use locked::{LockError, LockedProfile, Policy};
 pub use model::{Lock, LockedDownload, LockedPackage, LockedSuite, Reason};
+pub use resolve::{ResolveError, resolve};

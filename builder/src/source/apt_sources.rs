@@ -1,5 +1,7 @@
 //! apt's source entries, both forms (sources.list(5)).
 
+use super::deb822::{self, Stanza};
+
 /// One source of binary packages that is switched on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
@@ -41,46 +43,20 @@ fn parse_line(line: &str) -> Option<Entry> {
 
 /// Entries of the deb822 form.
 pub fn parse_deb822(text: &str) -> Vec<Entry> {
-    let mut stanzas: Vec<Vec<(String, String)>> = vec![Vec::new()];
-    for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let stanza = match stanzas.last_mut() {
-            Some(stanza) if !line.trim().is_empty() => stanza,
-            _ => {
-                stanzas.push(Vec::new());
-                continue;
-            }
-        };
-        if line.starts_with([' ', '\t']) {
-            if let Some((_, value)) = stanza.last_mut() {
-                value.push('\n');
-                value.push_str(line.trim());
-            }
-        } else if let Some((key, value)) = line.split_once(':') {
-            stanza.push((key.trim().to_ascii_lowercase(), value.trim().to_owned()));
-        }
-    }
-    stanzas.iter().filter_map(|stanza| entry(stanza)).collect()
+    deb822::stanzas(text).iter().filter_map(entry).collect()
 }
 
-fn entry(stanza: &[(String, String)]) -> Option<Entry> {
-    let value = |key: &str| {
-        stanza
-            .iter()
-            .find(|(k, _)| k == key)
-            .map(|(_, v)| v.as_str())
-    };
-    let words = |key: &str| -> Vec<String> {
-        let words = value(key).unwrap_or_default().split_whitespace();
-        words.map(str::to_owned).collect()
-    };
-    let off = value("enabled").is_some_and(|v| ["no", "false", "0", "off"].contains(&v));
-    if off || !words("types").iter().any(|kind| kind == "deb") {
+fn entry(stanza: &Stanza) -> Option<Entry> {
+    let off = stanza
+        .get("Enabled")
+        .is_some_and(|v| ["no", "false", "0", "off"].contains(&v));
+    if off || !stanza.words("Types").iter().any(|kind| kind == "deb") {
         return None;
     }
     Some(Entry {
-        uris: words("uris"),
-        suites: words("suites"),
-        signed_by: value("signed-by").map(str::to_owned),
+        uris: stanza.words("URIs"),
+        suites: stanza.words("Suites"),
+        signed_by: stanza.get("Signed-By").map(str::to_owned),
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod apt_sources;
 pub mod deb;
+pub mod deb822;
 pub mod digest;
 pub mod download;
 pub mod mirror;

@@ -1,0 +1,137 @@
+//! What differs: between a lock and the profile it no longer fits, and between
+//! two locks.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::model::{Lock, LockedDownload, LockedPackage, Reason};
+use crate::profile::Profile;
+
+/// What in the profile moved since the lock was made, one clause each; empty
+/// when the lock is current. A lock does not say everything that it was made
+/// from, so the last resort names the keys that could have changed.
+pub fn moved(lock: &Lock, profile: &Profile) -> Vec<String> {
+    if lock.is_current(profile) {
+        return Vec::new();
+    }
+    let mut moved = Vec::new();
+    let suites: Vec<_> = lock.suites.iter().map(|s| (&s.archive, &s.name)).collect();
+    let wanted: Vec<_> = profile
+        .base
+        .suites
+        .iter()
+        .map(|s| (&s.archive, &s.name))
+        .collect();
+    if suites != wanted {
+        moved.push("base: the suites changed".to_owned());
+    }
+    let asked = asked(profile);
+    let locked: BTreeMap<&str, &LockedPackage> =
+        lock.packages.iter().map(|p| (p.name.as_str(), p)).collect();
+    for (name, key) in &asked {
+        if !locked.contains_key(name) {
+            moved.push(format!("{key}: `{name}` is not in the lock"));
+        }
+    }
+    for (name, package) in &locked {
+        if package.reason == Reason::Asked && !asked.contains_key(name) {
+            moved.push(format!("`{name}` is in the lock, but no longer asked for"));
+        }
+    }
+    for name in &profile.packages.remove {
+        if locked.contains_key(name.as_str()) {
+            moved.push(format!("packages.remove: `{name}` is in the lock"));
+        }
+    }
+    if !lock.boot.iter().any(|p| p.name == profile.kernel.loader) {
+        moved.push(format!(
+            "kernel.loader: `{}` is not in the lock",
+            profile.kernel.loader
+        ));
+    }
+    if lock.downloads != downloads(profile) {
+        moved.push("k3s: the downloads changed".to_owned());
+    }
+    if moved.is_empty() {
+        let keys = "base, kernel, firmware, packages or k3s.version changed";
+        moved.push(keys.to_owned());
+    }
+    moved
+}
+
+/// Every package that the profile asks for by name, with the key that does.
+pub fn asked(profile: &Profile) -> BTreeMap<&str, &'static str> {
+    let add = profile
+        .packages
+        .add
+        .iter()
+        .map(|n| (n.as_str(), "packages.add"));
+    let firmware = profile.firmware.iter().map(|n| (n.as_str(), "firmware"));
+    let kernel = [(profile.kernel.package.as_str(), "kernel.package")];
+    add.chain(firmware).chain(kernel).collect()
+}
+
+/// The profile's downloads as the lock lists them.
+pub fn downloads(profile: &Profile) -> Vec<LockedDownload> {
+    let locked = |name: &str, sha256: &str| LockedDownload {
+        name: name.to_owned(),
+        sha256: sha256.to_owned(),
+    };
+    let mut downloads = vec![locked("k3s", &profile.k3s.binary.sha256)];
+    if let Some(images) = &profile.k3s.images {
+        downloads.push(locked("k3s-images", &images.sha256));
+    }
+    downloads
+}
+
+/// What changed from one lock to another.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes(pub Vec<Change>);
+
+/// One package's change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Package name.
+    pub name: String,
+    /// Version before; `None` if it was not there.
+    pub old: Option<String>,
+    /// Version now; `None` if it is gone.
+    pub new: Option<String>,
+}
+
+/// Which packages changed their version, came or went; sorted by name. Packages
+/// whose bytes changed under the same version count as changed.
+pub fn between(old: &Lock, new: &Lock) -> Changes {
+    let (old, new) = (index(old), index(new));
+    let names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+    let changed = names.into_iter().filter_map(|name| {
+        let (before, after) = (old.get(name), new.get(name));
+        let same = before.map(|p| &p.sha256) == after.map(|p| &p.sha256);
+        (!same).then(|| Change {
+            name: name.to_owned(),
+            old: before.map(|p| p.version.clone()),
+            new: after.map(|p| p.version.clone()),
+        })
+    });
+    Changes(changed.collect())
+}
+
+fn index(lock: &Lock) -> BTreeMap<&str, &LockedPackage> {
+    let all = lock.packages.iter().chain(&lock.boot);
+    all.map(|p| (p.name.as_str(), p)).collect()
+}
+
+impl fmt::Display for Changes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for change in &self.0 {
+            let name = &change.name;
+            match (&change.old, &change.new) {
+                (Some(old), Some(new)) => writeln!(f, "~ {name} {old} -> {new}")?,
+                (None, Some(new)) => writeln!(f, "+ {name} {new}")?,
+                (Some(old), None) => writeln!(f, "- {name} {old}")?,
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+}

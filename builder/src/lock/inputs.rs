@@ -1,0 +1,53 @@
+//! What a lock depends on, as one digest: when it changes, the lock is stale.
+
+use serde_json::json;
+
+use crate::profile::{Mirror, Profile};
+use crate::source::Digest;
+
+/// SHA-256 of everything in the profile that resolution looks at, as 64 hex
+/// digits.
+///
+/// The same on every machine and in every checkout: of files only what is in
+/// them counts, or their name, never where they are.
+pub fn digest(profile: &Profile) -> String {
+    let base = &profile.base;
+    let mirror = match &base.mirror {
+        Mirror::Host => "host".to_owned(),
+        Mirror::Url(url) => url.to_string(),
+    };
+    let suites: Vec<_> = base.suites.iter().map(|s| [&s.archive, &s.name]).collect();
+    let k3s = &profile.k3s;
+    let document = json!({
+        "base": {
+            "arch": base.arch.debian(),
+            "components": base.components,
+            "distro": base.distro.id(),
+            "keyring": base.keyring.file_name().map(|name| name.to_string_lossy()),
+            "mirror": mirror,
+            "release": base.release,
+            "suites": suites,
+        },
+        "firmware": sorted(&profile.firmware),
+        "k3s": {
+            "binary": k3s.binary.sha256,
+            "images": k3s.images.as_ref().map(|images| &images.sha256),
+            "version": k3s.version,
+        },
+        "kernel": [&profile.kernel.package, &profile.kernel.loader],
+        "packages": {
+            "add": sorted(&profile.packages.add),
+            "remove": sorted(&profile.packages.remove),
+        },
+    });
+    // serde_json keeps the keys of a `Value` sorted.
+    Digest::of(document.to_string().as_bytes()).to_string()
+}
+
+/// The order in which packages are asked for changes nothing.
+fn sorted(names: &[String]) -> Vec<&String> {
+    let mut names: Vec<_> = names.iter().collect();
+    names.sort();
+    names.dedup();
+    names
+}

@@ -1,0 +1,118 @@
+//! The only way to a build: a profile together with the lock that fits it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::drift;
+use super::file::{self, LockFileError};
+use super::model::Lock;
+use super::resolve::{ResolveError, resolve};
+use crate::profile::Profile;
+use crate::report::Report;
+
+/// A profile and its current lock. Cannot be made from a lock that does not fit.
+#[derive(Clone, Debug)]
+pub struct LockedProfile {
+    profile: Profile,
+    lock: Lock,
+}
+
+/// What to do about a lock that is missing or stale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Resolve anew and write it.
+    Resolve,
+    /// Refuse (`--locked`).
+    Locked,
+    /// Refuse, because resolving needs the network (`--offline`).
+    Offline,
+}
+
+/// Why there is no locked profile.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// The lock file is missing, unreadable or damaged.
+    #[error(transparent)]
+    File(#[from] LockFileError),
+    /// The lock is of an older profile.
+    #[error("{} does not fit its profile any more:{}\n  help: {policy}", .lock.display(), listed(.moved))]
+    Stale {
+        /// The lock file.
+        lock: PathBuf,
+        /// What moved.
+        moved: Vec<String>,
+        /// Why it was not made anew.
+        policy: Policy,
+    },
+    /// Resolving failed.
+    #[error(transparent)]
+    Resolve(#[from] ResolveError),
+}
+
+impl fmt::Display for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Policy::Resolve => "run it again",
+            Policy::Locked => "run `postern lock` and commit the result, or build without --locked",
+            Policy::Offline => {
+                "run `postern lock` where there is a network, or build without --offline"
+            }
+        })
+    }
+}
+
+fn listed(moved: &[String]) -> String {
+    moved
+        .iter()
+        .map(|clause| format!("\n  - {clause}"))
+        .collect()
+}
+
+impl LockedProfile {
+    /// Opens the lock beside the profile; under [`Policy::Resolve`] a missing
+    /// or stale one is made anew and written.
+    ///
+    /// # Errors
+    /// [`LockError`]. A damaged lock is never overwritten unasked: it may be
+    /// somebody's merge conflict.
+    pub fn open(profile: Profile, policy: Policy, report: &Report) -> Result<Self, LockError> {
+        match file::read(&profile.file) {
+            Ok(lock) if lock.is_current(&profile) => return Ok(Self { profile, lock }),
+            Ok(lock) if policy != Policy::Resolve => {
+                return Err(LockError::Stale {
+                    lock: file::path_of(&profile.file),
+                    moved: drift::moved(&lock, &profile),
+                    policy,
+                });
+            }
+            Ok(lock) => {
+                for clause in drift::moved(&lock, &profile) {
+                    report.note(format!("the lock is stale: {clause}"));
+                }
+            }
+            Err(LockFileError::Missing { .. }) if policy == Policy::Resolve => {}
+            Err(error) => return Err(error.into()),
+        }
+        Self::update(profile, report)
+    }
+
+    /// Resolves anew, whatever the lock says, and writes it.
+    ///
+    /// # Errors
+    /// [`LockError`]; the old lock is then untouched.
+    pub fn update(profile: Profile, report: &Report) -> Result<Self, LockError> {
+        let lock = resolve(&profile, report)?;
+        file::write(&profile.file, &lock)?;
+        Ok(Self { profile, lock })
+    }
+
+    /// What the user wants.
+    pub const fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// What that means, exactly.
+    pub const fn lock(&self) -> &Lock {
+        &self.lock
+    }
+}

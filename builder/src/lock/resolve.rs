@@ -1,0 +1,295 @@
+//! From a profile to its lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use jiff::fmt::rfc2822::DateTimeParser;
+use postern_agent::contract::problem::{Problem, Problems};
+
+use super::apt::{Apt, AptError, Picked};
+use super::closure::{Node, Why, explain};
+use super::model::{Lock, LockedPackage, LockedSuite};
+use super::{drift, file, inputs};
+use crate::profile::{Profile, Suite};
+use crate::report::Report;
+use crate::source::mirror::MirrorError;
+use crate::source::{Archives, Digest, deb822};
+
+/// Why there is no lock.
+#[derive(Debug, thiserror::Error)]
+pub enum ResolveError {
+    /// The mirror is not known.
+    #[error(transparent)]
+    Mirror(#[from] MirrorError),
+    /// apt refused.
+    #[error(transparent)]
+    Apt(#[from] AptError),
+    /// The profile asks for what does not exist; every such name.
+    #[error(transparent)]
+    Unknown(Problems),
+    /// A signed release file is of another suite, or has no date.
+    #[error(
+        "the release file of suite {suite} of archive {archive} {what}\n  help: check `base.mirror`: it may serve another suite in this one's place"
+    )]
+    Release {
+        /// The suite.
+        suite: String,
+        /// Its archive.
+        archive: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// apt chose packages that nothing needs.
+    #[error(
+        "apt chose {0}, which nothing in the profile needs\n  help: report this with the lock's profile and the version of apt"
+    )]
+    Unexplained(String),
+}
+
+/// Asks the distribution's own solver what the profile means today.
+///
+/// # Errors
+/// [`ResolveError`]; nothing is left behind.
+pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError> {
+    let base = &profile.base;
+    let archives = Archives::of(base)?;
+    let apt = Apt::new(base, &archives)?;
+
+    let step = report.step(format!("Reading {} indices", base.release));
+    apt.update()?;
+    let releases: Vec<Release> = base
+        .suites
+        .iter()
+        .map(|suite| Release::read(suite, &apt.in_release(suite)?))
+        .collect::<Result<_, _>>()?;
+    let newest = releases.iter().map(|r| r.date).max().unwrap_or_default();
+    step.done(format!("{} suites, newest of {newest}", releases.len()));
+
+    let step = report.step("Choosing packages");
+    let packages = chosen(profile, &apt)?;
+    let boot = loader(profile, &apt)?;
+    step.done(format!("{} packages", packages.len()));
+
+    Ok(Lock {
+        schema: file::SCHEMA,
+        inputs: inputs::digest(profile),
+        source_date_epoch: u64::try_from(newest.as_second()).unwrap_or(0),
+        suites: releases.into_iter().map(|r| r.locked).collect(),
+        packages,
+        boot: vec![boot],
+        downloads: drift::downloads(profile),
+    })
+}
+
+/// What apt would install into an empty system, and why.
+fn chosen(profile: &Profile, apt: &Apt) -> Result<Vec<LockedPackage>, ResolveError> {
+    let asked = drift::asked(profile);
+    let removed = &profile.packages.remove;
+    let mut words = vec!["?essential".to_owned()];
+    words.extend(asked.keys().map(|name| (*name).to_owned()));
+    words.extend(removed.iter().map(|name| format!("{name}-")));
+
+    let mut named = asked.clone();
+    named.insert(&profile.kernel.loader, "kernel.loader");
+    named.extend(
+        removed
+            .iter()
+            .map(|name| (name.as_str(), "packages.remove")),
+    );
+    refuse_malformed(profile, &named)?;
+
+    let picked = match apt.choose(&words) {
+        Ok(picked) => picked,
+        Err(refusal @ AptError::Unmet(_)) => {
+            refuse_unknown(profile, &named, apt)?;
+            return Err(refusal.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let nodes: Vec<Node> = apt.stanzas(&picked)?.iter().map(Node::of).collect();
+    let why = explain(&nodes, &asked.keys().copied().collect());
+    let locked = picked.into_iter().map(|picked| {
+        let why = why.get(&picked.name).cloned();
+        let name = picked.name.clone();
+        Ok(locked(picked, why.ok_or(ResolveError::Unexplained(name))?))
+    });
+    locked.collect()
+}
+
+/// The boot loader's package, by itself.
+fn loader(profile: &Profile, apt: &Apt) -> Result<LockedPackage, ResolveError> {
+    let name = profile.kernel.loader.as_str();
+    let picked = match apt.candidate(name) {
+        Ok(picked) => picked,
+        Err(refusal) => {
+            refuse_unknown(profile, &BTreeMap::from([(name, "kernel.loader")]), apt)?;
+            return Err(refusal.into());
+        }
+    };
+    let why = Why {
+        reason: super::Reason::Asked,
+        essential: false,
+    };
+    Ok(locked(picked, why))
+}
+
+fn locked(picked: Picked, why: Why) -> LockedPackage {
+    LockedPackage {
+        name: picked.name,
+        version: picked.version,
+        arch: picked.arch,
+        archive: picked.archive,
+        path: picked.path,
+        size: picked.size,
+        sha256: picked.sha256.to_string(),
+        reason: why.reason,
+        essential: why.essential,
+    }
+}
+
+/// apt reads more than names from its arguments (`name=version`, patterns,
+/// files); a profile has names only.
+fn refuse_malformed(profile: &Profile, named: &BTreeMap<&str, &str>) -> Result<(), ResolveError> {
+    let malformed = named.iter().filter(|(name, _)| !is_package_name(name));
+    let problems = malformed.map(|(name, key)| Problem {
+        file: profile.file.display().to_string(),
+        at: None,
+        key: (*key).to_owned(),
+        what: format!("`{name}` is not a package name"),
+        remedy: "write a name of lower-case letters, digits and `+-.`, without version".to_owned(),
+    });
+    refused(problems.collect())
+}
+
+/// Debian policy, 5.6.1.
+fn is_package_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    name.len() >= 2
+        && name.bytes().all(|b| plain(b) || b"+-.".contains(&b))
+        && name.bytes().next().is_some_and(plain)
+}
+
+/// Names every package that does not exist, with the key that asks for it.
+fn refuse_unknown(
+    profile: &Profile,
+    named: &BTreeMap<&str, &str>,
+    apt: &Apt,
+) -> Result<(), ResolveError> {
+    let real = apt.names(false)?;
+    let mentioned = apt.names(true)?;
+    let suites: Vec<_> = profile
+        .base
+        .suites
+        .iter()
+        .map(|s| s.name.as_str())
+        .collect();
+    let unknown = named.iter().filter(|(name, _)| !real.contains(**name));
+    let problems = unknown.map(|(name, key)| {
+        let (what, remedy) = match (mentioned.contains(*name), nearest(name, &real)) {
+            (true, _) => (
+                format!("`{name}` is not a package, only a name that others provide or mention"),
+                "name the package that should provide it".to_owned(),
+            ),
+            (false, Some(near)) => (
+                format!("there is no package `{name}` in {}", suites.join(", ")),
+                format!("is it `{near}`? otherwise check `base.components`"),
+            ),
+            (false, None) => (
+                format!("there is no package `{name}` in {}", suites.join(", ")),
+                "check the name, `base.suites` and `base.components`".to_owned(),
+            ),
+        };
+        Problem {
+            file: profile.file.display().to_string(),
+            at: None,
+            key: (*key).to_owned(),
+            what,
+            remedy,
+        }
+    });
+    refused(problems.collect())
+}
+
+fn refused(problems: Vec<Problem>) -> Result<(), ResolveError> {
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(ResolveError::Unknown(Problems(problems))),
+    }
+}
+
+/// The name that differs least, if it differs by no more than two letters.
+fn nearest<'a>(name: &str, names: &'a BTreeSet<String>) -> Option<&'a str> {
+    let close = names
+        .iter()
+        .filter(|other| other.len().abs_diff(name.len()) <= 2);
+    let distances = close.map(|other| (distance(name, other), other.as_str()));
+    let (distance, near) = distances.min()?;
+    (distance <= 2).then_some(near)
+}
+
+/// Levenshtein distance, in bytes.
+fn distance(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let cost = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[b.len()]
+}
+
+/// What the lock says of a suite, and when it was made.
+struct Release {
+    date: Timestamp,
+    locked: LockedSuite,
+}
+
+impl Release {
+    /// Reads a release file whose signature apt has checked.
+    fn read(suite: &Suite, bytes: &[u8]) -> Result<Self, ResolveError> {
+        let Suite { name, archive } = suite;
+        let error = |what: String| ResolveError::Release {
+            suite: name.clone(),
+            archive: archive.clone(),
+            what,
+        };
+        let all = deb822::stanzas(&String::from_utf8_lossy(bytes));
+        let field = |key: &str| all.iter().find_map(|stanza| stanza.get(key));
+        // apt only warns of this, but an old suite in a new one's place is a
+        // way to serve old packages under a good signature.
+        let names = [field("Codename"), field("Suite")];
+        if !names.contains(&Some(name)) {
+            let found: Vec<_> = names.into_iter().flatten().collect();
+            return Err(error(format!("says that it is of {}", found.join(", "))));
+        }
+        let date = field("Date").ok_or_else(|| error("has no date".to_owned()))?;
+        let date = parse_date(date).ok_or_else(|| error(format!("has the date `{date}`")))?;
+        Ok(Self {
+            date,
+            locked: LockedSuite {
+                name: name.clone(),
+                archive: archive.clone(),
+                date: date.to_string(),
+                sha256: Digest::of(bytes).to_string(),
+            },
+        })
+    }
+}
+
+/// `Sat, 12 Sep 2026 07:55:41 UTC`. Archives write RFC 2822 except for the
+/// zone's name, which that standard does not have.
+fn parse_date(text: &str) -> Option<Timestamp> {
+    let text = match text.strip_suffix("UTC") {
+        Some(rest) => format!("{rest}+0000"),
+        None => text.to_owned(),
+    };
+    let parser = DateTimeParser::new().relaxed_weekday(true);
+    parser.parse_timestamp(&text).ok()
+}
+
+#[cfg(test)]
+mod tests;
