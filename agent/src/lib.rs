@@ -9,3 +9,5 @@
 
 pub mod contract;
 pub mod host;
+pub mod proxy;
+pub mod trust;

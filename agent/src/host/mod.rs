@@ -5,5 +5,6 @@
 pub mod clock;
 pub mod command;
 pub mod files;
+pub mod secrets;
 
 pub use command::{Command, CommandError};
