@@ -19,11 +19,15 @@ use serde::Serialize;
 use crate::report::Report;
 use crate::source::Digest;
 
+/// How the names of directories for work in progress begin.
+pub const SCRATCH: &str = ".making-";
+
 /// Results of steps on this machine.
 #[derive(Debug)]
 pub struct Cache {
     root: PathBuf,
     report: Report,
+    _busy: Flock<std::fs::File>,
 }
 
 /// The name of a result: which step, from which inputs.
@@ -52,12 +56,23 @@ impl Key {
 }
 
 impl Cache {
-    /// The cache inside the store at `root`.
-    pub fn new(root: &Path, report: &Report) -> Self {
-        Self {
-            root: root.join("made"),
-            report: report.clone(),
+    /// The cache inside the store at `root`. If no other build uses it, what
+    /// killed builds left half-done is removed.
+    ///
+    /// # Errors
+    /// I/O, naming the path.
+    pub fn open(root: &Path, report: &Report) -> anyhow::Result<Self> {
+        let root = root.join("made");
+        fs::create_dir_all(&root)?;
+        let busy = root.join(".busy");
+        if let Some(_alone) = try_lock(&busy)? {
+            sweep(&root)?;
         }
+        Ok(Self {
+            _busy: lock(&busy, FlockArg::LockShared)?,
+            report: report.clone(),
+            root,
+        })
     }
 
     /// The result, if an earlier build made it.
@@ -79,13 +94,21 @@ impl Cache {
         let path = self.path(key);
         let dir = self.root.join(key.step);
         fs::create_dir_all(&dir)?;
-        let _lock = lock(&dir.join(format!(".{}.lock", key.digest)))?;
+        let _lock = lock(
+            &dir.join(format!(".{}.lock", key.digest)),
+            FlockArg::LockExclusive,
+        )?;
         if path.exists() {
-            self.report.note(format!("{}: reused {}", key.step, short(key)));
+            self.report
+                .note(format!("{}: reused {}", key.step, short(key)));
             return Ok(path);
         }
-        self.report.note(format!("{}: nothing made from these inputs yet ({})", key.step, short(key)));
-        let scratch = tempfile::Builder::new().prefix(".making-").tempdir_in(&dir)?;
+        self.report.note(format!(
+            "{}: nothing made from these inputs yet ({})",
+            key.step,
+            short(key)
+        ));
+        let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&dir)?;
         let made = scratch.path().join("out");
         make(&made)?;
         fs::File::open(&made)?.sync_all()?;
@@ -104,11 +127,45 @@ fn short(key: &Key) -> String {
     key.digest.to_string().chars().take(12).collect()
 }
 
-fn lock(path: &Path) -> anyhow::Result<Flock<std::fs::File>> {
-    let file = fs::OpenOptions::new().create(true).append(true).open(path)?;
-    Flock::lock(file.into_file(), FlockArg::LockExclusive)
+fn lock(path: &Path, how: FlockArg) -> anyhow::Result<Flock<std::fs::File>> {
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    Flock::lock(file.into_file(), how)
         .map_err(|(_, errno)| io::Error::from(errno))
         .with_context(|| format!("locking {}", path.display()))
+}
+
+fn try_lock(path: &Path) -> anyhow::Result<Option<Flock<std::fs::File>>> {
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)?;
+    match Flock::lock(file.into_file(), FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(Some(lock)),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+        Err((_, errno)) => {
+            Err(io::Error::from(errno)).with_context(|| format!("locking {}", path.display()))
+        }
+    }
+}
+
+/// Removes the scratch directories of every step.
+fn sweep(root: &Path) -> anyhow::Result<()> {
+    for step in fs::read_dir(root)? {
+        let step = step?.path();
+        if !step.is_dir() {
+            continue;
+        }
+        for entry in fs::read_dir(&step)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -118,7 +175,7 @@ mod tests {
     #[test]
     fn makes_once_and_reuses() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::new(dir.path(), &Report::quiet());
+        let cache = Cache::open(dir.path(), &Report::quiet()).unwrap();
         let key = Key::of("step", 1, &("a", 2)).unwrap();
         assert_eq!(cache.find(&key), None);
         let first = cache.file(&key, |out| Ok(fs::write(out, "made")?)).unwrap();
@@ -131,7 +188,7 @@ mod tests {
     #[test]
     fn a_failure_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::new(dir.path(), &Report::quiet());
+        let cache = Cache::open(dir.path(), &Report::quiet()).unwrap();
         let key = Key::of("step", 1, &"a").unwrap();
         let failed = cache.file(&key, |out| {
             fs::write(out, "half")?;
@@ -139,8 +196,23 @@ mod tests {
         });
         assert!(failed.is_err());
         assert_eq!(cache.find(&key), None);
-        let names: Vec<_> = fs::read_dir(dir.path().join("made/step")).unwrap().collect();
+        let names: Vec<_> = fs::read_dir(dir.path().join("made/step"))
+            .unwrap()
+            .collect();
         assert_eq!(names.len(), 1, "only the lock: {names:?}");
+    }
+
+    #[test]
+    fn what_a_killed_build_left_goes_when_nobody_builds() {
+        let dir = tempfile::tempdir().unwrap();
+        let left = dir.path().join("made/step/.making-x");
+        fs::create_dir_all(&left).unwrap();
+        let first = Cache::open(dir.path(), &Report::quiet()).unwrap();
+        assert!(!left.exists());
+        fs::create_dir_all(&left).unwrap();
+        let second = Cache::open(dir.path(), &Report::quiet()).unwrap();
+        assert!(left.exists(), "the first build may be using it");
+        drop((first, second));
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub mod http;
 pub mod network;
 pub mod notify;
 pub mod pace;
-pub mod services;
 pub mod secrets;
+pub mod services;
 
 pub use command::{Command, CommandError};

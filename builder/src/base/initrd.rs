@@ -27,6 +27,11 @@ const DRIVERS: &str = "dm-verity ext4 overlay squashfs vfat nls_ascii nls_cp437 
 const PROGRAMS: &str = "blkid chmod e2fsck grep journalctl mkdir mke2fs mkfs.ext4 mount \
     readlink sleep systemctl tail umount";
 
+/// Everything here that an initrd depends on beside its plan.
+pub fn recipe() -> [&'static str; 3] {
+    [MODULES, DRIVERS, PROGRAMS]
+}
+
 /// Makes the initrd that `plan` describes from the installed `root`.
 pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
     if !root.join("proc/self").exists() {

@@ -4,6 +4,7 @@
 //! packages' own maintainer scripts run as root over a scratch root, without a
 //! network and without a view of the host.
 //!
+//! - `make`: both, unless an earlier build made them
 //! - `plan`: what to make, as data that crosses into the sandbox
 //! - [`sandbox`]: entering it, and the program that runs inside
 //! - `install`: packages → installed root
@@ -14,11 +15,10 @@
 mod capture;
 mod initrd;
 mod install;
+mod make;
 mod plan;
 pub mod sandbox;
 mod scrub;
 
+pub use make::{Base, Inputs, make};
 pub use plan::{InitrdPlan, InstallPlan, Package, Plan, RootFrom};
-
-/// Changes whenever the same plan would give other bytes.
-pub const FORMAT: u32 = 1;

@@ -2,3 +2,4 @@
 //! agent ([`postern_agent::host`]).
 
 pub mod http;
+pub mod tools;

@@ -18,9 +18,18 @@ pub const MAC: &str = "52:54:00:12:34:56";
 
 /// Where distributions put the firmware: code and its empty variable store.
 const FIRMWARE: [(&str, &str); 3] = [
-    ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
-    ("/usr/share/OVMF/OVMF_CODE.fd", "/usr/share/OVMF/OVMF_VARS.fd"),
-    ("/usr/share/edk2/x64/OVMF_CODE.4m.fd", "/usr/share/edk2/x64/OVMF_VARS.4m.fd"),
+    (
+        "/usr/share/OVMF/OVMF_CODE_4M.fd",
+        "/usr/share/OVMF/OVMF_VARS_4M.fd",
+    ),
+    (
+        "/usr/share/OVMF/OVMF_CODE.fd",
+        "/usr/share/OVMF/OVMF_VARS.fd",
+    ),
+    (
+        "/usr/share/edk2/x64/OVMF_CODE.4m.fd",
+        "/usr/share/edk2/x64/OVMF_VARS.4m.fd",
+    ),
 ];
 
 /// A machine to run.
@@ -98,11 +107,16 @@ impl Machine {
     /// If QEMU or the firmware is missing.
     pub fn start(&self) -> anyhow::Result<Child> {
         let output = Stdio::piped();
-        Ok(self.command()?.spawn(Stdio::null(), output, Stdio::piped())?)
+        Ok(self
+            .command()?
+            .spawn(Stdio::null(), output, Stdio::piped())?)
     }
 
     fn command(&self) -> anyhow::Result<Command> {
-        let disk = format!("file={},format=raw,if=none,id=disk,discard=unmap", self.disk.display());
+        let disk = format!(
+            "file={},format=raw,if=none,id=disk,discard=unmap",
+            self.disk.display()
+        );
         let device = format!("virtio-blk-pci,drive=disk,serial={DISK_SERIAL}");
         let base = Command::new("qemu-system-x86_64")
             .args(["-machine", "q35", "-cpu", cpu(), "-smp", "2"])
@@ -113,13 +127,21 @@ impl Machine {
             .args(["-device", "virtio-rng-pci"])
             .args(["-drive", &disk, "-device", &device]);
         Ok(match &self.boot {
-            Boot::Kernel { kernel, initrd, cmdline, console } => base
+            Boot::Kernel {
+                kernel,
+                initrd,
+                cmdline,
+                console,
+            } => base
                 .arg("-kernel")
                 .arg(kernel)
                 .arg("-initrd")
                 .arg(initrd)
                 .args(["-append", cmdline])
-                .args(["-chardev", &format!("file,id=console,path={}", console.display())])
+                .args([
+                    "-chardev",
+                    &format!("file,id=console,path={}", console.display()),
+                ])
                 .args(["-chardev", "stdio,id=events,signal=off"])
                 .args(["-serial", "chardev:console", "-serial", "chardev:events"]),
             Boot::Firmware { vars } => {
@@ -148,7 +170,11 @@ fn cpu() -> &'static str {
 /// Whether KVM can be opened and is the real one: nested "pvm" kernels open it
 /// and then cannot run firmware, so they do not offer VMX or SVM to the guest.
 fn kvm() -> bool {
-    let openable = fs_err::OpenOptions::new().read(true).write(true).open("/dev/kvm").is_ok();
+    let openable = fs_err::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open("/dev/kvm")
+        .is_ok();
     let flags = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default();
     openable && flags.split_whitespace().any(|f| f == "vmx" || f == "svm")
 }
@@ -206,7 +232,10 @@ mod tests {
 
     #[test]
     fn reads_qemus_version() {
-        assert_eq!(major("QEMU emulator version 10.0.2 (Debian 1:10)"), Some(10));
+        assert_eq!(
+            major("QEMU emulator version 10.0.2 (Debian 1:10)"),
+            Some(10)
+        );
         assert_eq!(major("QEMU emulator version 7.2.17"), Some(7));
         assert_eq!(major("something else"), None);
     }

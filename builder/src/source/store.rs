@@ -89,6 +89,11 @@ impl Store {
         &self.root
     }
 
+    /// The directory below which [`Store::file`] finds every blob.
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs")
+    }
+
     /// Where a blob is, once its content was found to be right. The content is
     /// read only the first time this store value is asked for it.
     ///

@@ -1,0 +1,207 @@
+//! Locked packages and an overlay → base layer and initrd, each made once.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use fs_err as fs;
+use serde::Serialize;
+
+use super::plan::{InitrdPlan, InstallPlan, Package, Plan, RootFrom};
+use super::sandbox;
+use crate::cache::{Cache, Key};
+use crate::lock::LockedPackage;
+use crate::report::{Report, StepGuard};
+use crate::source::{Digest, Store};
+
+/// Changes whenever the same packages would give another layer or initrd.
+const FORMAT: u32 = 1;
+/// Memory that must be free for the scratch root to live there, in KiB: an
+/// installed server with the generic kernel takes under 2 GiB.
+const MEMORY: u64 = 4 << 20;
+
+/// What the base step leaves.
+#[derive(Clone, Debug)]
+pub struct Base {
+    /// The installed packages, an uncompressed tar.
+    pub layer: PathBuf,
+    /// Identifies the layer.
+    pub layer_key: Digest,
+    /// The initrd, an uncompressed cpio archive.
+    pub initrd: PathBuf,
+    /// Identifies the initrd.
+    pub initrd_key: Digest,
+}
+
+/// What the base is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// Locked packages; all of them are in the store.
+    pub packages: &'a [LockedPackage],
+    /// Every time stamp is clamped to this.
+    pub epoch: u64,
+    /// Files laid over the initrd.
+    pub initrd_overlay: &'a Path,
+    /// This builder's own binary.
+    pub program: &'a Path,
+}
+
+/// Makes the base layer and the initrd, or finds them made.
+///
+/// # Errors
+/// What the sandbox fails with; nothing is kept then.
+pub fn make(
+    inputs: Inputs<'_>,
+    store: &Store,
+    cache: &Cache,
+    report: &Report,
+) -> anyhow::Result<Base> {
+    let layer_key = layer_key(inputs)?;
+    let initrd_key = initrd_key(inputs, &layer_key)?;
+    let sandboxed = Sandboxed {
+        inputs,
+        store,
+        report,
+    };
+    let wanted = cache.find(&initrd_key).is_none();
+    let mut made = None;
+    let layer = cache.file(&layer_key, |out| {
+        // Both in one go when both are missing: the installed root is at hand.
+        made = sandboxed.install(out, wanted)?;
+        Ok(())
+    })?;
+    let initrd = cache.file(&initrd_key, |out| match &made {
+        Some(dir) => Ok(fs::copy(dir.path().join("initrd"), out).map(|_| ())?),
+        None => sandboxed.initrd(&layer, out),
+    })?;
+    Ok(Base {
+        layer,
+        layer_key: layer_key.digest(),
+        initrd,
+        initrd_key: initrd_key.digest(),
+    })
+}
+
+fn layer_key(inputs: Inputs<'_>) -> anyhow::Result<Key> {
+    #[derive(Serialize)]
+    struct Package<'a>(&'a str, bool);
+    let package = |p: &'_ LockedPackage| (p.sha256.clone(), p.essential);
+    let packages: Vec<_> = inputs.packages.iter().map(package).collect();
+    let packages: Vec<_> = packages.iter().map(|(sha, e)| Package(sha, *e)).collect();
+    Key::of("base", FORMAT, &(packages, inputs.epoch))
+}
+
+fn initrd_key(inputs: Inputs<'_>, layer: &Key) -> anyhow::Result<Key> {
+    let overlay = overlay_digest(inputs.initrd_overlay)?.to_string();
+    let recipe = super::initrd::recipe();
+    Key::of(
+        "initrd",
+        FORMAT,
+        &(layer.digest().to_string(), overlay, recipe),
+    )
+}
+
+/// Names, modes and contents of everything below `dir`.
+fn overlay_digest(dir: &Path) -> anyhow::Result<Digest> {
+    let mut all = Vec::new();
+    for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("reading overlay {}", dir.display()))?;
+        let path = entry.path();
+        let executable =
+            std::os::unix::fs::PermissionsExt::mode(&entry.metadata()?.permissions()) & 0o111;
+        let content = match entry.file_type() {
+            t if t.is_symlink() => fs::read_link(path)?.to_string_lossy().into_owned(),
+            t if t.is_file() => Digest::of(&fs::read(path)?).to_string(),
+            _ => String::new(),
+        };
+        all.push((path.strip_prefix(dir)?.to_owned(), executable != 0, content));
+    }
+    Ok(Digest::of(&serde_json::to_vec(&all)?))
+}
+
+struct Sandboxed<'a> {
+    inputs: Inputs<'a>,
+    store: &'a Store,
+    report: &'a Report,
+}
+
+impl Sandboxed<'_> {
+    /// Installs the packages to `out`; with `initrd`, leaves the initrd in the
+    /// directory that is returned.
+    fn install(&self, out: &Path, initrd: bool) -> anyhow::Result<Option<tempfile::TempDir>> {
+        let step = self.report.step("Installing packages");
+        let blobs = self.store.blobs();
+        let package = |locked: &LockedPackage| {
+            let digest = locked.sha256.parse()?;
+            let blob = self.store.file(&digest)?.strip_prefix(&blobs)?.to_owned();
+            Ok(Package {
+                name: locked.name.clone(),
+                version: locked.version.clone(),
+                arch: locked.arch.clone(),
+                blob,
+                essential: locked.essential,
+            })
+        };
+        let packages = self.inputs.packages.iter().map(package);
+        let packages = packages.collect::<anyhow::Result<Vec<_>>>()?;
+        let count = packages.len();
+        let extra = initrd.then(|| scratch_beside(out)).transpose()?;
+        let root = RootFrom::Install(InstallPlan {
+            blobs,
+            packages,
+            out: out.to_owned(),
+        });
+        let target = extra.as_ref().map(|dir| dir.path().join("initrd"));
+        self.run(root, target, out, &step)?;
+        step.done(format!("{count} packages"));
+        Ok(extra)
+    }
+
+    fn initrd(&self, layer: &Path, out: &Path) -> anyhow::Result<()> {
+        let step = self.report.step("Making the initrd");
+        let root = RootFrom::Layer(layer.to_owned());
+        self.run(root, Some(out.to_owned()), out, &step)?;
+        step.done("from the base layer");
+        Ok(())
+    }
+
+    fn run(
+        &self,
+        root: RootFrom,
+        initrd: Option<PathBuf>,
+        beside: &Path,
+        step: &StepGuard,
+    ) -> anyhow::Result<()> {
+        let scratch = scratch_beside(beside)?;
+        let plan = Plan {
+            scratch: scratch.path().to_owned(),
+            in_memory: available_memory()? >= MEMORY,
+            epoch: self.inputs.epoch,
+            root,
+            initrd: initrd.map(|out| InitrdPlan {
+                overlay: self.inputs.initrd_overlay.to_owned(),
+                out,
+            }),
+        };
+        Ok(sandbox::run(self.inputs.program, &plan, |name| {
+            step.note(name)
+        })?)
+    }
+}
+
+fn scratch_beside(path: &Path) -> anyhow::Result<tempfile::TempDir> {
+    let dir = path.parent().context("an output has a directory")?;
+    Ok(tempfile::Builder::new()
+        .prefix(crate::cache::SCRATCH)
+        .tempdir_in(dir)?)
+}
+
+/// `MemAvailable` in KiB (proc_meminfo(5)).
+fn available_memory() -> anyhow::Result<u64> {
+    let text = fs::read_to_string("/proc/meminfo")?;
+    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
+    let number = line.and_then(|l| l.split_whitespace().next());
+    number
+        .context("/proc/meminfo has no MemAvailable")?
+        .parse()
+        .context("reading /proc/meminfo")
+}
