@@ -2,7 +2,7 @@
 //!
 //! QEMU ≥ 10: version 7.2 corrupted guests under TCG in our measurements.
 
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
@@ -203,6 +203,20 @@ impl Running {
     /// The machine's standard output, once.
     pub fn output(&mut self) -> Option<std::process::ChildStdout> {
         self.0.stdout.take()
+    }
+
+    /// Waits until the machine has switched itself off.
+    ///
+    /// # Errors
+    /// If QEMU failed; with what it said.
+    pub fn finish(&mut self) -> anyhow::Result<()> {
+        let mut said = String::new();
+        if let Some(mut stderr) = self.0.stderr.take() {
+            stderr.read_to_string(&mut said)?;
+        }
+        let status = self.0.wait()?;
+        anyhow::ensure!(status.success(), "QEMU failed ({status}): {}", said.trim());
+        Ok(())
     }
 
     /// Cuts the power.
