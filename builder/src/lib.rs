@@ -4,16 +4,17 @@
 //! 2. [`lock`]: what that means today, exactly
 //! 3. [`source`]: bytes from outside, never trusted before their digest
 //! 4. [`base`]: the packages, installed once in a sandbox; the initrd
-//! 5. [`tree`]: all layers merged, the root as data
-//! 6. [`verity`]: the hash tree that makes the root tamper-evident
-//! 7. [`boot`]: what the firmware starts
-//! 8. [`disk`]: one GPT disk
-//! 9. [`artifact`]: what is left for the user
-//! 10. [`rehearse`]: a whole deployment on this machine
+//! 6. [`tree`]: all layers merged, the root as data
+//! 8. [`verity`]: the hash tree that makes the root tamper-evident
+//! 9. [`boot`]: what the firmware starts
+//! 10. [`disk`]: one GPT disk
+//! 11. [`artifact`]: what is left for the user
+//! 12. [`rehearse`]: a whole deployment on this machine
 //!
-//! Beside them: [`cache`] (what earlier builds made), [`extent`] (how to read
-//! what is mostly zero), [`report`] (what is going on) and [`host`] (the doors
-//! to the outside).
+//! Beside them: [`userdata`] (what MAAS
+//! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
+//! read what is mostly zero), [`report`] (what is going on) and [`host`] (the
+//! doors to the outside).
 
 pub mod artifact;
 pub mod base;
@@ -28,4 +29,5 @@ pub mod rehearse;
 pub mod report;
 pub mod source;
 pub mod tree;
+pub mod userdata;
 pub mod verity;
