@@ -113,7 +113,7 @@ fn offered_by_profile(dir: &TempDir) -> Vec<String> {
     let LoadError::Invalid { problems, .. } = load(dir, &text).unwrap_err() else {
         panic!("the file can be read");
     };
-    offered(&problems, 9)
+    offered(&problems, 10)
 }
 
 fn offered_by_gateway() -> Vec<String> {

@@ -1,7 +1,7 @@
 //! What runs in the image: k3s and the proxy it goes through.
 
 use postern_agent::contract::document::{Complaint, Findings, Item};
-use postern_agent::contract::gateway::{ProxySettings, Secrets, read_proxy};
+use postern_agent::contract::gateway::{NoProxy, ProxySettings, Secrets, read_proxy};
 use postern_agent::proxy as model;
 use secrecy::SecretString;
 
@@ -46,7 +46,7 @@ fn download(item: &Item<'_>, findings: &mut Findings) -> Option<Download> {
             None
         }
     };
-    let sha256 = fields.required("sha256", "sha256: 64 digits, from `sha256sum`", findings);
+    let sha256 = fields.required("sha256", "sha256: …", findings);
     let sha256 = sha256.and_then(|item| item.parsed(findings, rules::sha256));
     fields.finish(findings);
     Some(Download {
@@ -58,9 +58,7 @@ fn download(item: &Item<'_>, findings: &mut Findings) -> Option<Download> {
 /// The image's proxy. Everybody who has the image can read it, so it may not
 /// have a password.
 pub(super) fn proxy(item: &Item<'_>, findings: &mut Findings) -> Option<ProxySettings> {
-    let mut fields = item.fields(findings)?;
-    let direct = fields.optional("no-proxy");
-    let settings = read_proxy(Some(item), direct.as_ref(), &NoneHere, findings)?;
+    let settings = read_proxy(item, NoProxy::Within, &NoneHere, findings)?;
     if model::has_password(&settings) {
         findings.add(item.problem(Complaint::new(
             "has a password, and a password in the image can be read by anyone with the image",

@@ -27,6 +27,8 @@ pub(super) fn profile(
     findings: &mut Findings,
 ) -> Option<Profile> {
     let mut fields = Item::root(root).fields(findings)?;
+    // Read and taken out by the loader, but known.
+    let _ = (fields.optional("apiVersion"), fields.optional("extends"));
     let essentials = essentials(&mut fields, findings);
     let firmware = list(&mut fields, "firmware", findings, rules::package);
     let packages = fields.optional("packages");
