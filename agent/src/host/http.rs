@@ -357,7 +357,8 @@ mod tests {
 
     #[test]
     fn palette_is_quoted() {
-        let body = r#"{"code":"TooManyRequests","message":"slow down","ref":"r-1","details":{"a":1}}"#;
+        let body =
+            r#"{"code":"TooManyRequests","message":"slow down","ref":"r-1","details":{"a":1}}"#;
         let said = answer(429, &[], body);
         assert!(said.is_transient());
         assert_eq!(
@@ -366,7 +367,10 @@ mod tests {
         );
         assert_eq!(answer(500, &[], "oops").says(), "GET palette: status 500");
         assert_eq!(answer(500, &[], "{}").error(), None);
-        assert!(!answer(500, &[], "").is_transient(), "Palette's client does not retry 500");
+        assert!(
+            !answer(500, &[], "").is_transient(),
+            "Palette's client does not retry 500"
+        );
     }
 
     #[test]
@@ -377,7 +381,10 @@ mod tests {
             told,
             "status 303 with a redirect (location: https://login.proxy.example/)"
         );
-        let page = [("content-type", "text/html; charset=utf-8"), ("via", "1.1 squid")];
+        let page = [
+            ("content-type", "text/html; charset=utf-8"),
+            ("via", "1.1 squid"),
+        ];
         let told = answer(200, &page, "<html>").interception().unwrap();
         assert_eq!(told, "status 200 with a web page (via: 1.1 squid)");
         let json = [("content-type", "application/json")];
@@ -400,7 +407,10 @@ mod tests {
             ..Outbound::default()
         };
         let error = Client::new(&outbound).unwrap_err().to_string();
-        assert!(error.contains("ca.crt") && error.contains("no such file"), "{error}");
+        assert!(
+            error.contains("ca.crt") && error.contains("no such file"),
+            "{error}"
+        );
         fs::write(&outbound.bundle, "-----BEGIN CERTIFICATE-----\n!!\n").unwrap();
         let error = Client::new(&outbound).unwrap_err();
         assert!(matches!(error, HttpError::Trust { .. }), "{error}");
@@ -414,6 +424,9 @@ mod tests {
         let url = Url::parse("https://127.0.0.1:1/v1?pairingCode=hidden").unwrap();
         let error = client.get(url, "GET ping", 10).await.unwrap_err();
         assert!(error.is_unsent(), "{error:?}");
-        assert!(!format!("{error} {error:?}").contains("hidden"), "{error:?}");
+        assert!(
+            !format!("{error} {error:?}").contains("hidden"),
+            "{error:?}"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What the machine knows of its own network.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use fs_err as fs;
 use ipnet::IpNet;
@@ -89,7 +89,7 @@ fn made_by_k3s(interface: &str) -> bool {
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
-        return Some(IpAddr::V4(Ipv4Addr::from(v4.ip())));
+        return Some(IpAddr::V4(v4.ip()));
     }
     address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()))
 }
@@ -119,7 +119,9 @@ fn default_in_route(table: &str) -> bool {
 fn default_in_ipv6_route(table: &str) -> bool {
     table.lines().any(|line| {
         let columns: Vec<_> = line.split_ascii_whitespace().collect();
-        columns.first().is_some_and(|d| d.bytes().all(|b| b == b'0'))
+        columns
+            .first()
+            .is_some_and(|d| d.bytes().all(|b| b == b'0'))
             && columns.get(1) == Some(&"00")
             && columns.last().is_some_and(|i| *i != "lo")
     })
@@ -129,10 +131,10 @@ fn default_in_ipv6_route(table: &str) -> bool {
 fn addresses_in(output: &str) -> Vec<IpAddr> {
     let mut found = Vec::new();
     for line in output.lines() {
-        if let Some(Ok(address)) = line.split_whitespace().next().map(str::parse) {
-            if !found.contains(&address) {
-                found.push(address);
-            }
+        if let Some(Ok(address)) = line.split_whitespace().next().map(str::parse)
+            && !found.contains(&address)
+        {
+            found.push(address);
         }
     }
     found
@@ -151,23 +153,31 @@ mod tests {
         let half = "tun0\t00000000\t0102000A\t0003\t0\t0\t100\t00000080\t0\n";
         assert!(!default_in_route(HEAD));
         assert!(!default_in_route(&format!("{HEAD}{subnet}")));
-        assert!(!default_in_route(&format!("{HEAD}{half}")), "0.0.0.0/1 is no default");
+        assert!(
+            !default_in_route(&format!("{HEAD}{half}")),
+            "0.0.0.0/1 is no default"
+        );
         assert!(default_in_route(&format!("{HEAD}{subnet}{default}")));
     }
 
     #[test]
     fn finds_the_default_route_of_ipv6() {
         let zero = "0".repeat(32);
-        let line = |device: &str| format!("{zero} 00 {zero} 00 {zero} 00000400 1 0 00000003 {device}\n");
+        let line =
+            |device: &str| format!("{zero} 00 {zero} 00 {zero} 00000400 1 0 00000003 {device}\n");
         assert!(default_in_ipv6_route(&line("eno1")));
-        assert!(!default_in_ipv6_route(&line("lo")), "the kernel's unreachable default");
+        assert!(
+            !default_in_ipv6_route(&line("lo")),
+            "the kernel's unreachable default"
+        );
         assert!(!default_in_ipv6_route(""));
     }
 
     #[test]
     fn reads_getent() {
         let out = "192.0.2.7 STREAM palette.example\n192.0.2.7 DGRAM \n2001:db8::7 STREAM\n";
-        let expected: Vec<IpAddr> = vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
+        let expected: Vec<IpAddr> =
+            vec!["192.0.2.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
         assert_eq!(addresses_in(out), expected);
     }
 

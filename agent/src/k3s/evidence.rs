@@ -96,7 +96,15 @@ pub fn jet(cluster: &dyn Cluster) -> Result<Jet, EvidenceError> {
 /// # Errors
 /// [`EvidenceError`] if the cluster cannot be asked or the ConfigMap is no such thing.
 pub fn overlord_uid(cluster: &dyn Cluster) -> Result<Option<String>, EvidenceError> {
-    let args = ["-n", JET_NAMESPACE, "get", "configmap", OVERLORD_CONFIG, "-o", "json"];
+    let args = [
+        "-n",
+        JET_NAMESPACE,
+        "get",
+        "configmap",
+        OVERLORD_CONFIG,
+        "-o",
+        "json",
+    ];
     match cluster.kubectl(&args, b"") {
         Ok(json) => uid_in_configmap(&json),
         Err(error) if is_not_found(&error) => Ok(None),
@@ -127,10 +135,11 @@ struct Condition {
 }
 
 fn jet_in(json: &[u8]) -> Result<Jet, EvidenceError> {
-    let deployment: Deployment = serde_json::from_slice(json).map_err(|e| EvidenceError::Shape {
-        what: "deployment jet-system/jet",
-        why: e.to_string(),
-    })?;
+    let deployment: Deployment =
+        serde_json::from_slice(json).map_err(|e| EvidenceError::Shape {
+            what: "deployment jet-system/jet",
+            why: e.to_string(),
+        })?;
     let conditions = &deployment.status.conditions;
     let available = conditions.iter().find(|c| c.r#type == "Available");
     Ok(match available {

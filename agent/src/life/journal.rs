@@ -194,7 +194,7 @@ pub enum Found {
     /// Nothing: a machine that never ran the agent.
     Nothing,
     /// A journal.
-    Good(Journal),
+    Good(Box<Journal>),
     /// Something unreadable, now renamed: what was done must be asked of the cluster.
     Broken {
         /// Where it is now.
@@ -231,7 +231,7 @@ impl Keeper for JournalFile {
             Err(error) => return Err(error),
         };
         match parse(&text) {
-            Ok(journal) => Ok(Found::Good(journal)),
+            Ok(journal) => Ok(Found::Good(Box::new(journal))),
             Err(why) => {
                 let aside = free_name(&self.0);
                 fs::rename(&self.0, &aside)?;
@@ -286,7 +286,7 @@ mod tests {
             audit_uid: Some("audit".into()),
         };
         file.save(&journal).unwrap();
-        assert_eq!(file.load().unwrap(), Found::Good(journal));
+        assert_eq!(file.load().unwrap(), Found::Good(Box::new(journal)));
     }
 
     #[test]
@@ -298,7 +298,14 @@ mod tests {
     fn the_unreadable_is_put_aside_and_never_overwritten() {
         let whole = serde_json::to_string(&Journal::new("b", at(1))).unwrap();
         let foreign = whole.replacen("\"schema\":1", "\"schema\":9", 1);
-        let cases = ["", "{", &whole[..whole.len() / 2], &foreign, "[]", "\0\0\0\0"];
+        let cases = [
+            "",
+            "{",
+            &whole[..whole.len() / 2],
+            &foreign,
+            "[]",
+            "\0\0\0\0",
+        ];
         let (_dir, file) = kept();
         for (i, text) in cases.iter().enumerate() {
             write_atomic(&file.0, text.as_bytes(), 0o600).unwrap();

@@ -202,6 +202,54 @@ pub struct Blocked {
     pub remedy: String,
 }
 
+/// Why a step did not end in the next state.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// It will be tried again when something happened.
+    #[error("waiting for {}: {detail}", .on.name())]
+    Wait {
+        /// What for.
+        on: On,
+        /// What was seen.
+        detail: String,
+    },
+    /// A person has to act.
+    #[error("{}: {detail}\n  help: {remedy}", .reason.name())]
+    Block {
+        /// What is at fault.
+        reason: Reason,
+        /// What was seen.
+        detail: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The agent cannot go on at all; systemd starts it again.
+    #[error(transparent)]
+    Broken(#[from] std::io::Error),
+    /// A bug: the machine was sent where it may not go.
+    #[error(transparent)]
+    Illegal(#[from] IllegalMove),
+}
+
+impl Stop {
+    /// Waiting for `on`.
+    pub fn wait(on: On, detail: impl Into<String>) -> Self {
+        Self::Wait {
+            on,
+            detail: detail.into(),
+        }
+    }
+
+    /// Blocked by `reason`.
+    pub fn block(reason: Reason, detail: impl Into<String>, remedy: &str) -> Self {
+        Self::Block {
+            reason,
+            detail: detail.into(),
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
 /// What a machine waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -299,9 +347,24 @@ mod tests {
             ("configured", State::configured, Unconfigured, Configured),
             ("online", State::online, Configured, Online),
             ("cluster_ready", State::cluster_ready, Online, ClusterReady),
-            ("preflight_ok", State::preflight_ok, ClusterReady, PreflightOk),
-            ("applied", State::manifests_applied, PreflightOk, ManifestsApplied),
-            ("registered", State::registered, ManifestsApplied, Registered),
+            (
+                "preflight_ok",
+                State::preflight_ok,
+                ClusterReady,
+                PreflightOk,
+            ),
+            (
+                "applied",
+                State::manifests_applied,
+                PreflightOk,
+                ManifestsApplied,
+            ),
+            (
+                "registered",
+                State::registered,
+                ManifestsApplied,
+                Registered,
+            ),
             ("before", State::registered_before, ClusterReady, Registered),
             ("healthy", State::healthy, Registered, Healthy),
             ("unhealthy", State::unhealthy, Healthy, Registered),

@@ -45,8 +45,14 @@ const NAMESPACED: [(&str, &str); 19] = [
 /// Kinds of the whole cluster, as (API group, kind).
 const CLUSTER_WIDE: [(&str, &str); 8] = [
     ("", "Namespace"),
-    ("admissionregistration.k8s.io", "MutatingWebhookConfiguration"),
-    ("admissionregistration.k8s.io", "ValidatingWebhookConfiguration"),
+    (
+        "admissionregistration.k8s.io",
+        "MutatingWebhookConfiguration",
+    ),
+    (
+        "admissionregistration.k8s.io",
+        "ValidatingWebhookConfiguration",
+    ),
     ("apiextensions.k8s.io", "CustomResourceDefinition"),
     ("apiregistration.k8s.io", "APIService"),
     ("rbac.authorization.k8s.io", "ClusterRole"),
@@ -58,7 +64,12 @@ const CLUSTER_WIDE: [(&str, &str); 8] = [
 const CUSTOM_GROUPS: [&str; 2] = ["spectrocloud.com", "cluster.x-k8s.io"];
 
 /// Namespaces of Palette's agents (its architecture page "namespaces and pods").
-const NAMESPACES: [&str; 4] = [JET_NAMESPACE, "cert-manager", "palette-system", "reach-system"];
+const NAMESPACES: [&str; 4] = [
+    JET_NAMESPACE,
+    "cert-manager",
+    "palette-system",
+    "reach-system",
+];
 
 /// Beginnings of such namespaces; a cluster's own is `cluster-<hex>`.
 const NAMESPACE_PREFIXES: [&str; 2] = ["spectro-", "capi-"];
@@ -173,10 +184,8 @@ fn documents(text: &str) -> Result<Vec<Value>, ManifestError> {
         with_snippet: false,
         reject_unsupported_tags: true,
     };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
-        let at = error.location().map(|l| (l.line(), l.column()));
-        ManifestError::NotYaml(at.map(|(l, c)| (l.into(), c.into())))
-    })
+    serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| ManifestError::NotYaml(error.location().map(|l| (l.line(), l.column()))))
 }
 
 /// Takes `kind: List` apart, as `kubectl` does.
@@ -226,9 +235,9 @@ fn check(object: &Value) -> Result<(), String> {
 }
 
 fn allowed_namespace(name: &str) -> Result<(), String> {
-    let is_cluster = name.strip_prefix("cluster-").is_some_and(|uid| {
-        !uid.is_empty() && uid.bytes().all(|b| b.is_ascii_hexdigit())
-    });
+    let is_cluster = name
+        .strip_prefix("cluster-")
+        .is_some_and(|uid| !uid.is_empty() && uid.bytes().all(|b| b.is_ascii_hexdigit()));
     let allowed = is_cluster
         || NAMESPACES.contains(&name)
         || NAMESPACE_PREFIXES
@@ -324,7 +333,10 @@ spec:
         assert_eq!(manifest.sha256.len(), 64);
         assert!(manifest.secrets().contains("very-secret"));
         assert!(!format!("{manifest:?}").contains("very-secret"));
-        assert!(manifest.to_stream().contains(r#""defaultMode":420"#), "octal as kubectl reads it");
+        assert!(
+            manifest.to_stream().contains(r#""defaultMode":420"#),
+            "octal as kubectl reads it"
+        );
     }
 
     #[test]
@@ -377,14 +389,24 @@ spec:
     #[test]
     fn allows_custom_resources_of_palette() {
         for (version, metadata) in [
-            ("cluster.spectrocloud.com/v1alpha1", "{name: x, namespace: cluster-64a0c0ffee}"),
-            ("infrastructure.cluster.x-k8s.io/v1beta1", "{name: x, namespace: capi-system}"),
+            (
+                "cluster.spectrocloud.com/v1alpha1",
+                "{name: x, namespace: cluster-64a0c0ffee}",
+            ),
+            (
+                "infrastructure.cluster.x-k8s.io/v1beta1",
+                "{name: x, namespace: capi-system}",
+            ),
             ("jet.spectrocloud.com/v1", "{name: x}"),
         ] {
             parse(&object(version, "Anything", metadata)).unwrap();
         }
         let definition = |group: &str| {
-            let head = object("apiextensions.k8s.io/v1", "CustomResourceDefinition", "{name: x}");
+            let head = object(
+                "apiextensions.k8s.io/v1",
+                "CustomResourceDefinition",
+                "{name: x}",
+            );
             format!("{head}spec: {{group: {group}}}\n")
         };
         parse(&definition("cluster.spectrocloud.com")).unwrap();
@@ -395,16 +417,25 @@ spec:
     fn no_content_in_errors() {
         let broken = "kind: Secret\nstringData: {token: very-secret\n  ] }";
         let error = parse(broken).unwrap_err();
-        assert!(matches!(error, ManifestError::NotYaml(Some(_))), "{error:?}");
+        assert!(
+            matches!(error, ManifestError::NotYaml(Some(_))),
+            "{error:?}"
+        );
         assert!(!format!("{error} {error:?}").contains("very-secret"));
         assert_eq!(parse("---\n# nothing\n").unwrap_err(), ManifestError::Empty);
-        assert!(matches!(parse(&" ".repeat(CAP + 1)), Err(ManifestError::TooLarge(_))));
+        assert!(matches!(
+            parse(&" ".repeat(CAP + 1)),
+            Err(ManifestError::TooLarge(_))
+        ));
     }
 
     #[test]
     fn an_alias_bomb_is_refused() {
         let mut bomb = "a: &a [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
-        for (from, to) in ["ab", "bc", "cd", "de", "ef", "fg", "gh", "hi"].iter().map(|p| p.split_at(1)) {
+        for (from, to) in ["ab", "bc", "cd", "de", "ef", "fg", "gh", "hi"]
+            .iter()
+            .map(|p| p.split_at(1))
+        {
             let ten = vec![format!("*{from}"); 10].join(",");
             bomb.push_str(&format!("{to}: &{to} [{ten}]\n"));
         }

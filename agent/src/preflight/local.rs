@@ -92,8 +92,14 @@ mod tests {
         assert_eq!(capacity(enough).verdict, Verdict::Pass);
         for small in [
             Capacity { cpus: 2, ..enough },
-            Capacity { memory: 4_000_000_000, ..enough },
-            Capacity { disk: 30_000_000_000, ..enough },
+            Capacity {
+                memory: 4_000_000_000,
+                ..enough
+            },
+            Capacity {
+                disk: 30_000_000_000,
+                ..enough
+            },
         ] {
             assert_eq!(capacity(small).verdict, Verdict::Warn, "{small:?}");
         }

@@ -18,7 +18,6 @@ use crate::host::network::Network;
 use crate::pairing::palette::Palette;
 use crate::trust::{self, Certificate};
 
-
 /// How long a tunnel may take.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest head of a proxy's answer.
@@ -71,7 +70,10 @@ fn resolve(url: &Url, network: &dyn Network) -> (Check, Vec<IpAddr>) {
     let host = url.host_str().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     if let Ok(address) = bare.parse() {
-        return (Check::pass("name", format!("{host} is an address")), vec![address]);
+        return (
+            Check::pass("name", format!("{host} is an address")),
+            vec![address],
+        );
     }
     match network.resolve(host) {
         Ok(addresses) if !addresses.is_empty() => {
@@ -96,7 +98,10 @@ async fn tunnel(proxy: &Url, address: IpAddr, endpoint: &Url) -> Check {
     );
     if proxy.scheme() != "http" {
         // The tunnel is inside TLS; the next check goes through it anyway.
-        return Check::pass("proxy", format!("{shown} speaks TLS, seen by the next check"));
+        return Check::pass(
+            "proxy",
+            format!("{shown} speaks TLS, seen by the next check"),
+        );
     }
     let target = format!(
         "{}:{}",
@@ -109,18 +114,34 @@ async fn tunnel(proxy: &Url, address: IpAddr, endpoint: &Url) -> Check {
         Ok(Ok(line)) => line,
         Ok(Err(error)) => {
             let evidence = format!("{shown}: {error}");
-            return Check::fail("proxy", evidence, "check the proxy's address and port, and that it is up");
+            return Check::fail(
+                "proxy",
+                evidence,
+                "check the proxy's address and port, and that it is up",
+            );
         }
         Err(_) => {
             let evidence = format!("{shown}: no answer within {} s", TIMEOUT.as_secs());
-            return Check::fail("proxy", evidence, "check the proxy's address and port, and that it is up");
+            return Check::fail(
+                "proxy",
+                evidence,
+                "check the proxy's address and port, and that it is up",
+            );
         }
     };
     let evidence = format!("{shown}: CONNECT {target}: {line}");
     match line.split_whitespace().nth(1) {
         Some("200") => Check::pass("proxy", evidence),
-        Some("407") => Check::fail("proxy", evidence, "check user and password of the proxy in the gateway file"),
-        _ => Check::fail("proxy", evidence, "have the proxy allow CONNECT to Palette, without TLS inspection"),
+        Some("407") => Check::fail(
+            "proxy",
+            evidence,
+            "check user and password of the proxy in the gateway file",
+        ),
+        _ => Check::fail(
+            "proxy",
+            evidence,
+            "have the proxy allow CONNECT to Palette, without TLS inspection",
+        ),
     }
 }
 
@@ -140,7 +161,13 @@ async fn connect(socket: SocketAddr, proxy: &Url, target: &str) -> std::io::Resu
         }
     }
     let text = String::from_utf8_lossy(&head);
-    let line: String = text.lines().next().unwrap_or_default().chars().take(120).collect();
+    let line: String = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .take(120)
+        .collect();
     if line.starts_with("HTTP/") {
         Ok(line)
     } else {
@@ -171,7 +198,11 @@ fn answered(answer: &Answer) -> Check {
         return Check::pass("palette", answer.says());
     }
     if answer.is_transient() {
-        return Check::fail("palette", answer.says(), "none needed: the agent asks again");
+        return Check::fail(
+            "palette",
+            answer.says(),
+            "none needed: the agent asks again",
+        );
     }
     Check::fail(
         "palette",
@@ -187,13 +218,22 @@ fn skew(answer: &Answer, now: Timestamp) -> Option<Check> {
     Some(if seconds.unsigned_abs() <= SKEW.as_secs() {
         Check::pass("clock", evidence)
     } else {
-        Check::fail("clock", evidence, "let the machine reach a time server (network.ntp in the gateway file)")
+        Check::fail(
+            "clock",
+            evidence,
+            "let the machine reach a time server (network.ntp in the gateway file)",
+        )
     })
 }
 
 /// No answer: if a certificate is at fault, shows whose it is.
 async fn unanswered(route: &Route<'_>, error: HttpError) -> Check {
-    let HttpError::Unreachable { untrusted: true, why, .. } = &error else {
+    let HttpError::Unreachable {
+        untrusted: true,
+        why,
+        ..
+    } = &error
+    else {
         return Check::fail(
             "tls",
             error.to_string(),

@@ -61,7 +61,11 @@ mod tests {
     #[test]
     fn hides_a_secret_in_every_form() {
         let mut mask = Mask::default();
-        mask.learn(["p@ss word".to_owned(), "p@ss word longer".to_owned(), "ab".to_owned()]);
+        mask.learn([
+            "p@ss word".to_owned(),
+            "p@ss word longer".to_owned(),
+            "ab".to_owned(),
+        ]);
         assert_eq!(mask.apply("x p@ss word longer y"), "x *** y");
         assert_eq!(mask.apply("?c=p%40ss+word&d=ab"), "?c=***&d=ab");
         assert!(!format!("{mask:?}").contains("word"));

@@ -18,7 +18,10 @@ pub fn render(status: &Status, now: Timestamp) -> String {
     let mut page = Page(String::new());
     let name = status.gateway.as_deref().unwrap_or("(no name yet)");
     page.line("gateway", name);
-    page.line("state", &format!("{}, {}", status.state, ago(status.since, now)));
+    page.line(
+        "state",
+        &format!("{}, {}", status.state, ago(status.since, now)),
+    );
     page.line("", &steps(status.state));
     trouble(&mut page, status, now);
     page.some("endpoint", status.endpoint.as_deref());
@@ -27,16 +30,32 @@ pub fn render(status: &Status, now: Timestamp) -> String {
     page.line("addresses", &joined(&status.addresses));
     page.some("node", status.node.as_deref());
     if let Some(image) = &status.image {
-        page.line("image", &format!("{} {}, k3s {}", image.name, image.version, image.k3s_version));
+        page.line(
+            "image",
+            &format!(
+                "{} {}, k3s {}",
+                image.name, image.version, image.k3s_version
+            ),
+        );
     }
     if let Some(card) = &status.pairing {
-        page.line("pairing", &format!("{}, evidence: {}", card.name, card.evidence.name()));
+        page.line(
+            "pairing",
+            &format!("{}, evidence: {}", card.name, card.evidence.name()),
+        );
         for assumption in &card.assumptions {
             page.line("", &format!("assumes: {assumption}"));
         }
     }
-    for check in status.preflight.iter().filter(|c| c.verdict != Verdict::Pass) {
-        page.line(check.verdict.name(), &format!("{}: {}", check.name, check.evidence));
+    for check in status
+        .preflight
+        .iter()
+        .filter(|c| c.verdict != Verdict::Pass)
+    {
+        page.line(
+            check.verdict.name(),
+            &format!("{}: {}", check.name, check.evidence),
+        );
         page.some("", check.remedy.as_deref());
     }
     for warning in &status.warnings {
@@ -51,11 +70,17 @@ pub fn render(status: &Status, now: Timestamp) -> String {
 fn trouble(page: &mut Page, status: &Status, now: Timestamp) {
     match &status.trouble {
         Some(Trouble::Waiting(waiting)) => {
-            page.line("waiting for", &format!("{}, {}", waiting.on.name(), ago(waiting.since, now)));
+            page.line(
+                "waiting for",
+                &format!("{}, {}", waiting.on.name(), ago(waiting.since, now)),
+            );
             page.line("", &waiting.detail);
         }
         Some(Trouble::Blocked(blocked)) => {
-            page.line("stopped by", &format!("{}, {}", blocked.reason.name(), ago(blocked.since, now)));
+            page.line(
+                "stopped by",
+                &format!("{}, {}", blocked.reason.name(), ago(blocked.since, now)),
+            );
             page.line("", &blocked.detail);
             page.line("what to do", &blocked.remedy);
         }
@@ -116,7 +141,8 @@ fn wrapped(line: &str, width: usize) -> Vec<String> {
     for word in line.split_whitespace() {
         let word: String = word.chars().filter(|c| !c.is_control()).collect();
         let last = lines.len() - 1;
-        if !lines[last].is_empty() && lines[last].chars().count() + 1 + word.chars().count() > width {
+        if !lines[last].is_empty() && lines[last].chars().count() + 1 + word.chars().count() > width
+        {
             lines.push(word);
         } else {
             let blank = if lines[last].is_empty() { "" } else { " " };
@@ -145,7 +171,9 @@ mod tests {
         status.trouble = Some(Trouble::Waiting(Waiting {
             on: On::Preflight,
             since: "2026-11-21T09:59:00Z".parse().unwrap(),
-            detail: "tls: the certificate of palette.example is not trusted\nissuer CN=Proxy\x1b[2J CA".into(),
+            detail:
+                "tls: the certificate of palette.example is not trusted\nissuer CN=Proxy\x1b[2J CA"
+                    .into(),
         }));
         status.image = Some(Image {
             name: "demo".into(),

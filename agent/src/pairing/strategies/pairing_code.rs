@@ -102,6 +102,9 @@ mod tests {
         let code = PairingCode::new("S3CR3T-CODE".into());
         assert!(!format!("{code:?} {:?}", code.card()).contains("S3CR3T"));
         assert_eq!(code.fingerprint().len(), 64);
-        assert_ne!(code.fingerprint(), PairingCode::new("other".into()).fingerprint());
+        assert_ne!(
+            code.fingerprint(),
+            PairingCode::new("other".into()).fingerprint()
+        );
     }
 }
