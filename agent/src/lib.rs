@@ -13,5 +13,6 @@ pub mod k3s;
 pub mod life;
 pub mod pairing;
 pub mod preflight;
+pub mod proxy;
 pub mod status;
 pub mod trust;

@@ -6,10 +6,14 @@ pub mod clock;
 pub mod command;
 pub mod events;
 pub mod files;
+<<<<<<< HEAD
 pub mod http;
 pub mod network;
 pub mod notify;
 pub mod pace;
 pub mod services;
+=======
+pub mod secrets;
+>>>>>>> h/config
 
 pub use command::{Command, CommandError};

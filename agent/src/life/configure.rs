@@ -225,13 +225,11 @@ fn write_trust(root: &Root, certificates: &[String]) -> Result<bool, Stop> {
         let detail = format!("{} {why}", paths::CA_BUNDLE);
         Stop::block(Reason::Image, detail, "this image is broken: build it again")
     };
-    let mut named = Vec::new();
-    for (index, pem) in certificates.iter().enumerate() {
-        for certificate in trust::parse(pem).map_err(unusable)? {
-            let name = format!("gateway-{}", index + 1);
-            named.push(Named { name, certificate });
-        }
+    let mut all = Vec::new();
+    for pem in certificates {
+        all.extend(trust::parse(pem).map_err(unusable)?);
     }
+    let named = Named::all("gateway", all);
     for Named { name, certificate } in &named {
         put(root, &format!("{CERTIFICATES}/{name}.crt"), certificate.pem.as_bytes(), 0o644)?;
     }

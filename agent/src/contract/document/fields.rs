@@ -147,7 +147,9 @@ impl<'t> Fields<'t> {
     /// The value of `key`. A key without a value counts as absent: it says
     /// "nothing here", also about what an extended file says.
     pub fn optional(&mut self, key: &'static str) -> Option<Item<'t>> {
-        self.known.push(key);
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
         let entry = self.entries.iter().find(|entry| entry.key == key)?;
         let item = Item {
             key: self.dotted(key),

@@ -3,12 +3,29 @@
 //! [`Gateway`] is the validated form; nothing after the loader asks "is it set?".
 //! The rules come from Palette's documentation (installer, gateway OVA,
 //! "Self-hosted PCG" pages) and k3s' (docs.k3s.io/advanced).
+//!
+//! A person writes the file and `postern` reads it with [`GatewayFile::parse`];
+//! the machine gets [`GatewayFile::deliverable`] and its agent reads that with
+//! [`parse`]: the same reader, but with nothing left to look up elsewhere.
+
+mod certificates;
+mod deliver;
+mod file;
+mod maas;
+mod network;
+pub mod rules;
+mod secrets;
 
 use ipnet::IpNet;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
-use std::net::IpAddr;
 use url::Url;
+
+pub use certificates::read_certificates;
+pub use file::{GatewayFile, parse};
+pub use maas::MaasRequest;
+pub use network::read_proxy;
+pub use secrets::{LiteralOnly, Secrets};
 
 /// A gateway file that kept every rule.
 #[derive(Debug)]
@@ -73,7 +90,5 @@ pub fn masked(url: &Url) -> String {
     url.to_string()
 }
 
-/// Addresses that the machine itself has, to check the networks against.
-pub fn overlaps(net: &IpNet, address: &IpAddr) -> bool {
-    net.contains(address)
-}
+#[cfg(test)]
+mod tests;

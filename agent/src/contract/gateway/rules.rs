@@ -237,7 +237,11 @@ mod tests {
 
     #[test]
     fn endpoints() {
-        for good in ["https://console.spectrocloud.com", "https://10.0.0.1:8443", "https://[::1]"] {
+        for good in [
+            "https://console.spectrocloud.com",
+            "https://10.0.0.1:8443",
+            "https://[::1]",
+        ] {
             endpoint(good).unwrap();
         }
         for (bad, what) in [
@@ -290,14 +294,27 @@ mod tests {
         ] {
             assert_eq!(no_proxy(text).unwrap(), kept);
         }
-        for bad in ["*", "", ".", "a,b", "a b", "host:443", "http://a", "10.0.0", "10.0.0.0/33"] {
+        for bad in [
+            "*",
+            "",
+            ".",
+            "a,b",
+            "a b",
+            "host:443",
+            "http://a",
+            "10.0.0",
+            "10.0.0.0/33",
+        ] {
             no_proxy(bad).unwrap_err();
         }
     }
 
     #[test]
     fn networks() {
-        assert_eq!(network("10.42.0.0/16", 8, 24).unwrap().to_string(), "10.42.0.0/16");
+        assert_eq!(
+            network("10.42.0.0/16", 8, 24).unwrap().to_string(),
+            "10.42.0.0/16"
+        );
         for (bad, remedy) in [
             ("10.42.1.0/16", "write `10.42.0.0/16`"),
             ("10.42.0.0", "write an IPv4 network such as `10.42.0.0/16`"),
@@ -323,7 +340,10 @@ mod tests {
             "-----BEGIN OPENSSH PRIVATE KEY-----".to_owned(),
         ] {
             let complaint = ssh_key(&bad).unwrap_err();
-            assert!(!format!("{complaint:?}").contains("AAAAC3"), "{complaint:?}");
+            assert!(
+                !format!("{complaint:?}").contains("AAAAC3"),
+                "{complaint:?}"
+            );
         }
     }
 }

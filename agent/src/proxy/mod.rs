@@ -1,0 +1,154 @@
+//! The one model of the proxy, for everybody who needs to know it.
+//!
+//! A person names a proxy and what to reach without it; [`Proxy::new`] adds
+//! what must never go through a proxy on a gateway. systemd, login shells, apt,
+//! k3s and our own client are all told from here, so they cannot disagree.
+
+mod render;
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use url::{Host, Url};
+
+use crate::contract::gateway::ProxySettings;
+
+pub use render::{APT_CONF, PROFILE_SCRIPT, Rendered, SYSTEMD_CONF};
+
+/// Reached directly from every gateway: the machine itself, cloud metadata
+/// (without it pods do not start behind a proxy, says Palette's page on gateway
+/// proxies), and the names of services inside the cluster.
+const ALWAYS_DIRECT: [&str; 6] = [
+    "localhost",
+    "127.0.0.0/8",
+    "::1",
+    "169.254.169.254",
+    ".svc",
+    ".cluster.local",
+];
+
+/// What is known about the place a gateway runs in; nothing of it need be known.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// Pod network.
+    pub pod_cidr: Option<IpNet>,
+    /// Service network.
+    pub service_cidr: Option<IpNet>,
+    /// Networks that the machine's interfaces are in. k3s wants them in
+    /// `NO_PROXY` and does not add them itself (docs.k3s.io, "Configuring an HTTP proxy").
+    pub subnets: Vec<IpNet>,
+    /// Host of the MAAS region or rack, by name or address.
+    pub maas_host: Option<String>,
+}
+
+/// A proxy and everything that is reached without it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    settings: ProxySettings,
+    direct: Vec<String>,
+}
+
+impl Proxy {
+    /// The model: what the person wrote first and in their order, then what a
+    /// gateway needs, each once.
+    pub fn new(settings: &ProxySettings, around: &Surroundings) -> Self {
+        let networks = [around.pod_cidr, around.service_cidr].into_iter().flatten();
+        let subnets = around.subnets.iter().map(IpNet::trunc);
+        // Edge clusters behind a proxy did not come back from a reboot without it
+        // (Palette's troubleshooting of edge clusters).
+        let api_server = around.service_cidr.and_then(|net| net.hosts().next());
+        let entries = settings
+            .no_proxy
+            .iter()
+            .cloned()
+            .chain(ALWAYS_DIRECT.map(str::to_owned))
+            .chain(networks.map(|net| net.to_string()))
+            .chain(api_server.map(|address| address.to_string()))
+            .chain(subnets.map(|net| net.to_string()))
+            .chain(around.maas_host.clone());
+        let mut direct = Vec::new();
+        for entry in entries {
+            if !direct.contains(&entry) {
+                direct.push(entry);
+            }
+        }
+        Self {
+            settings: settings.clone(),
+            direct,
+        }
+    }
+
+    /// Everything reached directly, in order, each once.
+    pub fn direct(&self) -> &[String] {
+        &self.direct
+    }
+
+    /// The value of `NO_PROXY`.
+    pub fn no_proxy(&self) -> String {
+        self.direct.join(",")
+    }
+
+    /// Whether what is rendered from this holds a password.
+    pub fn has_password(&self) -> bool {
+        has_password(&self.settings)
+    }
+
+    /// Proxies for our own client; give it all of them.
+    ///
+    /// # Errors
+    /// Only if reqwest takes less than [`rules::proxy_url`](crate::contract::gateway::rules::proxy_url) does.
+    pub fn for_reqwest(&self) -> Result<[reqwest::Proxy; 2], reqwest::Error> {
+        let direct = || reqwest::NoProxy::from_string(&self.no_proxy());
+        let http = reqwest::Proxy::http(address(&self.settings.http))?.no_proxy(direct());
+        let https = reqwest::Proxy::https(address(&self.settings.https))?.no_proxy(direct());
+        Ok([http, https])
+    }
+}
+
+/// Whether one of the two addresses carries a password.
+pub fn has_password(settings: &ProxySettings) -> bool {
+    let urls = [&settings.http, &settings.https];
+    urls.into_iter().any(|url| url.password().is_some())
+}
+
+/// A proxy's address as every program understands it: with the port, which
+/// programs default differently, and without a slash at the end. Holds the
+/// password, if there is one.
+pub fn address(url: &Url) -> String {
+    let user = match (url.username(), url.password()) {
+        ("", None) => String::new(),
+        (user, None) => format!("{user}@"),
+        (user, Some(password)) => format!("{user}:{password}@"),
+    };
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or_default();
+    format!("{}://{user}{host}:{port}", url.scheme())
+}
+
+/// The first entry of a no-proxy list by which `url` is reached directly.
+///
+/// Programs differ on whether `.example` holds for `example` itself; here it does.
+pub fn direct_by<'l>(no_proxy: &'l [String], url: &Url) -> Option<&'l str> {
+    let host = url.host()?;
+    let entries = no_proxy.iter().map(String::as_str);
+    entries.into_iter().find(|entry| covers(entry, &host))
+}
+
+fn covers(entry: &str, host: &Host<&str>) -> bool {
+    let address: IpAddr = match host {
+        Host::Domain(name) => {
+            let suffix = entry.strip_prefix('.').unwrap_or(entry);
+            let rest = name.strip_suffix(suffix);
+            return rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+        }
+        Host::Ipv4(address) => (*address).into(),
+        Host::Ipv6(address) => (*address).into(),
+    };
+    match entry.parse::<IpNet>() {
+        Ok(net) => net.contains(&address),
+        Err(_) => entry.parse() == Ok(address),
+    }
+}
+
+#[cfg(test)]
+mod tests;
