@@ -6,14 +6,11 @@ pub mod clock;
 pub mod command;
 pub mod events;
 pub mod files;
-<<<<<<< HEAD
 pub mod http;
 pub mod network;
 pub mod notify;
 pub mod pace;
-pub mod services;
-=======
 pub mod secrets;
->>>>>>> h/config
+pub mod services;
 
 pub use command::{Command, CommandError};

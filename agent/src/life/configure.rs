@@ -120,19 +120,30 @@ fn gateway(world: &World) -> Result<Option<Read>, Stop> {
         Err(error) => return Err(error.into()),
     };
     let now = world.pace.now();
-    Ok(Some(gateway::parse(paths::GATEWAY_FILE, &text, now, &LiteralOnly)))
+    Ok(Some(gateway::parse(
+        paths::GATEWAY_FILE,
+        &text,
+        now,
+        &LiteralOnly,
+    )))
 }
 
 fn image(root: &Root) -> Result<ImageFacts, Stop> {
     let block = |why: String| {
         let detail = format!("reading {}: {why}", paths::IMAGE_FACTS);
-        Stop::block(Reason::Image, detail, "this image is broken: build it again")
+        Stop::block(
+            Reason::Image,
+            detail,
+            "this image is broken: build it again",
+        )
     };
     let text = fs::read(root.at(paths::IMAGE_FACTS)).map_err(|e| block(e.to_string()))?;
     let image: ImageFacts = serde_json::from_slice(&text).map_err(|e| block(e.to_string()))?;
     match image.schema {
         1 => Ok(image),
-        other => Err(block(format!("it has format {other}, this agent reads format 1"))),
+        other => Err(block(format!(
+            "it has format {other}, this agent reads format 1"
+        ))),
     }
 }
 
@@ -215,7 +226,10 @@ fn write_keys(root: &Root, keys: &[String]) -> io::Result<bool> {
     if keys.is_empty() {
         return take_away(root, AUTHORIZED_KEYS);
     }
-    let text: String = keys.iter().map(|key| format!("{}\n", key.trim_end())).collect();
+    let text: String = keys
+        .iter()
+        .map(|key| format!("{}\n", key.trim_end()))
+        .collect();
     put(root, AUTHORIZED_KEYS, text.as_bytes(), 0o644)
 }
 
@@ -223,7 +237,11 @@ fn write_keys(root: &Root, keys: &[String]) -> io::Result<bool> {
 fn write_trust(root: &Root, certificates: &[String]) -> Result<bool, Stop> {
     let unusable = |why: trust::TrustError| {
         let detail = format!("{} {why}", paths::CA_BUNDLE);
-        Stop::block(Reason::Image, detail, "this image is broken: build it again")
+        Stop::block(
+            Reason::Image,
+            detail,
+            "this image is broken: build it again",
+        )
     };
     let mut all = Vec::new();
     for pem in certificates {
@@ -231,7 +249,12 @@ fn write_trust(root: &Root, certificates: &[String]) -> Result<bool, Stop> {
     }
     let named = Named::all("gateway", all);
     for Named { name, certificate } in &named {
-        put(root, &format!("{CERTIFICATES}/{name}.crt"), certificate.pem.as_bytes(), 0o644)?;
+        put(
+            root,
+            &format!("{CERTIFICATES}/{name}.crt"),
+            certificate.pem.as_bytes(),
+            0o644,
+        )?;
     }
     let base = fs::read_to_string(root.at(paths::CA_BUNDLE))?;
     let taken = taken(root, &named)?;
@@ -242,7 +265,12 @@ fn write_trust(root: &Root, certificates: &[String]) -> Result<bool, Stop> {
     for (name, target) in &additions.links {
         link(&root.at(CERTS).join(name), target)?;
     }
-    Ok(put(root, paths::CA_BUNDLE, additions.bundle.as_bytes(), 0o644)?)
+    Ok(put(
+        root,
+        paths::CA_BUNDLE,
+        additions.bundle.as_bytes(),
+        0o644,
+    )?)
 }
 
 /// Names in OpenSSL's folder that are not ours from a run that was cut short.

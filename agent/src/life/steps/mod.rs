@@ -2,8 +2,11 @@
 //!
 //! [`Life::step`] reads like the list of states. A step that succeeds moves the
 //! machine, and the journal is written before anything else happens. A step
-//! that stops leaves the machine where it is; [`Life::pause`] then waits for
-//! the event that can change that.
+//! that stops leaves the machine where it is; `waiting` then waits for the event
+//! that can change that, and `record` tells the journal and everyone who looks.
+
+mod record;
+mod waiting;
 
 use std::convert::Infallible;
 use std::io;
@@ -11,28 +14,21 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
-use super::configure::{self, Wanted};
+use super::configure;
 use super::journal::{Found, Journal, Registration};
-use super::machine::{Blocked, On, Reason, State, Stop, Trouble, Waiting};
+use super::machine::{On, State, Stop};
 use super::settings::Settings;
 use super::world::World;
 use super::{cluster, online, pair, scrub};
-use crate::contract::gateway::masked;
 use crate::contract::paths;
 use crate::host::events::Events;
 use crate::host::notify::notify;
-use crate::host::pace::backoff;
 use crate::k3s::evidence::Jet;
-use crate::pairing::palette::Palette;
 use crate::pairing::{self, PairError, Strategy};
 use crate::preflight;
-use crate::status::model::Image;
 use crate::status::report::Reporter;
 
-/// Longest wait between two tries of a step.
-const MOST: Duration = Duration::from_secs(60);
 /// Palette allows 10 requests a second per source address: machines that boot
 /// together spread their first call over this time.
 const SPREAD: Duration = Duration::from_secs(5);
@@ -40,8 +36,6 @@ const SPREAD: Duration = Duration::from_secs(5);
 const LOOK: Duration = Duration::from_secs(10);
 /// `jet` "crash-loops for 10 to 15 minutes" until authorized (Palette's troubleshooting page).
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// Before an answer nobody documents is asked for again.
-const SLOW: Duration = Duration::from_secs(600);
 /// Between two looks at a healthy gateway.
 const HEARTBEAT: Duration = Duration::from_secs(120);
 
@@ -90,7 +84,10 @@ impl<'w> Life<'w> {
             Found::Broken { aside, why } => {
                 // Palette may have been asked already; only the cluster knows.
                 life.journal.registration = Registration::Asked { at: now };
-                let told = format!("the journal was unreadable ({why}), it is now {}", aside.display());
+                let told = format!(
+                    "the journal was unreadable ({why}), it is now {}",
+                    aside.display()
+                );
                 life.journal.note(now, &told);
                 life.reporter.warn(&told);
             }
@@ -113,7 +110,11 @@ impl<'w> Life<'w> {
                 Err(Stop::Broken(error)) => return Err(error),
                 Err(Stop::Illegal(error)) => return Err(io::Error::other(error)),
                 Err(Stop::Wait { on, detail }) => self.wait(on, detail).await?,
-                Err(Stop::Block { reason, detail, remedy }) => {
+                Err(Stop::Block {
+                    reason,
+                    detail,
+                    remedy,
+                }) => {
                     self.block(reason, detail, remedy).await?;
                 }
             }
@@ -172,7 +173,8 @@ impl<'w> Life<'w> {
             return self.enter(self.journal.state.registered_before()?);
         }
         if self.strategy.is_none() {
-            let detail = "pairing is not finished, and the gateway file with its pairing code is gone";
+            let detail =
+                "pairing is not finished, and the gateway file with its pairing code is gone";
             return Err(Stop::wait(On::GatewayFile, detail));
         }
         if self.tries() == 0 {
@@ -227,7 +229,10 @@ impl<'w> Life<'w> {
         }
         let (_, palette) = self.palette()?;
         let Some(uid) = self.journal.overlord_uid.clone() else {
-            return Err(Stop::wait(On::OverlordUid, "the gateway's uid is not known"));
+            return Err(Stop::wait(
+                On::OverlordUid,
+                "the gateway's uid is not known",
+            ));
         };
         let at = self.world.pace.now();
         self.journal.registration = Registration::Asked { at };
@@ -274,7 +279,8 @@ impl<'w> Life<'w> {
             self.read = None;
             self.strategy = None;
             self.journal.scrubbed = Some(self.world.pace.now());
-            self.journal.note(self.world.pace.now(), "no secret is left on this disk");
+            self.journal
+                .note(self.world.pace.now(), "no secret is left on this disk");
             self.save()?;
             return Ok(());
         }
@@ -306,7 +312,11 @@ impl<'w> Life<'w> {
             }
             self.save()?;
         }
-        if self.look().await?.is_stable(self.world.pace.now(), self.jet_up) {
+        if self
+            .look()
+            .await?
+            .is_stable(self.world.pace.now(), self.jet_up)
+        {
             self.settle()?;
         }
         Ok(())
@@ -320,7 +330,10 @@ impl<'w> Life<'w> {
             return self.settle();
         }
         if self.waited() < PATIENCE {
-            let detail = format!("Palette's answer to the registration is not known; {}", told(&jet));
+            let detail = format!(
+                "Palette's answer to the registration is not known; {}",
+                told(&jet)
+            );
             return Err(Stop::wait(On::Evidence, detail));
         }
         Ok(())
@@ -329,7 +342,8 @@ impl<'w> Life<'w> {
     fn settle(&mut self) -> Result<(), Stop> {
         let at = self.world.pace.now();
         self.journal.registration = Registration::Proven { at };
-        self.journal.note(at, "jet is available: the registration went through");
+        self.journal
+            .note(at, "jet is available: the registration went through");
         Ok(self.save()?)
     }
 
@@ -340,5 +354,14 @@ impl<'w> Life<'w> {
             Jet::Down(_) | Jet::Absent => None,
         };
         Ok(jet)
+    }
+}
+
+/// What `jet` shows, in words.
+fn told(jet: &Jet) -> String {
+    match jet {
+        Jet::Absent => "there is no deployment jet-system/jet yet".to_owned(),
+        Jet::Down(why) => format!("deployment jet is not available yet: {why}"),
+        Jet::Up(_) => "deployment jet is available, for how long is to be seen".to_owned(),
     }
 }
