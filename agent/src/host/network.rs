@@ -1,7 +1,7 @@
 //! What the machine knows of its own network.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
 use fs_err as fs;
 use ipnet::IpNet;
@@ -89,7 +89,7 @@ fn made_by_k3s(interface: &str) -> bool {
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
-        return Some(IpAddr::V4(Ipv4Addr::from(v4.ip())));
+        return Some(IpAddr::V4(v4.ip()));
     }
     address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip()))
 }
@@ -131,10 +131,10 @@ fn default_in_ipv6_route(table: &str) -> bool {
 fn addresses_in(output: &str) -> Vec<IpAddr> {
     let mut found = Vec::new();
     for line in output.lines() {
-        if let Some(Ok(address)) = line.split_whitespace().next().map(str::parse) {
-            if !found.contains(&address) {
-                found.push(address);
-            }
+        if let Some(Ok(address)) = line.split_whitespace().next().map(str::parse)
+            && !found.contains(&address)
+        {
+            found.push(address);
         }
     }
     found

@@ -69,6 +69,8 @@ pub fn backoff(pace: &dyn Pace, tries: u32, most: Duration) -> Duration {
 
 #[cfg(test)]
 pub mod tests {
+    //! A clock for tests.
+
     use super::*;
     use std::cell::RefCell;
 

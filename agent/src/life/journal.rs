@@ -194,7 +194,7 @@ pub enum Found {
     /// Nothing: a machine that never ran the agent.
     Nothing,
     /// A journal.
-    Good(Journal),
+    Good(Box<Journal>),
     /// Something unreadable, now renamed: what was done must be asked of the cluster.
     Broken {
         /// Where it is now.
@@ -231,7 +231,7 @@ impl Keeper for JournalFile {
             Err(error) => return Err(error),
         };
         match parse(&text) {
-            Ok(journal) => Ok(Found::Good(journal)),
+            Ok(journal) => Ok(Found::Good(Box::new(journal))),
             Err(why) => {
                 let aside = free_name(&self.0);
                 fs::rename(&self.0, &aside)?;
@@ -286,7 +286,7 @@ mod tests {
             audit_uid: Some("audit".into()),
         };
         file.save(&journal).unwrap();
-        assert_eq!(file.load().unwrap(), Found::Good(journal));
+        assert_eq!(file.load().unwrap(), Found::Good(Box::new(journal)));
     }
 
     #[test]

@@ -202,6 +202,54 @@ pub struct Blocked {
     pub remedy: String,
 }
 
+/// Why a step did not end in the next state.
+#[derive(Debug, thiserror::Error)]
+pub enum Stop {
+    /// It will be tried again when something happened.
+    #[error("waiting for {}: {detail}", .on.name())]
+    Wait {
+        /// What for.
+        on: On,
+        /// What was seen.
+        detail: String,
+    },
+    /// A person has to act.
+    #[error("{}: {detail}\n  help: {remedy}", .reason.name())]
+    Block {
+        /// What is at fault.
+        reason: Reason,
+        /// What was seen.
+        detail: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// The agent cannot go on at all; systemd starts it again.
+    #[error(transparent)]
+    Broken(#[from] std::io::Error),
+    /// A bug: the machine was sent where it may not go.
+    #[error(transparent)]
+    Illegal(#[from] IllegalMove),
+}
+
+impl Stop {
+    /// Waiting for `on`.
+    pub fn wait(on: On, detail: impl Into<String>) -> Self {
+        Self::Wait {
+            on,
+            detail: detail.into(),
+        }
+    }
+
+    /// Blocked by `reason`.
+    pub fn block(reason: Reason, detail: impl Into<String>, remedy: &str) -> Self {
+        Self::Block {
+            reason,
+            detail: detail.into(),
+            remedy: remedy.to_owned(),
+        }
+    }
+}
+
 /// What a machine waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -184,10 +184,8 @@ fn documents(text: &str) -> Result<Vec<Value>, ManifestError> {
         with_snippet: false,
         reject_unsupported_tags: true,
     };
-    serde_saphyr::from_multiple_with_options(text, options).map_err(|error| {
-        let at = error.location().map(|l| (l.line(), l.column()));
-        ManifestError::NotYaml(at.map(|(l, c)| (l.into(), c.into())))
-    })
+    serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| ManifestError::NotYaml(error.location().map(|l| (l.line(), l.column()))))
 }
 
 /// Takes `kind: List` apart, as `kubectl` does.

@@ -1,0 +1,65 @@
+//! The conductor: a locked profile becomes a directory of artifacts, one call
+//! per step, the costly ones cached by the digest of what goes into them.
+
+mod image;
+mod inputs;
+mod layers;
+
+use std::path::{Path, PathBuf};
+
+use crate::base::{self, Base};
+use crate::cache::{Cache, Key};
+use crate::host::tools;
+use crate::lock::LockedProfile;
+use crate::report::Report;
+use crate::source::{Access, Store};
+
+/// Changes whenever the same inputs would give another image.
+const FORMAT: u32 = 1;
+
+/// What a build needs from outside the profile.
+#[derive(Clone, Copy, Debug)]
+pub struct Workshop<'a> {
+    /// Packages, downloads and what earlier builds made.
+    pub store: &'a Store,
+    /// Whether and how the network may be used.
+    pub access: &'a Access,
+    /// This builder's own binary: it runs again inside the sandbox.
+    pub program: &'a Path,
+    /// The static agent binary to bake in.
+    pub agent: &'a Path,
+    /// Where artifact directories go.
+    pub out: &'a Path,
+    /// Where progress goes.
+    pub report: &'a Report,
+}
+
+/// Builds the image; returns the directory of its artifacts, which is complete.
+///
+/// # Errors
+/// What a step fails with; an earlier build's directory is then untouched.
+pub fn build(locked: &LockedProfile, shop: Workshop<'_>) -> anyhow::Result<PathBuf> {
+    let tools = tools::versions()?;
+    let cache = Cache::open(shop.store.root(), shop.report)?;
+    let key = inputs::key(locked, shop.agent, &tools)?;
+    if let Some(dir) = inputs::unchanged(locked, shop.out, &cache, &key) {
+        shop.report.note("nothing has changed since the last build");
+        return Ok(dir);
+    }
+    inputs::fetch(locked, shop)?;
+    let base = base(locked, shop, &cache)?;
+    let layers = layers::Layers::make(locked, &base, shop)?;
+    let image = image::Image::merge(locked, shop, &cache, &base, &layers)?;
+    let dir = image.make(tools)?;
+    inputs::remember(&cache, &key, &dir)?;
+    Ok(dir)
+}
+
+fn base(locked: &LockedProfile, shop: Workshop<'_>, cache: &Cache) -> anyhow::Result<Base> {
+    let inputs = base::Inputs {
+        packages: &locked.lock().packages,
+        epoch: locked.lock().source_date_epoch,
+        program: shop.program,
+    };
+    base::make(inputs, shop.store, cache, shop.report)
+}

@@ -1,0 +1,310 @@
+//! From a merged tree to artifacts: root, verity, kernel image, disk.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use fs_err as fs;
+use postern_agent::contract::partitions::Role;
+use postern_agent::contract::paths;
+use postern_agent::contract::seed::SeedManifest;
+
+use super::layers::Layers;
+use super::{FORMAT, Workshop};
+use crate::artifact::{Artifact, Manifest, Partition, Staging, packages_json};
+use crate::base::Base;
+use crate::boot::{Cmdline, Uki, esp, os_release};
+use crate::cache::{Cache, Key};
+use crate::disk::{Bytes, Disk, Identity, Images, Layout, Sizes, seed_manifest};
+use crate::fs::{ext4, fat, squashfs};
+use crate::layer::{Inputs, LayerBuilder};
+use crate::lock::LockedProfile;
+use crate::profile::Output;
+use crate::report::bytes;
+use crate::source::Digest;
+use crate::source::deb::Deb;
+use crate::tree::{MergePolicy, Tree, TreePath, merge};
+use crate::verity::{self, RootHash, Salt};
+
+/// zstd level of the initrd: above it the initrd hardly shrinks.
+const INITRD_LEVEL: i32 = 12;
+/// Directories of the root that only a running system fills.
+const EMPTIED: [&str; 5] = ["boot", "dev", "run", "tmp", "var/tmp"];
+
+/// An image in the making.
+pub struct Image<'a> {
+    locked: &'a LockedProfile,
+    shop: Workshop<'a>,
+    cache: &'a Cache,
+    base: &'a Base,
+    tree: Tree,
+    tree_digest: Digest,
+}
+
+/// The verified root.
+struct Root {
+    squashfs: PathBuf,
+    verity: PathBuf,
+    hash: RootHash,
+}
+
+impl<'a> Image<'a> {
+    /// Merges the layers into the root's tree.
+    pub fn merge(
+        locked: &'a LockedProfile,
+        shop: Workshop<'a>,
+        cache: &'a Cache,
+        base: &'a Base,
+        layers: &Layers,
+    ) -> anyhow::Result<Self> {
+        let step = shop.report.step("Merging layers");
+        let epoch = locked.lock().source_date_epoch;
+        let tree = layers.merge(epoch)?;
+        let inputs = (base.layer_key.to_string(), layers.inputs(), epoch);
+        let key = Key::of("tree", FORMAT, &inputs)?;
+        step.done(format!("{} layers, {} entries", layers.count(), tree.len()));
+        Ok(Self {
+            locked,
+            shop,
+            cache,
+            base,
+            tree,
+            tree_digest: key.digest(),
+        })
+    }
+
+    /// Makes everything else and leaves it in the output directory.
+    pub fn make(self, tools: BTreeMap<String, String>) -> anyhow::Result<PathBuf> {
+        let profile = self.locked.profile();
+        let scratch = tempfile::Builder::new()
+            .prefix(crate::cache::SCRATCH)
+            .tempdir_in(self.cache.dir("image")?)?;
+        let root = self.root(&tools)?;
+        let identity = Identity {
+            name: profile.name.clone(),
+            version: profile.version.clone(),
+            root_hash: root.hash,
+        };
+        let uki = self.uki(root.hash)?;
+        let step = self.shop.report.step("Composing the disk");
+        let esp_files = esp::files(&profile.name, &profile.version, self.loader()?, uki.clone());
+        let sizes = Sizes {
+            esp: Bytes(profile.disk.esp),
+            root: Bytes(fs::metadata(&root.squashfs)?.len()),
+            verity: Bytes(fs::metadata(&root.verity)?.len()),
+            seed: Bytes(profile.disk.seed),
+        };
+        let layout = Layout::plan(&identity, &sizes)?;
+        let digests = esp::digests(&esp_files);
+        let manifest = seed_manifest(&identity, &layout, &root.squashfs, &root.verity, digests)?;
+        let images = Images {
+            esp: scratch.path().join("esp"),
+            seed: scratch.path().join("seed"),
+            root: root.squashfs.clone(),
+            verity: root.verity.clone(),
+        };
+        self.esp(&identity, esp_files, &images.esp)?;
+        self.seed(&identity, &manifest, &images.seed)?;
+        let disk = Disk::assemble(&layout, &images)?;
+        step.done(bytes(layout.size().0));
+        let outputs = Outputs { image: &self, root: &root, uki: &uki, disk: &disk };
+        outputs.commit(&manifest, tools)
+    }
+
+    /// The root file system and its hash tree, reused while the tree is the same.
+    fn root(&self, tools: &BTreeMap<String, String>) -> anyhow::Result<Root> {
+        let options = squashfs::Options::default();
+        let inputs = (self.tree_digest.to_string(), format!("{options:?}"), tools.get("mksquashfs"));
+        let key = Key::of("root", FORMAT, &inputs)?;
+        let squashfs = self.cache.file(&key, |out| {
+            let step = self.shop.report.step("Making the root file system");
+            let mut tree = self.tree.clone();
+            for dir in EMPTIED {
+                tree = tree.without_contents_of(&TreePath::new(dir)?);
+            }
+            let size = squashfs::write(&tree, out, &options)?;
+            step.done(bytes(size));
+            Ok(())
+        })?;
+        let salt = Salt::derived(key.digest().to_string().as_bytes());
+        let uuid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, salt.as_bytes());
+        let tree_key = Key::of("verity", FORMAT, &key.digest().to_string())?;
+        let verity = self.cache.file(&tree_key, |out| {
+            let step = self.shop.report.step("Hashing the root");
+            let hash = verity::format(&squashfs, out, salt.as_bytes(), uuid)?;
+            step.done(format!("root hash {hash}"));
+            Ok(())
+        })?;
+        let hash = verity::root_hash(&verity)?;
+        Ok(Root { squashfs, verity, hash })
+    }
+
+    fn uki(&self, hash: RootHash) -> anyhow::Result<Vec<u8>> {
+        let profile = self.locked.profile();
+        let step = self.shop.report.step("Making the unified kernel image");
+        let (uname, linux) = self.kernel()?;
+        let initrd = self.initrd()?;
+        let [stub] = self.boot_files(["/usr/lib/systemd/boot/efi/linuxx64.efi.stub"])?;
+        let release = self.tree.read_file("usr/lib/os-release")?;
+        let uki = Uki {
+            os_release: os_release::for_image(
+                &String::from_utf8_lossy(&release),
+                &profile.name,
+                &profile.version,
+            ),
+            cmdline: Cmdline::new(&hash, "squashfs", &profile.kernel.cmdline)?.to_string(),
+            uname,
+            initrd,
+            linux,
+        };
+        let uki = uki.write(&stub)?;
+        step.done(bytes(uki.len() as u64));
+        Ok(uki)
+    }
+
+    /// The one kernel of the base: its release and its bytes.
+    fn kernel(&self) -> anyhow::Result<(String, Vec<u8>)> {
+        let boot = TreePath::new("boot")?;
+        let kernels: Vec<_> = self
+            .tree
+            .below(&boot)
+            .filter_map(|(path, _)| {
+                let name = String::from_utf8_lossy(path.name()).into_owned();
+                let release = name.strip_prefix("vmlinuz-")?.to_owned();
+                Some((release, path.clone()))
+            })
+            .collect();
+        match kernels.as_slice() {
+            [(release, path)] => Ok((release.clone(), self.tree.read_file(path.as_bytes())?)),
+            [] => bail!("the packages brought no kernel\n  help: check the profile's `kernel`"),
+            several => bail!("the packages brought several kernels, one is needed: {several:?}"),
+        }
+    }
+
+    /// The initrd, compressed here so that it is the same everywhere.
+    fn initrd(&self) -> anyhow::Result<Vec<u8>> {
+        let key = Key::of("initrd-zstd", FORMAT, &(self.base.initrd_key.to_string(), INITRD_LEVEL))?;
+        let file = self.cache.file(&key, |out| {
+            let plain = fs::read(&self.base.initrd)?;
+            // One worker or many give the same bytes, none gives others.
+            let mut packed = zstd::Encoder::new(fs::File::create(out)?, INITRD_LEVEL)?;
+            packed.multithread(2)?;
+            std::io::Write::write_all(&mut packed, &plain)?;
+            packed.finish()?;
+            Ok(())
+        })?;
+        Ok(fs::read(file)?)
+    }
+
+    fn loader(&self) -> anyhow::Result<Vec<u8>> {
+        let [loader] = self.boot_files(["/usr/lib/systemd/boot/efi/systemd-bootx64.efi"])?;
+        Ok(loader)
+    }
+
+    /// Files of the boot loader's locked package.
+    fn boot_files<const N: usize>(&self, names: [&str; N]) -> anyhow::Result<[Vec<u8>; N]> {
+        let package = self.locked.lock().boot.first().context("the lock has no boot loader")?;
+        let deb = self.shop.store.file(&package.sha256.parse()?)?;
+        Ok(Deb::open(&deb)?.files(names)?)
+    }
+
+    fn esp(&self, identity: &Identity, files: Vec<esp::EspFile>, out: &Path) -> anyhow::Result<()> {
+        let mut layer = LayerBuilder::new("esp", self.tree.epoch());
+        for (path, content) in files {
+            layer.add_file(&path, 0o644, content)?;
+        }
+        let serial = identity.filesystem_uuid(Role::Esp).as_fields().0;
+        let options = fat::Options {
+            size: self.locked.profile().disk.esp,
+            label: "ESP".into(),
+            serial,
+        };
+        Ok(fat::write(&self.alone(layer)?, out, &options)?)
+    }
+
+    /// The seed partition: the hook, the manifest, and room for what it adds.
+    fn seed(&self, identity: &Identity, manifest: &SeedManifest, out: &Path) -> anyhow::Result<()> {
+        let mut layer = LayerBuilder::new("seed", self.tree.epoch());
+        layer.add_file_from(paths::seed::HOOK, 0o755, self.shop.agent)?;
+        let mut json = serde_json::to_vec_pretty(manifest)?;
+        json.push(b'\n');
+        layer.add_file(paths::seed::MANIFEST, 0o644, json)?;
+        layer.add_dir(paths::seed::ETC, 0o755)?;
+        let options = ext4::Options {
+            size: self.locked.profile().disk.seed,
+            label: Role::Seed.label().into(),
+            uuid: identity.filesystem_uuid(Role::Seed),
+        };
+        Ok(ext4::write(&self.alone(layer)?, out, &options)?)
+    }
+
+    /// A tree of one layer: a small file system of its own.
+    fn alone(&self, layer: LayerBuilder) -> anyhow::Result<Tree> {
+        let epoch = self.tree.epoch();
+        let site = layer.finish(Inputs::new("alone", epoch));
+        Ok(merge([(&site.layer, &MergePolicy::AddOnly)], epoch)?)
+    }
+}
+
+/// What is left for the user.
+struct Outputs<'a> {
+    image: &'a Image<'a>,
+    root: &'a Root,
+    uki: &'a [u8],
+    disk: &'a Disk,
+}
+
+impl Outputs<'_> {
+    fn commit(
+        &self,
+        seed: &SeedManifest,
+        tools: BTreeMap<String, String>,
+    ) -> anyhow::Result<PathBuf> {
+        let profile = self.image.locked.profile();
+        let lock = self.image.locked.lock();
+        let staging = Staging::begin(self.image.shop.out, &profile.name, &profile.version)?;
+        let artifacts = self.write(&staging)?;
+        staging.write("packages.json", &packages_json(&lock.packages)?)?;
+        let manifest = Manifest {
+            schema: 1,
+            name: profile.name.clone(),
+            version: profile.version.clone(),
+            arch: profile.base.arch.debian().to_owned(),
+            distro: profile.base.distro.id().to_owned(),
+            release: profile.base.release.clone(),
+            root_hash: self.root.hash.to_string(),
+            artifacts,
+            partitions: seed.partitions.iter().map(Partition::from).collect(),
+            lock_sha256: Digest::of(crate::lock::file::render(lock).as_bytes()).to_string(),
+            tools,
+            source_date_epoch: lock.source_date_epoch,
+        };
+        Ok(staging.commit(&manifest)?)
+    }
+
+    fn write(&self, staging: &Staging) -> anyhow::Result<Vec<Artifact>> {
+        let profile = self.image.locked.profile();
+        let mut artifacts = Vec::new();
+        for output in &profile.outputs {
+            artifacts.push(match output {
+                Output::Ddgz => {
+                    let step = self.image.shop.report.step("Compressing the disk");
+                    let artifact = staging.ddgz(self.disk)?;
+                    step.done(bytes(artifact.size));
+                    artifact
+                }
+                Output::Raw => staging.raw(self.disk)?,
+            });
+        }
+        artifacts.extend(staging.update(
+            &profile.name,
+            &profile.version,
+            self.uki,
+            &self.root.squashfs,
+            &self.root.verity,
+        )?);
+        artifacts.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(artifacts)
+    }
+}
+

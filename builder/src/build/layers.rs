@@ -1,0 +1,159 @@
+//! The layers of an image in their order, made from a locked profile.
+
+use std::path::Path;
+
+use postern_agent::contract::image::ImageFacts;
+use postern_agent::trust::{self, Named};
+use serde_json::{Map, Value, json};
+
+use super::Workshop;
+use crate::base::Base;
+use crate::layer::{SiteLayer, agent, k3s, overlay, proxy, trust as trust_layer, users};
+use crate::lock::LockedProfile;
+use crate::profile::{Origin, Profile};
+use crate::source::Store;
+use crate::tree::{Layer, MergePolicy, Tree, merge};
+
+/// The base layer and the site layers over it.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    base: Layer,
+    site: Vec<SiteLayer>,
+}
+
+impl Layers {
+    /// Makes all site layers.
+    pub fn make(locked: &LockedProfile, base: &Base, shop: Workshop<'_>) -> anyhow::Result<Self> {
+        let profile = locked.profile();
+        let epoch = locked.lock().source_date_epoch;
+        let base = Layer::open("base", &base.layer)?;
+        let tree = merge([(&base, &MergePolicy::AddOnly)], epoch)?;
+        let mut site = vec![
+            agent::layer(shop.agent, &facts(profile), epoch)?,
+            k3s_layer(profile, shop.store, epoch)?,
+        ];
+        if let Some(settings) = &profile.proxy {
+            site.push(proxy::layer(settings, epoch)?);
+        }
+        site.push(trust_layer(profile, &tree, epoch)?);
+        site.push(users::layer(&profile.users, &tree, epoch)?);
+        let vars = variables(profile);
+        for dir in &profile.overlays {
+            site.push(overlay::layer(dir, &vars, epoch)?);
+        }
+        Ok(Self { base, site })
+    }
+
+    /// Merges them.
+    pub fn merge(&self, epoch: u64) -> anyhow::Result<Tree> {
+        let site = self.site.iter().map(|site| (&site.layer, &site.policy));
+        let all = std::iter::once((&self.base, &MergePolicy::AddOnly)).chain(site);
+        Ok(merge(all, epoch)?)
+    }
+
+    /// Digests of what each site layer was made from, in order.
+    pub fn inputs(&self) -> Vec<&str> {
+        self.site.iter().map(|site| site.inputs.as_str()).collect()
+    }
+
+    /// How many there are, the base included.
+    pub fn count(&self) -> usize {
+        self.site.len() + 1
+    }
+}
+
+fn facts(profile: &Profile) -> ImageFacts {
+    ImageFacts {
+        schema: 1,
+        name: profile.name.clone(),
+        version: profile.version.clone(),
+        k3s_version: profile.k3s.version.clone(),
+        proxy: profile.proxy.clone(),
+    }
+}
+
+fn k3s_layer(profile: &Profile, store: &Store, epoch: u64) -> anyhow::Result<SiteLayer> {
+    let wanted = &profile.k3s;
+    let path = store.file(&wanted.binary.sha256.parse()?)?;
+    let binary = k3s::Fetched {
+        path: &path,
+        sha256: &wanted.binary.sha256,
+    };
+    let Some(images) = &wanted.images else {
+        return Ok(k3s::layer(binary, None, epoch)?);
+    };
+    let path = store.file(&images.sha256.parse()?)?;
+    let name = file_name(&images.origin);
+    let images = k3s::Images {
+        bundle: k3s::Fetched {
+            path: &path,
+            sha256: &images.sha256,
+        },
+        file_name: &name,
+    };
+    Ok(k3s::layer(binary, Some(images), epoch)?)
+}
+
+fn trust_layer(profile: &Profile, base: &Tree, epoch: u64) -> anyhow::Result<SiteLayer> {
+    let mut named = Vec::new();
+    for certificate in &profile.certificates {
+        let stem = certificate.file.file_stem().unwrap_or_default();
+        let parsed = trust::parse(&certificate.pem)?;
+        named.extend(Named::all(&stem.to_string_lossy(), parsed));
+    }
+    let base = trust_layer::BaseTrust::of(base)?;
+    Ok(trust_layer::layer(&base, &named, epoch)?)
+}
+
+/// Last part of where a download came from: k3s tells a bundle's compression by it.
+fn file_name(origin: &Origin) -> String {
+    let path = match origin {
+        Origin::Url(url) => Path::new(url.path()),
+        Origin::File(file) => file,
+    };
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    name.unwrap_or_else(|| "images.tar".to_owned())
+}
+
+/// What templates may name: the profile's `vars`, and facts that they cannot hide.
+fn variables(profile: &Profile) -> Map<String, Value> {
+    let root_slot = profile.disk.root_slot;
+    let mut all: Map<_, _> = profile.vars.clone().into_iter().collect();
+    let facts = [
+        ("name", json!(profile.name)),
+        ("version", json!(profile.version)),
+        ("distro", json!(profile.base.distro.id())),
+        ("release", json!(profile.base.release)),
+        ("arch", json!(profile.base.arch.debian())),
+        ("k3s", json!({ "version": profile.k3s.version })),
+        ("disk", json!({ "root_slot": root_slot, "verity_slot": verity_slot(root_slot) })),
+    ];
+    all.extend(facts.map(|(key, value)| (key.to_owned(), value)));
+    all
+}
+
+/// Room for the hash tree of a root slot: one hash of 32 bytes per block of
+/// 4096, and 1 % for the upper levels and the superblock; whole MiB.
+fn verity_slot(root_slot: u64) -> u64 {
+    let hashes = root_slot / 4096 * 32;
+    (hashes + hashes / 100 + 8192).next_multiple_of(1 << 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verity_slot_holds_the_tree_of_a_full_root_slot() {
+        // Levels of a tree over 262144 blocks: 2048, 16 and 1 blocks, and the superblock.
+        assert!(verity_slot(1 << 30) >= (2048 + 16 + 1 + 1) * 4096);
+        assert_eq!(verity_slot(1 << 30) % (1 << 20), 0);
+    }
+
+    #[test]
+    fn downloads_keep_their_names() {
+        let url = "https://example.org/v1/k3s-airgap-images-amd64.tar.zst".parse();
+        assert_eq!(file_name(&Origin::Url(url.unwrap())), "k3s-airgap-images-amd64.tar.zst");
+        assert_eq!(file_name(&Origin::File("/a/b.tar".into())), "b.tar");
+    }
+}

@@ -1,0 +1,46 @@
+//! What a person reads when something failed, and the exit code that says so
+//! to a program.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use postern_agent::contract::document::InvalidDocument;
+
+use crate::lock::{LockError, LockFileError};
+use crate::profile::LoadError;
+use crate::source::FetchError;
+
+const FAILED: u8 = 1;
+const INVALID_INPUT: u8 = 3;
+const OTHER_SIDE: u8 = 4;
+
+/// Prints the error and returns the exit code that fits it.
+pub fn tell(error: &anyhow::Error) -> ExitCode {
+    let styled = std::io::stderr().is_terminal();
+    let text = rendered(error, styled).unwrap_or_else(|| format!("error: {error:#}"));
+    anstream::eprintln!("{}", text.trim_end());
+    ExitCode::from(code(error))
+}
+
+/// Problems in what a person wrote are shown with the lines they are on.
+fn rendered(error: &anyhow::Error, styled: bool) -> Option<String> {
+    if let Some(invalid) = error.downcast_ref::<LoadError>() {
+        return Some(invalid.render(styled));
+    }
+    let invalid = error.downcast_ref::<InvalidDocument>()?;
+    Some(invalid.render(styled))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    let invalid = error.is::<LoadError>()
+        || error.is::<InvalidDocument>()
+        || error.is::<LockFileError>()
+        || matches!(error.downcast_ref(), Some(LockError::File(_) | LockError::Stale { .. }));
+    if invalid {
+        INVALID_INPUT
+    } else if error.is::<FetchError>() || error.is::<reqwest::Error>() {
+        OTHER_SIDE
+    } else {
+        FAILED
+    }
+}

@@ -1,0 +1,52 @@
+//! `postern lock`
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Global;
+use crate::lock::drift::between;
+use crate::lock::{LockFileError, LockedProfile, Policy, file, resolve};
+use crate::profile::Profile;
+
+/// Resolve a profile to exact packages and write them down beside it
+#[derive(Debug, Args)]
+pub struct Lock {
+    /// The profile
+    profile: PathBuf,
+    /// Resolve anew even if the lock fits the profile
+    #[arg(long)]
+    update: bool,
+    /// Tell what resolving anew would change, and change nothing
+    #[arg(long, conflicts_with = "update")]
+    diff: bool,
+}
+
+impl Lock {
+    pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
+        let report = global.report();
+        let profile = Profile::load(&self.profile)?;
+        if self.diff {
+            let old = file::read(&profile.file)?;
+            let new = resolve(&profile, &report)?;
+            print!("{}", between(&old, &new));
+            return Ok(());
+        }
+        let old = match file::read(&profile.file) {
+            Ok(old) => Some(old),
+            Err(LockFileError::Missing { .. }) => None,
+            Err(_) if self.update => None,
+            Err(error) => return Err(error.into()),
+        };
+        let locked = if self.update {
+            LockedProfile::update(profile, &report)?
+        } else {
+            LockedProfile::open(profile, Policy::Resolve, &report)?
+        };
+        if let Some(old) = old {
+            print!("{}", between(&old, locked.lock()));
+        }
+        println!("{}", file::path_of(&locked.profile().file).display());
+        Ok(())
+    }
+}

@@ -1,0 +1,157 @@
+//! The command line: what can be typed, and which function it means.
+//!
+//! Human output goes to standard error, results to standard output, as cargo
+//! does it. Exit codes: 0 done, 1 failed, 2 usage, 3 invalid input, 4 the
+//! other side refused or cannot be reached.
+
+mod build;
+mod failure;
+mod lock;
+mod rehearse;
+mod sandbox;
+mod schema;
+mod user_data;
+mod verify;
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::report::Report;
+use crate::source::Store;
+
+/// Builds immutable gateway appliance images that MAAS deploys and that pair
+/// themselves with Palette; rehearses the deployment on this machine.
+#[derive(Debug, Parser)]
+#[command(name = "postern", version, propagate_version = true)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// What goes with every verb.
+#[derive(Clone, Debug, Args)]
+struct Global {
+    /// Where packages and what builds make are kept [default: ~/.cache/postern]
+    #[arg(long, global = true, env = "POSTERN_STORE", value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// How progress is told
+    #[arg(long, global = true, value_enum, default_value_t)]
+    progress: Progress,
+    /// Tell nothing but errors
+    #[arg(short, long, global = true, conflicts_with = "progress")]
+    quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Progress {
+    /// A terminal gets bars, anything else plain lines
+    #[default]
+    Auto,
+    /// One line when a step begins and one when it ends
+    Plain,
+    /// One JSON object per line
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    Build(build::Build),
+    Lock(lock::Lock),
+    Verify(verify::Verify),
+    Rehearse(rehearse::Rehearse),
+    UserData(user_data::UserData),
+    Schema(schema::Schema),
+    Completions(schema::Completions),
+    #[command(hide = true)]
+    Sandbox(sandbox::Sandbox),
+}
+
+/// Runs the command line `args` and tells how it went.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Also `--help` and `--version`, which are no errors.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    match dispatch(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failure::tell(&error),
+    }
+}
+
+fn dispatch(cli: Cli) -> anyhow::Result<()> {
+    let global = &cli.global;
+    match cli.verb {
+        Verb::Build(verb) => verb.run(global),
+        Verb::Lock(verb) => verb.run(global),
+        Verb::Verify(verb) => verb.run(global),
+        Verb::Rehearse(verb) => verb.run(global),
+        Verb::UserData(verb) => verb.run(),
+        Verb::Schema(verb) => verb.run(),
+        Verb::Completions(verb) => verb.run(Cli::command()),
+        Verb::Sandbox(verb) => verb.run(),
+    }
+}
+
+impl Global {
+    fn report(&self) -> Report {
+        let stderr = std::io::stderr();
+        match self.progress {
+            _ if self.quiet => Report::quiet(),
+            Progress::Json => Report::json(stderr),
+            Progress::Auto if stderr.is_terminal() => Report::terminal(),
+            Progress::Auto | Progress::Plain => Report::plain(stderr),
+        }
+    }
+
+    fn store(&self) -> anyhow::Result<Store> {
+        let root = match &self.store {
+            Some(dir) => dir.clone(),
+            None => cache_home()?.join("postern"),
+        };
+        Ok(Store::open(&root)?)
+    }
+}
+
+/// `$XDG_CACHE_HOME` or `~/.cache` (XDG Base Directory Specification).
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where the builder looks for its default store"
+)]
+fn cache_home() -> anyhow::Result<PathBuf> {
+    let var = |name| std::env::var(name).ok().filter(|v| Path::new(v).is_absolute());
+    let cache = var("XDG_CACHE_HOME").map(PathBuf::from);
+    cache
+        .or_else(|| var("HOME").map(|home| Path::new(&home).join(".cache")))
+        .context("neither HOME nor XDG_CACHE_HOME is set\n  help: give --store DIR")
+}
+
+/// This program's own file.
+fn program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("finding this program's own file")
+}
+
+/// A program that is delivered beside this one.
+fn sibling(name: &str) -> anyhow::Result<PathBuf> {
+    Ok(program()?.with_file_name(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}
