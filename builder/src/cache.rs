@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fs_err as fs;
 use nix::fcntl::{Flock, FlockArg};
-use postern_agent::host::files::sync_dir;
+use postern_agent::host::files::{sync_dir, write_atomic};
 use serde::Serialize;
 
 use crate::report::Report;
@@ -92,8 +92,7 @@ impl Cache {
         make: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<PathBuf> {
         let path = self.path(key);
-        let dir = self.root.join(key.step);
-        fs::create_dir_all(&dir)?;
+        let dir = self.dir(key.step)?;
         let _lock = lock(
             &dir.join(format!(".{}.lock", key.digest)),
             FlockArg::LockExclusive,
@@ -115,6 +114,24 @@ impl Cache {
         fs::rename(&made, &path)?;
         sync_dir(&dir)?;
         Ok(path)
+    }
+
+    /// Puts `bytes` in place of whatever `key` had.
+    ///
+    /// # Errors
+    /// I/O, naming the path.
+    pub fn replace(&self, key: &Key, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(write_atomic(&self.path(key), bytes, 0o644)?)
+    }
+
+    /// The directory of a step, for work in progress beside its results.
+    ///
+    /// # Errors
+    /// I/O, naming the path.
+    pub fn dir(&self, step: &str) -> anyhow::Result<PathBuf> {
+        let dir = self.root.join(step);
+        fs::create_dir_all(&dir)?;
+        Ok(dir)
     }
 
     fn path(&self, key: &Key) -> PathBuf {

@@ -4,14 +4,16 @@
 //! 2. [`lock`]: what that means today, exactly
 //! 3. [`source`]: bytes from outside, never trusted before their digest
 //! 4. [`base`]: the packages, installed once in a sandbox; the initrd
+//! 5. [`layer`]: what is laid over them: agent, k3s, proxy, trust, users, overlays
 //! 6. [`tree`]: all layers merged, the root as data
+//! 7. [`fs`]: trees as file systems
 //! 8. [`verity`]: the hash tree that makes the root tamper-evident
 //! 9. [`boot`]: what the firmware starts
 //! 10. [`disk`]: one GPT disk
 //! 11. [`artifact`]: what is left for the user
 //! 12. [`rehearse`]: a whole deployment on this machine
 //!
-//! Beside them: [`userdata`] (what MAAS
+//! [`build`] calls 3 to 11 in this order. Beside them: [`userdata`] (what MAAS
 //! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
 //! read what is mostly zero), [`report`] (what is going on) and [`host`] (the
 //! doors to the outside).
@@ -19,10 +21,14 @@
 pub mod artifact;
 pub mod base;
 pub mod boot;
+pub mod build;
 pub mod cache;
+pub mod cli;
 pub mod disk;
 pub mod extent;
+pub mod fs;
 pub mod host;
+pub mod layer;
 pub mod lock;
 pub mod profile;
 pub mod rehearse;

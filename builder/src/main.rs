@@ -1,8 +1,7 @@
-//! The command line.
-fn main() -> std::process::ExitCode {
-    if postern::base::sandbox::inside(std::io::stdin(), std::io::stdout()) {
-        0.into()
-    } else {
-        1.into()
-    }
+//! `postern`: parse, dispatch, exit code. All else is in the library.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    postern::cli::run(std::env::args_os())
 }

@@ -4,9 +4,34 @@
 //! for root alone. Everything else is the agent's. MAAS keeps user-data, and so
 //! does the machine until the agent scrubs it, so it is as secret as its content.
 
+use std::path::Path;
+
+use fs_err as fs;
+use postern_agent::contract::document::Sources;
 use postern_agent::contract::gateway::GatewayFile;
 use postern_agent::contract::paths;
+use postern_agent::host::clock;
+use postern_agent::host::secrets::HostSecrets;
 use secrecy::{ExposeSecret, SecretString};
+
+use crate::profile::LoadError;
+
+/// Reads a gateway file on the operator's machine: secrets may be given as
+/// `{file: …}`, relative to it, or `{env: …}`.
+///
+/// # Errors
+/// An unreadable file, or every problem in it at once.
+pub fn load(path: &Path) -> Result<GatewayFile, LoadError> {
+    let file = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(LoadError::Read)?;
+    let secrets = HostSecrets::beside(path);
+    GatewayFile::parse(&file, &text, clock::now(), &secrets).map_err(|problems| {
+        LoadError::Invalid {
+            problems,
+            sources: Sources::from([(file, text)]),
+        }
+    })
+}
 
 /// The user-data for one gateway. The same gateway gives the same bytes.
 pub fn render(gateway: &GatewayFile) -> SecretString {

@@ -8,9 +8,9 @@ use std::path::Path;
 
 use anyhow::{Context, bail};
 use fs_err as fs;
-use nix::mount::umount;
 
-use super::install::{Chroot, bind, mounts};
+use super::initrd_overlay::{self, FILES, LINKS};
+use super::install::{Chroot, mounts};
 use super::plan::InitrdPlan;
 
 /// dracut modules: systemd as init, verity, repart, all block devices; nothing
@@ -28,8 +28,8 @@ const PROGRAMS: &str = "blkid cat chmod e2fsck grep journalctl mkdir mke2fs mkfs
     readlink sleep systemctl tail umount";
 
 /// Everything here that an initrd depends on beside its plan.
-pub fn recipe() -> [&'static str; 3] {
-    [MODULES, DRIVERS, PROGRAMS]
+pub fn recipe() -> impl serde::Serialize {
+    (MODULES, DRIVERS, PROGRAMS, FILES, LINKS)
 }
 
 /// Makes the initrd that `plan` describes from the installed `root`.
@@ -37,9 +37,8 @@ pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
     if !root.join("proc/self").exists() {
         mounts(root)?;
     }
-    let inside = root.join(".postern/initrd");
-    fs::create_dir_all(&inside)?;
-    bind(&plan.overlay, &inside)?;
+    let overlay = root.join(".postern/initrd");
+    initrd_overlay::write(&overlay)?;
     let kernel = kernel_version(root)?;
     let chroot = Chroot { root, epoch };
     let mut words = vec!["dracut", "--force", "--kver", &kernel];
@@ -54,7 +53,6 @@ pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
     words.extend(["--install", PROGRAMS, "--include", "/.postern/initrd", "/"]);
     words.push("/.postern/initrd.img");
     chroot.run(&words).context("making the initrd")?;
-    umount(&inside)?;
     fs::copy(root.join(".postern/initrd.img"), &plan.out)?;
     Ok(())
 }

@@ -39,8 +39,6 @@ pub struct Inputs<'a> {
     pub packages: &'a [LockedPackage],
     /// Every time stamp is clamped to this.
     pub epoch: u64,
-    /// Files laid over the initrd.
-    pub initrd_overlay: &'a Path,
     /// This builder's own binary.
     pub program: &'a Path,
 }
@@ -56,7 +54,7 @@ pub fn make(
     report: &Report,
 ) -> anyhow::Result<Base> {
     let layer_key = layer_key(inputs)?;
-    let initrd_key = initrd_key(inputs, &layer_key)?;
+    let initrd_key = initrd_key(&layer_key)?;
     let sandboxed = Sandboxed {
         inputs,
         store,
@@ -90,32 +88,9 @@ fn layer_key(inputs: Inputs<'_>) -> anyhow::Result<Key> {
     Key::of("base", FORMAT, &(packages, inputs.epoch))
 }
 
-fn initrd_key(inputs: Inputs<'_>, layer: &Key) -> anyhow::Result<Key> {
-    let overlay = overlay_digest(inputs.initrd_overlay)?.to_string();
+fn initrd_key(layer: &Key) -> anyhow::Result<Key> {
     let recipe = super::initrd::recipe();
-    Key::of(
-        "initrd",
-        FORMAT,
-        &(layer.digest().to_string(), overlay, recipe),
-    )
-}
-
-/// Names, modes and contents of everything below `dir`.
-fn overlay_digest(dir: &Path) -> anyhow::Result<Digest> {
-    let mut all = Vec::new();
-    for entry in walkdir::WalkDir::new(dir).sort_by_file_name() {
-        let entry = entry.with_context(|| format!("reading overlay {}", dir.display()))?;
-        let path = entry.path();
-        let executable =
-            std::os::unix::fs::PermissionsExt::mode(&entry.metadata()?.permissions()) & 0o111;
-        let content = match entry.file_type() {
-            t if t.is_symlink() => fs::read_link(path)?.to_string_lossy().into_owned(),
-            t if t.is_file() => Digest::of(&fs::read(path)?).to_string(),
-            _ => String::new(),
-        };
-        all.push((path.strip_prefix(dir)?.to_owned(), executable != 0, content));
-    }
-    Ok(Digest::of(&serde_json::to_vec(&all)?))
+    Key::of("initrd", FORMAT, &(layer.digest().to_string(), recipe))
 }
 
 struct Sandboxed<'a> {
@@ -177,10 +152,7 @@ impl Sandboxed<'_> {
             in_memory: available_memory()? >= MEMORY,
             epoch: self.inputs.epoch,
             root,
-            initrd: initrd.map(|out| InitrdPlan {
-                overlay: self.inputs.initrd_overlay.to_owned(),
-                out,
-            }),
+            initrd: initrd.map(|out| InitrdPlan { out }),
         };
         Ok(sandbox::run(self.inputs.program, &plan, |name| {
             step.note(name)

@@ -14,6 +14,7 @@
 
 mod capture;
 mod initrd;
+mod initrd_overlay;
 mod install;
 mod make;
 mod plan;

@@ -58,8 +58,6 @@ pub struct Package {
 /// An initrd to make.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct InitrdPlan {
-    /// Directory whose files are laid over the initrd's root.
-    pub overlay: PathBuf,
     /// Where to leave the initrd, an uncompressed cpio archive.
     pub out: PathBuf,
 }

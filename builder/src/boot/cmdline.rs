@@ -19,10 +19,13 @@ use crate::verity::RootHash;
 /// `systemd.gpt_auto=0` is left out on purpose: with `root=` given, the
 /// generator only mounts the ESP on demand, which is how
 /// `systemd-bless-boot.service` marks a UKI as good.
-const DEFAULTS: [(&str, &str); 3] = [
+/// - `panic`: a machine nobody can walk to restarts, so that boot counting
+///   can fall back to the other slot.
+const DEFAULTS: [(&str, &str); 4] = [
     ("console", "tty0"),
     ("console", "ttyS0,115200"),
     ("lsm", "lockdown,yama,apparmor"),
+    ("panic", "30"),
 ];
 
 /// Keys that say which root is booted and how it is verified.
@@ -63,6 +66,8 @@ impl Cmdline {
             "root=/dev/mapper/root".to_owned(),
             format!("rootfstype={fstype}"),
             "ro".to_owned(),
+            // A changed block stops the machine, not just the one who reads it.
+            "systemd.verity_root_options=panic-on-corruption".to_owned(),
         ];
         let given = |key: &str| extra.iter().any(|word| key_of(word) == key);
         words.extend(
@@ -133,14 +138,14 @@ mod tests {
 
     #[test]
     fn boots_the_verified_root() {
-        insta::assert_snapshot!(line(&["quiet"]).unwrap(), @"roothash=abababababababababababababababababababababababababababababababab root=/dev/mapper/root rootfstype=squashfs ro console=tty0 console=ttyS0,115200 lsm=lockdown,yama,apparmor quiet");
+        insta::assert_snapshot!(line(&["quiet"]).unwrap(), @"roothash=abababababababababababababababababababababababababababababababab root=/dev/mapper/root rootfstype=squashfs ro systemd.verity_root_options=panic-on-corruption console=tty0 console=ttyS0,115200 lsm=lockdown,yama,apparmor panic=30 quiet");
     }
 
     #[test]
     fn the_profile_replaces_defaults_key_by_key() {
         let line = line(&["console=ttyS1", "lsm=yama"]).unwrap();
         assert!(
-            line.ends_with("squashfs ro console=ttyS1 lsm=yama"),
+            line.ends_with("panic-on-corruption panic=30 console=ttyS1 lsm=yama"),
             "{line}"
         );
     }

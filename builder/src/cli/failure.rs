@@ -4,8 +4,6 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
-use postern_agent::contract::document::InvalidDocument;
-
 use crate::lock::{LockError, LockFileError};
 use crate::profile::LoadError;
 use crate::source::FetchError;
@@ -24,16 +22,12 @@ pub fn tell(error: &anyhow::Error) -> ExitCode {
 
 /// Problems in what a person wrote are shown with the lines they are on.
 fn rendered(error: &anyhow::Error, styled: bool) -> Option<String> {
-    if let Some(invalid) = error.downcast_ref::<LoadError>() {
-        return Some(invalid.render(styled));
-    }
-    let invalid = error.downcast_ref::<InvalidDocument>()?;
+    let invalid = error.downcast_ref::<LoadError>()?;
     Some(invalid.render(styled))
 }
 
 fn code(error: &anyhow::Error) -> u8 {
     let invalid = error.is::<LoadError>()
-        || error.is::<InvalidDocument>()
         || error.is::<LockFileError>()
         || matches!(error.downcast_ref(), Some(LockError::File(_) | LockError::Stale { .. }));
     if invalid {

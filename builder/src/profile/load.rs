@@ -15,10 +15,10 @@ use postern_agent::host::clock;
 use super::model::Profile;
 use super::{merge, validate};
 
-/// Why there is no profile.
+/// Why there is no profile, or no gateway file.
 #[derive(Debug)]
 pub enum LoadError {
-    /// The profile itself cannot be read; the error names it.
+    /// The file itself cannot be read; the error names it.
     Read(io::Error),
     /// What is written in it, or in what it extends, breaks rules.
     Invalid {
@@ -44,7 +44,7 @@ impl LoadError {
 impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            LoadError::Read(error) => write!(f, "reading the profile: {error}"),
+            LoadError::Read(error) => write!(f, "{error}"),
             LoadError::Invalid { problems, .. } => problems.fmt(f),
         }
     }

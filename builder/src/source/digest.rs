@@ -70,6 +70,17 @@ impl Hasher {
     }
 }
 
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 impl FromStr for Digest {
     type Err = NotADigest;
 

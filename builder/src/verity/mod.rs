@@ -10,7 +10,7 @@ mod tree;
 mod verify;
 
 pub use format::{BLOCK, RootHash, Salt, Superblock};
-pub use tree::{format, pad};
+pub use tree::{format, pad, root_hash};
 pub use verify::{Fault, Kind, verify};
 
 use std::path::PathBuf;

@@ -51,6 +51,23 @@ pub fn format(data: &Path, out: &Path, salt: &[u8], uuid: Uuid) -> Result<RootHa
     Ok(root)
 }
 
+/// The root hash of the hash device in the file `hashes`, which must be one
+/// that [`format`] wrote: its top block comes right after the superblock.
+///
+/// # Errors
+/// [`VerityError`] if it cannot be read or is no hash device.
+pub fn root_hash(hashes: &Path) -> Result<RootHash, VerityError> {
+    let mut head = vec![0; 2 * BLOCK];
+    let read = fs::File::open(hashes).and_then(|file| file.read_exact_at(&mut head, 0));
+    read.map_err(|source| VerityError::Io {
+        doing: "reading",
+        path: hashes.to_owned(),
+        source,
+    })?;
+    let superblock = Superblock::parse(&head)?;
+    Ok(RootHash::new(digest(&superblock.salt.hasher(), &head[BLOCK..])))
+}
+
 /// Extends a file with zeros to whole blocks; returns its new size in bytes.
 ///
 /// # Errors
