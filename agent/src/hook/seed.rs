@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Component, Path};
 
 use fs_err as fs;
@@ -120,12 +120,7 @@ pub fn store(target: &Path, plan: &Plan) -> io::Result<()> {
         write_atomic(&dir.join(&file.name), file.content.as_bytes(), file.mode)?;
     }
     for path in &plan.remove {
-        let path = target.join(path);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Err(_) => {}
-            Ok(()) => path.parent().map_or(Ok(()), sync_dir)?,
-        }
+        erase(&target.join(path))?;
     }
     // The directories themselves may be new.
     dir.ancestors()
@@ -133,12 +128,26 @@ pub fn store(target: &Path, plan: &Plan) -> io::Result<()> {
         .try_for_each(sync_dir)
 }
 
+/// Removes a file so that its blocks do not keep what it said. Flash may keep
+/// a copy all the same; nothing better can be done from here.
+fn erase(path: &Path) -> io::Result<()> {
+    let mut file = match fs::OpenOptions::new().write(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let size = file.metadata()?.len();
+    io::copy(&mut io::repeat(0).take(size), &mut file)?;
+    file.sync_all()?;
+    fs::remove_file(path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
 /// A run that was killed while it wrote leaves its temporary file behind.
 fn remove_half_written(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         if entry.file_name().as_encoded_bytes().starts_with(b".new-") {
-            fs::remove_file(entry.path())?;
+            erase(&entry.path())?;
         }
     }
     Ok(())

@@ -211,7 +211,10 @@ fn stores_files_with_their_modes_and_removes_curtins_copy_of_the_secrets() {
     let seed = tempfile::tempdir().unwrap();
     let root = seed.path();
     fs::create_dir(root.join("root")).unwrap();
-    fs::write(root.join("root/curtin-install-cfg.yaml"), "TSECRET").unwrap();
+    let saved = root.join("root/curtin-install-cfg.yaml");
+    fs::write(&saved, "TSECRET").unwrap();
+    // Another name for the same bytes, to see what becomes of them.
+    fs::hard_link(&saved, root.join("blocks")).unwrap();
     let dir = root.join("etc/cloud/cloud.cfg.d");
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join(".new-killed"), "TSECRET").unwrap();
@@ -226,7 +229,8 @@ fn stores_files_with_their_modes_and_removes_curtins_copy_of_the_secrets() {
             assert_eq!(mode & 0o777, file.mode, "{file:?}");
         }
         assert_eq!(fs::read_dir(&dir).unwrap().count(), plan.files.len());
-        assert!(!root.join("root/curtin-install-cfg.yaml").exists());
+        assert!(!saved.exists());
+        assert_eq!(fs::read(root.join("blocks")).unwrap(), [0; 7]);
     }
 }
 
