@@ -8,7 +8,7 @@ mod layers;
 use std::path::{Path, PathBuf};
 
 use crate::base::{self, Base};
-use crate::cache::{Cache, Key};
+use crate::cache::Cache;
 use crate::host::tools;
 use crate::lock::LockedProfile;
 use crate::report::Report;

@@ -21,7 +21,9 @@ pub const FILES: [(&str, u32, &str); 8] = [
     (
         "usr/lib/systemd/system/initrd-switch-root.service.d/10-postern.conf",
         0o644,
-        include_str!("../../../overlays/initrd/usr/lib/systemd/system/initrd-switch-root.service.d/10-postern.conf"),
+        include_str!(
+            "../../../overlays/initrd/usr/lib/systemd/system/initrd-switch-root.service.d/10-postern.conf"
+        ),
     ),
     (
         "usr/lib/systemd/system/postern-mounts.service",
@@ -36,23 +38,30 @@ pub const FILES: [(&str, u32, &str); 8] = [
     (
         "usr/lib/systemd/system/sysroot.mount.d/10-postern.conf",
         0o644,
-        include_str!("../../../overlays/initrd/usr/lib/systemd/system/sysroot.mount.d/10-postern.conf"),
+        include_str!(
+            "../../../overlays/initrd/usr/lib/systemd/system/sysroot.mount.d/10-postern.conf"
+        ),
     ),
     (
         "usr/lib/systemd/system/systemd-repart.service.d/10-postern.conf",
         0o644,
-        include_str!("../../../overlays/initrd/usr/lib/systemd/system/systemd-repart.service.d/10-postern.conf"),
+        include_str!(
+            "../../../overlays/initrd/usr/lib/systemd/system/systemd-repart.service.d/10-postern.conf"
+        ),
     ),
     (
         "usr/lib/systemd/system/systemd-veritysetup@root.service.d/10-postern.conf",
         0o644,
-        include_str!("../../../overlays/initrd/usr/lib/systemd/system/systemd-veritysetup@root.service.d/10-postern.conf"),
+        include_str!(
+            "../../../overlays/initrd/usr/lib/systemd/system/systemd-veritysetup@root.service.d/10-postern.conf"
+        ),
     ),
 ];
 /// Path in the initrd, target.
-pub const LINKS: [(&str, &str); 1] = [
-    ("usr/lib/systemd/system/initrd-fs.target.requires/postern-mounts.service", "../postern-mounts.service"),
-];
+pub const LINKS: [(&str, &str); 1] = [(
+    "usr/lib/systemd/system/initrd-fs.target.requires/postern-mounts.service",
+    "../postern-mounts.service",
+)];
 
 /// Lays them into the directory `root`.
 pub fn write(root: &Path) -> std::io::Result<()> {

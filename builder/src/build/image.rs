@@ -107,14 +107,23 @@ impl<'a> Image<'a> {
         self.seed(&identity, &manifest, &images.seed)?;
         let disk = Disk::assemble(&layout, &images)?;
         step.done(bytes(layout.size().0));
-        let outputs = Outputs { image: &self, root: &root, uki: &uki, disk: &disk };
+        let outputs = Outputs {
+            image: &self,
+            root: &root,
+            uki: &uki,
+            disk: &disk,
+        };
         outputs.commit(&manifest, tools)
     }
 
     /// The root file system and its hash tree, reused while the tree is the same.
     fn root(&self, tools: &BTreeMap<String, String>) -> anyhow::Result<Root> {
         let options = squashfs::Options::default();
-        let inputs = (self.tree_digest.to_string(), format!("{options:?}"), tools.get("mksquashfs"));
+        let inputs = (
+            self.tree_digest.to_string(),
+            format!("{options:?}"),
+            tools.get("mksquashfs"),
+        );
         let key = Key::of("root", FORMAT, &inputs)?;
         let squashfs = self.cache.file(&key, |out| {
             let step = self.shop.report.step("Making the root file system");
@@ -136,7 +145,11 @@ impl<'a> Image<'a> {
             Ok(())
         })?;
         let hash = verity::root_hash(&verity)?;
-        Ok(Root { squashfs, verity, hash })
+        Ok(Root {
+            squashfs,
+            verity,
+            hash,
+        })
     }
 
     fn uki(&self, hash: RootHash) -> anyhow::Result<Vec<u8>> {
@@ -183,7 +196,11 @@ impl<'a> Image<'a> {
 
     /// The initrd, compressed here so that it is the same everywhere.
     fn initrd(&self) -> anyhow::Result<Vec<u8>> {
-        let key = Key::of("initrd-zstd", FORMAT, &(self.base.initrd_key.to_string(), INITRD_LEVEL))?;
+        let key = Key::of(
+            "initrd-zstd",
+            FORMAT,
+            &(self.base.initrd_key.to_string(), INITRD_LEVEL),
+        )?;
         let file = self.cache.file(&key, |out| {
             let plain = fs::read(&self.base.initrd)?;
             // One worker or many give the same bytes, none gives others.
@@ -203,7 +220,12 @@ impl<'a> Image<'a> {
 
     /// Files of the boot loader's locked package.
     fn boot_files<const N: usize>(&self, names: [&str; N]) -> anyhow::Result<[Vec<u8>; N]> {
-        let package = self.locked.lock().boot.first().context("the lock has no boot loader")?;
+        let package = self
+            .locked
+            .lock()
+            .boot
+            .first()
+            .context("the lock has no boot loader")?;
         let deb = self.shop.store.file(&package.sha256.parse()?)?;
         Ok(Deb::open(&deb)?.files(names)?)
     }
@@ -297,8 +319,7 @@ impl Outputs<'_> {
             });
         }
         artifacts.extend(staging.update(
-            &profile.name,
-            &profile.version,
+            (&profile.name, &profile.version),
             self.uki,
             &self.root.squashfs,
             &self.root.verity,
@@ -307,4 +328,3 @@ impl Outputs<'_> {
         Ok(artifacts)
     }
 }
-

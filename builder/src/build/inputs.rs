@@ -77,7 +77,11 @@ pub fn remember(cache: &Cache, key: &Key, dir: &Path) -> anyhow::Result<()> {
 
 fn sums(dir: &Path) -> std::io::Result<String> {
     let digest = |name| fs::read(dir.join(name)).map(|bytes| Digest::of(&bytes).to_string());
-    Ok(format!("{} {}\n", digest("SHA256SUMS")?, digest("manifest.json")?))
+    Ok(format!(
+        "{} {}\n",
+        digest("SHA256SUMS")?,
+        digest("manifest.json")?
+    ))
 }
 
 /// Brings every package and download into the store.

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use postern_agent::contract::image::ImageFacts;
+use postern_agent::contract::problem::Problems;
 use postern_agent::trust::{self, Named};
-use serde_json::{Map, Value, json};
 
 use super::Workshop;
 use crate::base::Base;
+use crate::layer::template::Vars;
 use crate::layer::{SiteLayer, agent, k3s, overlay, proxy, trust as trust_layer, users};
 use crate::lock::LockedProfile;
 use crate::profile::{Origin, Profile};
@@ -36,8 +37,12 @@ impl Layers {
             site.push(proxy::layer(settings, epoch)?);
         }
         site.push(trust_layer(profile, &tree, epoch)?);
-        site.push(users::layer(&profile.users, &tree, epoch)?);
-        let vars = variables(profile);
+        site.push(users::layer(
+            &users::Accounts::of(&tree)?,
+            &profile.users,
+            epoch,
+        )?);
+        let vars = Vars::of(profile).map_err(Problems)?;
         for dir in &profile.overlays {
             site.push(overlay::layer(dir, &vars, epoch)?);
         }
@@ -111,32 +116,10 @@ fn file_name(origin: &Origin) -> String {
         Origin::Url(url) => Path::new(url.path()),
         Origin::File(file) => file,
     };
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     name.unwrap_or_else(|| "images.tar".to_owned())
-}
-
-/// What templates may name: the profile's `vars`, and facts that they cannot hide.
-fn variables(profile: &Profile) -> Map<String, Value> {
-    let root_slot = profile.disk.root_slot;
-    let mut all: Map<_, _> = profile.vars.clone().into_iter().collect();
-    let facts = [
-        ("name", json!(profile.name)),
-        ("version", json!(profile.version)),
-        ("distro", json!(profile.base.distro.id())),
-        ("release", json!(profile.base.release)),
-        ("arch", json!(profile.base.arch.debian())),
-        ("k3s", json!({ "version": profile.k3s.version })),
-        ("disk", json!({ "root_slot": root_slot, "verity_slot": verity_slot(root_slot) })),
-    ];
-    all.extend(facts.map(|(key, value)| (key.to_owned(), value)));
-    all
-}
-
-/// Room for the hash tree of a root slot: one hash of 32 bytes per block of
-/// 4096, and 1 % for the upper levels and the superblock; whole MiB.
-fn verity_slot(root_slot: u64) -> u64 {
-    let hashes = root_slot / 4096 * 32;
-    (hashes + hashes / 100 + 8192).next_multiple_of(1 << 20)
 }
 
 #[cfg(test)]
@@ -144,16 +127,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_verity_slot_holds_the_tree_of_a_full_root_slot() {
-        // Levels of a tree over 262144 blocks: 2048, 16 and 1 blocks, and the superblock.
-        assert!(verity_slot(1 << 30) >= (2048 + 16 + 1 + 1) * 4096);
-        assert_eq!(verity_slot(1 << 30) % (1 << 20), 0);
-    }
-
-    #[test]
     fn downloads_keep_their_names() {
         let url = "https://example.org/v1/k3s-airgap-images-amd64.tar.zst".parse();
-        assert_eq!(file_name(&Origin::Url(url.unwrap())), "k3s-airgap-images-amd64.tar.zst");
+        assert_eq!(
+            file_name(&Origin::Url(url.unwrap())),
+            "k3s-airgap-images-amd64.tar.zst"
+        );
         assert_eq!(file_name(&Origin::File("/a/b.tar".into())), "b.tar");
     }
 }

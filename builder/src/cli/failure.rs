@@ -29,7 +29,10 @@ fn rendered(error: &anyhow::Error, styled: bool) -> Option<String> {
 fn code(error: &anyhow::Error) -> u8 {
     let invalid = error.is::<LoadError>()
         || error.is::<LockFileError>()
-        || matches!(error.downcast_ref(), Some(LockError::File(_) | LockError::Stale { .. }));
+        || matches!(
+            error.downcast_ref(),
+            Some(LockError::File(_) | LockError::Stale { .. })
+        );
     if invalid {
         INVALID_INPUT
     } else if error.is::<FetchError>() || error.is::<reqwest::Error>() {

@@ -129,7 +129,11 @@ impl Global {
     reason = "the one place where the builder looks for its default store"
 )]
 fn cache_home() -> anyhow::Result<PathBuf> {
-    let var = |name| std::env::var(name).ok().filter(|v| Path::new(v).is_absolute());
+    let var = |name| {
+        std::env::var(name)
+            .ok()
+            .filter(|v| Path::new(v).is_absolute())
+    };
     let cache = var("XDG_CACHE_HOME").map(PathBuf::from);
     cache
         .or_else(|| var("HOME").map(|home| Path::new(&home).join(".cache")))

@@ -202,9 +202,6 @@ mod tests {
     }
 
     fn read(program: &str, image: &Path, args: &[&str]) -> Vec<u8> {
-        let command = mtool(program, EPOCH, image);
-        // mdir and mtype do not know -D.
-        let _ = command;
         Command::new(program)
             .arg("-i")
             .arg(image)

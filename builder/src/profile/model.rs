@@ -194,11 +194,38 @@ pub struct DiskSizes {
     pub root_slot: u64,
 }
 
+impl DiskSizes {
+    /// Room for the hash tree of a full root slot: one hash of 32 bytes per
+    /// block of 4096, and 1 % for the upper levels and the superblock; a
+    /// multiple of 1 MiB.
+    pub const fn verity_slot(&self) -> u64 {
+        let hashes = self.root_slot / 4096 * 32;
+        (hashes + hashes / 100 + 8192).next_multiple_of(1 << 20)
+    }
+}
+
 /// Something `postern build` can leave besides the manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Output {
     /// `disk.raw.gz`: what MAAS deploys.
     Ddgz,
     /// `disk.raw`, sparse.
     Raw,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verity_slot_holds_the_tree_of_a_full_root_slot() {
+        let disk = DiskSizes {
+            esp: 1 << 20,
+            seed: 1 << 20,
+            root_slot: 1 << 30,
+        };
+        // Levels of a tree over 262144 blocks: 2048, 16 and 1 blocks, and the superblock.
+        assert!(disk.verity_slot() >= (2048 + 16 + 1 + 1) * 4096);
+        assert_eq!(disk.verity_slot() % (1 << 20), 0);
+    }
 }

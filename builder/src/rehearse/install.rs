@@ -2,11 +2,11 @@
 //! MAAS' ephemeral system, in which a stand-in for curtin runs the install hook.
 
 use std::io::{BufRead, BufReader, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use fs_err as fs;
+use fs_err::os::unix::fs::OpenOptionsExt;
 use postern_sim::curtin::events::{InstallEvent, Outcome};
 use postern_sim::curtin::vm::{Inputs, install_vm};
 

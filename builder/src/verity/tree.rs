@@ -65,7 +65,10 @@ pub fn root_hash(hashes: &Path) -> Result<RootHash, VerityError> {
         source,
     })?;
     let superblock = Superblock::parse(&head)?;
-    Ok(RootHash::new(digest(&superblock.salt.hasher(), &head[BLOCK..])))
+    Ok(RootHash::new(digest(
+        &superblock.salt.hasher(),
+        &head[BLOCK..],
+    )))
 }
 
 /// Extends a file with zeros to whole blocks; returns its new size in bytes.
