@@ -13,6 +13,8 @@ pub mod inputs;
 mod locked;
 mod model;
 mod resolve;
+#[cfg(test)]
+mod testing;
 
 pub use file::LockFileError;
 pub use locked::{LockError, LockedProfile, Policy};

@@ -263,8 +263,9 @@ impl Release {
         // way to serve old packages under a good signature.
         let names = [field("Codename"), field("Suite")];
         if !names.contains(&Some(name)) {
-            let found: Vec<_> = names.into_iter().flatten().collect();
-            return Err(error(format!("says that it is of {}", found.join(", "))));
+            let found: BTreeSet<_> = names.into_iter().flatten().collect();
+            let found = found.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(error(format!("says that it is of `{found}`")));
         }
         let date = field("Date").ok_or_else(|| error("has no date".to_owned()))?;
         let date = parse_date(date).ok_or_else(|| error(format!("has the date `{date}`")))?;
@@ -292,4 +293,4 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

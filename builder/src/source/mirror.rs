@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::apt_sources::{self, Entry};
+use super::transfer::shown;
 use crate::host::http::Proxies;
 use crate::profile::{Base, Distro, Mirror};
 
@@ -72,9 +73,17 @@ impl Archives {
         }
     }
 
+    /// No archives: for downloads that are not packages.
+    pub const fn none() -> Self {
+        Self {
+            bases: BTreeMap::new(),
+            proxies: None,
+        }
+    }
+
     fn below(url: &Url, base: &Base) -> Result<Self, MirrorError> {
         let bases = names(base).map(|archive| {
-            let below = joined(url, archive).ok_or_else(|| MirrorError::NotABase(url.to_string()));
+            let below = joined(url, archive).ok_or_else(|| MirrorError::NotABase(shown(url)));
             Ok((archive.to_owned(), below?))
         });
         Ok(Self {

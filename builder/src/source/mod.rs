@@ -8,8 +8,10 @@ pub mod download;
 pub mod mirror;
 pub mod store;
 pub mod transfer;
+mod wants;
 
 pub use digest::Digest;
 pub use download::{Access, FetchError, Fetched, Online, Want, fetch};
 pub use mirror::Archives;
 pub use store::{Store, StoreError};
+pub use wants::wants;

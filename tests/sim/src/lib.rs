@@ -1,1 +1,3 @@
 //! Stand-ins for MAAS, curtin, Palette, a proxy and k3s.
+
+pub mod archive;
