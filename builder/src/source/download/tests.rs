@@ -1,121 +1,12 @@
-use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::TcpListener;
 use std::sync::Arc;
 
 use fs_err as fs;
 
+use super::super::mirror::tests::debian_at;
+use super::server::{Server, answer, body, file_or_rest};
 use super::*;
 use crate::report::{Event, Sink};
-
-/// What the server sends for a request's head: raw bytes, then it hangs up.
-type Answer = dyn Fn(&Request) -> Vec<u8> + Send + Sync;
-
-/// What was asked for: path and first byte.
-type Log = Arc<Mutex<Vec<(String, Option<usize>)>>>;
-
-/// A request as far as these tests care.
-struct Request {
-    path: String,
-    /// First byte asked for.
-    from: Option<usize>,
-    /// How many requests for this path came before.
-    before: usize,
-}
-
-/// An HTTP server on loopback for as long as the tests run.
-struct Server {
-    port: u16,
-    seen: Log,
-}
-
-impl Server {
-    fn new(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let seen = Log::default();
-        let (answer, log): (Arc<Answer>, _) = (Arc::new(answer), Arc::clone(&seen));
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (answer, log) = (Arc::clone(&answer), Arc::clone(&log));
-                std::thread::spawn(move || serve(stream.unwrap(), &*answer, &log));
-            }
-        });
-        Self { port, seen }
-    }
-
-    fn want(&self, name: &str, bytes: &[u8]) -> Want {
-        let url = format!("http://127.0.0.1:{}/{name}", self.port);
-        Want {
-            name: name.to_owned(),
-            size: Some(bytes.len() as u64),
-            sha256: Digest::of(bytes),
-            origins: vec![Origin::Url(url.parse().unwrap())],
-        }
-    }
-
-    fn seen(&self) -> Vec<(String, Option<usize>)> {
-        self.seen.lock().unwrap().clone()
-    }
-}
-
-fn serve(mut stream: TcpStream, answer: &Answer, log: &Log) {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") {
-        match stream.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            _ => return,
-        }
-    }
-    let head = String::from_utf8(head).unwrap().to_ascii_lowercase();
-    let path = head
-        .split(' ')
-        .nth(1)
-        .unwrap()
-        .trim_start_matches('/')
-        .to_owned();
-    let from = head
-        .split_once("range: bytes=")
-        .map(|(_, rest)| rest.split('-').next().unwrap().parse().unwrap());
-    let before = {
-        let mut log = log.lock().unwrap();
-        let before = log.iter().filter(|(p, _)| *p == path).count();
-        log.push((path.clone(), from));
-        before
-    };
-    let bytes = answer(&Request { path, from, before });
-    let _client_left = stream
-        .write_all(&bytes)
-        .and_then(|()| stream.shutdown(Shutdown::Both));
-}
-
-/// A whole answer.
-fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let length = body.len();
-    let head = format!(
-        "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n"
-    );
-    [head.as_bytes(), body].concat()
-}
-
-/// The file, or the rest of it when asked for that.
-fn file_or_rest(body: &[u8], request: &Request) -> Vec<u8> {
-    match request.from {
-        None => answer("200 OK", "", body),
-        Some(from) => {
-            let range = format!(
-                "content-range: bytes {from}-{}/{}\r\n",
-                body.len() - 1,
-                body.len()
-            );
-            answer("206 Partial Content", &range, &body[from..])
-        }
-    }
-}
-
-fn body() -> Vec<u8> {
-    (0..100_000_u32).flat_map(u32::to_le_bytes).collect()
-}
 
 struct World {
     dir: tempfile::TempDir,
@@ -391,6 +282,28 @@ fn a_dead_network_stops_early_and_hides_passwords() {
     assert!(failures.len() <= PARALLEL, "{}", failures.len());
     assert!(matches!(failures[0].fault, Fault::Connection(_)), "{error}");
     assert!(!error.to_string().contains("secret"), "{error}");
+}
+
+#[test]
+fn packages_go_through_the_proxy_of_apt_and_nothing_else_does() {
+    let proxy = Server::new(|_| answer("200 OK", "", b"package"));
+    let origin = Server::new(|_| answer("200 OK", "", b"k3s"));
+    let base = debian_at("http://mirror.invalid/");
+    let archives = Archives::through(&base, &format!("http://127.0.0.1:{}", proxy.port));
+    let url = archives.file("debian", "pool/x.deb").unwrap();
+    let package = Want {
+        origins: vec![Origin::Url(url)],
+        ..proxy.want("x", b"package")
+    };
+    let world = World::new();
+    let access = Access::Online(Online::new(archives).unwrap());
+    let wants = [package, origin.want("k3s", b"k3s")];
+    fetch(&world.store, &wants, &access, &Report::quiet()).unwrap();
+    assert_eq!(
+        proxy.seen(),
+        [("http://mirror.invalid/debian/pool/x.deb".to_owned(), None)]
+    );
+    assert_eq!(origin.seen(), [("k3s".to_owned(), None)]);
 }
 
 #[test]
