@@ -7,20 +7,18 @@ use std::io;
 use std::path::PathBuf;
 
 use fs_err as fs;
-use percent_encoding::percent_decode_str;
 use postern_agent::host::files::write_atomic;
 use postern_agent::host::{Command, CommandError};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
-use url::Url;
 
 use super::index_fault::IndexFault;
+use super::picked::Picked;
 use crate::profile::{Base, Suite};
+use crate::source::Archives;
 use crate::source::deb822::{self, Stanza};
-use crate::source::{Archives, Digest};
 
 /// A private apt. Its directory goes with it.
-#[derive(Debug)]
 pub struct Apt {
     dir: TempDir,
     base: Base,
@@ -49,25 +47,6 @@ pub enum AptError {
 
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("\n  | {line}")).collect()
-}
-
-/// A package as apt picked it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Picked {
-    /// Name.
-    pub name: String,
-    /// Version.
-    pub version: String,
-    /// Architecture.
-    pub arch: String,
-    /// Archive it comes from.
-    pub archive: String,
-    /// Path below the archive.
-    pub path: String,
-    /// Bytes.
-    pub size: u64,
-    /// What it is.
-    pub sha256: Digest,
 }
 
 impl Apt {
@@ -275,44 +254,10 @@ APT::Architectures {{ "{arch}"; }};
             return Err(AptError::Unmet(complaint(&stdout, &stderr)));
         }
         let lines = stdout.lines().filter(|line| line.starts_with('\''));
-        lines.map(|line| self.picked(line)).collect()
-    }
-
-    /// Reads `'URI' name_version_arch.deb SIZE SHA256:HEX`.
-    fn picked(&self, line: &str) -> Result<Picked, AptError> {
-        let error = || AptError::Answer(line.to_owned());
-        let (uri, rest) = line
-            .strip_prefix('\'')
-            .and_then(|rest| rest.split_once("' "))
-            .ok_or_else(error)?;
-        let [file, size, hash] = rest.split(' ').collect::<Vec<_>>()[..] else {
-            return Err(error());
+        let picked = |line: &str| {
+            Picked::read(line, &self.archives).ok_or_else(|| AptError::Answer(line.to_owned()))
         };
-        let stem = file.strip_suffix(".deb").ok_or_else(error)?;
-        let [name, version, arch] = stem.split('_').collect::<Vec<_>>()[..] else {
-            return Err(error());
-        };
-        let uri = Url::parse(uri).map_err(|_| error())?;
-        let suites = self.base.suites.iter();
-        let (archive, path) = suites
-            .filter_map(|suite| {
-                let path = below(self.archives.base(&suite.archive)?, &uri)?;
-                Some((suite.archive.clone(), path))
-            })
-            .next()
-            .ok_or_else(error)?;
-        Ok(Picked {
-            name: decoded(name),
-            version: decoded(version),
-            arch: decoded(arch),
-            archive,
-            path,
-            size: size.parse().map_err(|_| error())?,
-            sha256: hash
-                .strip_prefix("SHA256:")
-                .and_then(|hash| hash.parse().ok())
-                .ok_or_else(error)?,
-        })
+        lines.map(picked).collect()
     }
 }
 
@@ -351,26 +296,6 @@ fn complaint(stdout: &str, stderr: &str) -> String {
     unmet.chain(errors).collect::<Vec<_>>().join("\n")
 }
 
-/// The path of `uri` below `base`, decoded; `None` if it is elsewhere. apt
-/// spells some URLs in its own way (`file:/x`, no password), so parts are
-/// compared, not text.
-fn below(base: &Url, uri: &Url) -> Option<String> {
-    let place = |url: &Url| {
-        let host = url.host_str().unwrap_or_default().to_owned();
-        (url.scheme().to_owned(), host, url.port_or_known_default())
-    };
-    if place(base) != place(uri) {
-        return None;
-    }
-    let (base, path) = (decoded(base.path()), decoded(uri.path()));
-    let rest = path.strip_prefix(base.trim_end_matches('/'))?;
-    rest.strip_prefix('/').map(str::to_owned)
-}
-
-fn decoded(text: &str) -> String {
-    percent_decode_str(text).decode_utf8_lossy().into_owned()
-}
-
 /// The end of the name under which apt keeps an index: it escapes some
 /// characters and writes `/` as `_` (`URItoFileName` in apt).
 fn lists_name(path: &str) -> String {
@@ -385,46 +310,6 @@ fn lists_name(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn finds_what_is_below_an_archive() {
-        let url = |text: &str| Url::parse(text).unwrap();
-        let cases = [
-            (
-                "http://m.example/debian",
-                "http://m.example/debian/pool/a%2bb.deb",
-                Some("pool/a+b.deb"),
-            ),
-            (
-                "http://u:p@m.example/debian",
-                "http://m.example/debian/pool/a.deb",
-                Some("pool/a.deb"),
-            ),
-            (
-                "file:///srv/debian",
-                "file:/srv/debian/pool/a.deb",
-                Some("pool/a.deb"),
-            ),
-            (
-                "http://m.example/debian",
-                "http://m.example/debian-security/a.deb",
-                None,
-            ),
-            (
-                "http://m.example/debian",
-                "http://n.example/debian/a.deb",
-                None,
-            ),
-            (
-                "http://m.example:80/debian",
-                "http://m.example/debian/a.deb",
-                Some("a.deb"),
-            ),
-        ];
-        for (base, uri, expected) in cases {
-            assert_eq!(below(&url(base), &url(uri)).as_deref(), expected, "{uri}");
-        }
-    }
 
     #[test]
     fn knows_how_apt_names_its_lists() {

@@ -147,3 +147,64 @@ impl fmt::Display for IndexFault {
 }
 
 impl std::error::Error for IndexFault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(stderr: &str) -> IndexFault {
+        let suite = |name: &str| Suite {
+            name: name.to_owned(),
+            archive: "debian".to_owned(),
+        };
+        let suites = [suite("trixie"), suite("trixie-updates")];
+        IndexFault::read(stderr, &suites, Path::new("/k.gpg"))
+    }
+
+    /// What other versions of apt than this machine's say.
+    #[test]
+    fn knows_the_words_of_other_versions() {
+        let cases = [
+            (
+                "W: OpenPGP signature verification failed: http://m.example/debian trixie InRelease: Sub-process /usr/bin/sqv returned an error code (1)",
+                Kind::Signature,
+            ),
+            (
+                "E: Release file for http://m.example/debian/dists/trixie/InRelease is expired (invalid since 3d)",
+                Kind::Expired,
+            ),
+            (
+                "E: Failed to fetch http://m.example/debian/dists/trixie/InRelease  Clearsigned file isn't valid, got 'NOSPLIT' (does the network require authentication?)",
+                Kind::WebPage,
+            ),
+            (
+                "E: Something new at http://m.example/debian trixie InRelease",
+                Kind::Other,
+            ),
+        ];
+        for (stderr, kind) in cases {
+            let fault = read(stderr);
+            assert_eq!(fault.kind, kind, "{stderr}");
+            let names: Vec<_> = fault.suites.iter().map(|s| s.name.as_str()).collect();
+            assert_eq!(names, ["trixie"], "{stderr}");
+        }
+    }
+
+    #[test]
+    fn is_one_message() {
+        let stderr = "Reading package lists...\n\
+                      W: GPG error: http://m.example/debian trixie-updates InRelease: NO_PUBKEY 12\n\
+                      E: The repository 'http://m.example/debian trixie-updates InRelease' is not signed.\n";
+        insta::assert_snapshot!(read(stderr), @r"
+        the index of suite trixie-updates of archive debian is not signed by the keyring /k.gpg
+          | W: GPG error: http://m.example/debian trixie-updates InRelease: NO_PUBKEY 12
+          | E: The repository 'http://m.example/debian trixie-updates InRelease' is not signed.
+          help: check `base.keyring` (is the archive keyring package up to date?) and `base.mirror`; unsigned archives are never used
+        ");
+        assert!(
+            read("")
+                .to_string()
+                .starts_with("an index was refused by apt")
+        );
+    }
+}

@@ -116,3 +116,6 @@ impl LockedProfile {
         &self.lock
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,9 +6,10 @@ use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
 use postern_agent::contract::problem::{Problem, Problems};
 
-use super::apt::{Apt, AptError, Picked};
+use super::apt::{Apt, AptError};
 use super::closure::{Node, Why, explain};
 use super::model::{Lock, LockedPackage, LockedSuite};
+use super::picked::Picked;
 use super::{drift, file, inputs};
 use crate::profile::{Profile, Suite};
 use crate::report::Report;
@@ -222,8 +223,11 @@ fn nearest<'a>(name: &str, names: &'a BTreeSet<String>) -> Option<&'a str> {
     let close = names
         .iter()
         .filter(|other| other.len().abs_diff(name.len()) <= 2);
-    let distances = close.map(|other| (distance(name, other), other.as_str()));
-    let (distance, near) = distances.min()?;
+    let distances = close.map(|other| {
+        let longer = other.len().abs_diff(name.len());
+        (distance(name, other), longer, other.as_str())
+    });
+    let (distance, _, near) = distances.min()?;
     (distance <= 2).then_some(near)
 }
 
@@ -263,8 +267,9 @@ impl Release {
         // way to serve old packages under a good signature.
         let names = [field("Codename"), field("Suite")];
         if !names.contains(&Some(name)) {
-            let found: Vec<_> = names.into_iter().flatten().collect();
-            return Err(error(format!("says that it is of {}", found.join(", "))));
+            let found: BTreeSet<_> = names.into_iter().flatten().collect();
+            let found = found.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(error(format!("says that it is of `{found}`")));
         }
         let date = field("Date").ok_or_else(|| error("has no date".to_owned()))?;
         let date = parse_date(date).ok_or_else(|| error(format!("has the date `{date}`")))?;
@@ -292,4 +297,4 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

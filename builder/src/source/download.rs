@@ -1,8 +1,9 @@
 //! Many files at once into the store, each by its digest.
 
+use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
 use super::digest::Digest;
+use super::fetch_error::{Failure, FetchError, count};
 use super::mirror::Archives;
 use super::store::{Presence, Store, StoreError};
 use super::transfer::{Fault, Transfer, Watch, shown};
@@ -23,11 +25,8 @@ use crate::report::{Report, StepGuard, bytes};
 /// mirror to stay friendly.
 const PARALLEL: usize = 8;
 
-/// Failures that an error message spells out; the rest is counted.
-const SPELLED_OUT: usize = 8;
-
 /// A file that must be in the store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Want {
     /// What a person calls it: `bash 5.2.37-2+b10`, `k3s`.
     pub name: String,
@@ -37,6 +36,13 @@ pub struct Want {
     pub sha256: Digest,
     /// Where to look, in this order.
     pub origins: Vec<Origin>,
+}
+
+impl fmt::Debug for Want {
+    /// Without origins: they may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Want({}, {})", self.name, self.sha256)
+    }
 }
 
 /// Whether and how the network may be used.
@@ -95,42 +101,6 @@ pub struct Fetched {
     pub fetched: usize,
     /// Bytes of those.
     pub bytes: u64,
-}
-
-/// Why not everything is in the store.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// Not allowed to fetch.
-    #[error("{} not in the store, and --offline forbids to fetch:{}\n  help: build once without --offline", count(.0.len(), "file is", "files are"), listed(.0))]
-    Offline(Vec<String>),
-    /// Could not fetch; sorted by name.
-    #[error("fetching {}:{}", count(.0.len(), "file", "files"), listed(.0))]
-    Failed(Vec<Failure>),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The runtime for downloads could not be made.
-    #[error("starting downloads: {0}")]
-    Runtime(#[source] std::io::Error),
-}
-
-/// One file that could not be had from any of its places.
-#[derive(Debug)]
-pub struct Failure {
-    /// Its name.
-    pub name: String,
-    /// The last place that was tried, without password.
-    pub place: String,
-    /// What happened there.
-    pub fault: Fault,
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { name, place, fault } = self;
-        let remedy = fault.remedy();
-        write!(f, "{name} from {place}: {fault}\n    help: {remedy}")
-    }
 }
 
 /// Brings everything wanted into the store. What is there already is verified
@@ -302,6 +272,7 @@ impl Crew<'_> {
             delays: &self.online.delays,
             size: want.size,
             watch: &self.progress,
+            announced: Cell::new(want.size.is_some()),
         };
         let moved = match Place::of(origin) {
             Place::Here(path) => transfer.file(&path, &mut part),
@@ -354,18 +325,18 @@ fn stops_all(fault: &Fault) -> bool {
 struct Progress<'a> {
     step: &'a StepGuard,
     done: AtomicI64,
-    total: u64,
+    total: AtomicU64,
     cancelled: AtomicBool,
 }
 
 impl<'a> Progress<'a> {
-    /// With a size unknown there is no total.
+    /// Sizes not known yet are added when a server tells them.
     fn new(step: &'a StepGuard, wants: &[&Want]) -> Self {
-        let total: Option<u64> = wants.iter().map(|want| want.size).sum();
+        let known = wants.iter().filter_map(|want| want.size).sum();
         Self {
             step,
             done: AtomicI64::new(0),
-            total: total.unwrap_or(0),
+            total: AtomicU64::new(known),
             cancelled: AtomicBool::new(false),
         }
     }
@@ -374,7 +345,12 @@ impl<'a> Progress<'a> {
 impl Watch for Progress<'_> {
     fn moved(&self, bytes: i64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        self.step.progress(done.max(0) as u64, self.total);
+        let total = self.total.load(Ordering::Relaxed);
+        self.step.progress(done.max(0) as u64, total);
+    }
+
+    fn expects(&self, bytes: u64) {
+        self.total.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn note(&self, text: &str) {
@@ -386,22 +362,7 @@ impl Watch for Progress<'_> {
     }
 }
 
-/// `1 file`, `7 files`.
-fn count(n: usize, one: &str, many: &str) -> String {
-    format!("{n} {}", if n == 1 { one } else { many })
-}
-
-/// The first few as an indented list, and how many more.
-fn listed<T: fmt::Display>(items: &[T]) -> String {
-    let mut text = String::new();
-    for item in items.iter().take(SPELLED_OUT) {
-        text.push_str(&format!("\n  {item}"));
-    }
-    if items.len() > SPELLED_OUT {
-        text.push_str(&format!("\n  and {} more", items.len() - SPELLED_OUT));
-    }
-    text
-}
-
+#[cfg(test)]
+mod server;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 //! (sources.list(5), one line each) and `sources.list.d/*.sources` (deb822).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,14 +14,23 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::apt_sources::{self, Entry};
+use super::transfer::shown;
 use crate::host::http::Proxies;
 use crate::profile::{Base, Distro, Mirror};
 
 /// A base URL for each archive of a profile, and how to get there.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Archives {
     bases: BTreeMap<String, Url>,
     proxies: Option<Proxies>,
+}
+
+impl fmt::Debug for Archives {
+    /// Without the passwords that URLs may hold.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.bases.iter().map(|(name, url)| (name, shown(url)));
+        f.debug_map().entries(shown).finish()
+    }
 }
 
 /// Why the mirror is not known.
@@ -72,9 +82,17 @@ impl Archives {
         }
     }
 
+    /// No archives: for downloads that are not packages.
+    pub const fn none() -> Self {
+        Self {
+            bases: BTreeMap::new(),
+            proxies: None,
+        }
+    }
+
     fn below(url: &Url, base: &Base) -> Result<Self, MirrorError> {
         let bases = names(base).map(|archive| {
-            let below = joined(url, archive).ok_or_else(|| MirrorError::NotABase(url.to_string()));
+            let below = joined(url, archive).ok_or_else(|| MirrorError::NotABase(shown(url)));
             Ok((archive.to_owned(), below?))
         });
         Ok(Self {
@@ -107,6 +125,13 @@ impl Archives {
     /// The URL of an archive, without a slash at the end. May hold a password.
     pub fn base(&self, archive: &str) -> Option<&Url> {
         self.bases.get(archive)
+    }
+
+    /// All archives and their URLs.
+    pub fn bases(&self) -> impl Iterator<Item = (&str, &Url)> {
+        self.bases
+            .iter()
+            .map(|(archive, url)| (archive.as_str(), url))
     }
 
     /// The URL of a file, given its path below an archive.
@@ -247,4 +272,4 @@ fn proxies(shell: &str) -> Proxies {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

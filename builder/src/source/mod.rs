@@ -7,11 +7,15 @@ pub mod deb;
 pub mod deb822;
 pub mod digest;
 pub mod download;
+pub mod fetch_error;
 pub mod mirror;
 pub mod store;
 pub mod transfer;
+mod wants;
 
 pub use digest::Digest;
-pub use download::{Access, FetchError, Fetched, Online, Want, fetch};
+pub use download::{Access, Fetched, Online, Want, fetch};
+pub use fetch_error::{Failure, FetchError};
 pub use mirror::Archives;
 pub use store::{Store, StoreError};
+pub use wants::wants;

@@ -1,6 +1,7 @@
 //! One file over the line: from one place into one [`Part`], resumed, retried
 //! and checked while it streams.
 
+use std::cell::Cell;
 use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
@@ -111,6 +112,8 @@ impl Fault {
 pub trait Watch {
     /// So many more bytes are here; negative when they were thrown away.
     fn moved(&self, bytes: i64);
+    /// So many bytes will come in all; told once, when they were not known.
+    fn expects(&self, bytes: u64);
     /// Something worth a note.
     fn note(&self, text: &str);
     /// Whether to stop.
@@ -127,6 +130,8 @@ pub struct Transfer<'a> {
     pub size: Option<u64>,
     /// Hears about it.
     pub watch: &'a dyn Watch,
+    /// Whether the watcher knows the size.
+    pub announced: Cell<bool>,
 }
 
 impl Transfer<'_> {
@@ -163,6 +168,7 @@ impl Transfer<'_> {
     /// If it cannot be read, or is not the file that is wanted.
     pub fn file(&self, path: &Path, part: &mut Part<'_>) -> Result<(), Fault> {
         let mut file = File::open(path).map_err(Fault::File)?;
+        self.announce(file.metadata().map_err(Fault::File)?.len());
         self.restart(part)?;
         let mut chunk = vec![0; 1 << 17];
         loop {
@@ -221,6 +227,9 @@ impl Transfer<'_> {
 
     async fn streamed(&self, mut response: Response, part: &mut Part<'_>) -> Result<(), Fault> {
         let html = is_html(response.headers());
+        if let Some(rest) = response.content_length() {
+            self.announce(part.len() + rest);
+        }
         while let Some(chunk) = response.chunk().await.map_err(connection)? {
             if self.watch.cancelled() {
                 return Err(Fault::Cancelled);
@@ -236,6 +245,12 @@ impl Transfer<'_> {
                 expected,
             }),
             _ => Ok(()),
+        }
+    }
+
+    fn announce(&self, size: u64) {
+        if !self.announced.replace(true) {
+            self.watch.expects(size);
         }
     }
 

@@ -1,1 +1,243 @@
+use proptest::prelude::*;
 
+use super::super::testing::profile;
+use super::*;
+use crate::lock::{LockedDownload, LockedSuite, Reason};
+use crate::profile::{Mirror, Origin};
+
+fn package(name: &str, reason: Reason) -> LockedPackage {
+    LockedPackage {
+        name: name.to_owned(),
+        version: "1:5.2-1".to_owned(),
+        arch: "amd64".to_owned(),
+        archive: "debian".to_owned(),
+        path: format!("pool/main/b/{name}_5.2-1_amd64.deb"),
+        size: 7,
+        sha256: "b".repeat(64),
+        reason,
+        essential: false,
+    }
+}
+
+fn lock() -> Lock {
+    Lock {
+        schema: SCHEMA,
+        inputs: super::super::inputs::digest(&profile()),
+        source_date_epoch: 1_789_199_741,
+        suites: vec![LockedSuite {
+            name: "trixie".to_owned(),
+            archive: "debian".to_owned(),
+            date: "2026-09-12T07:55:41Z".to_owned(),
+            sha256: "c".repeat(64),
+        }],
+        packages: vec![
+            package("bash", Reason::Essential),
+            package("libc6", Reason::NeededBy("bash".to_owned())),
+        ],
+        boot: Vec::new(),
+        downloads: vec![LockedDownload {
+            name: "k3s".to_owned(),
+            sha256: "a".repeat(64),
+        }],
+    }
+}
+
+#[test]
+fn stands_beside_its_profile() {
+    assert_eq!(
+        path_of(Path::new("profiles/demo.yaml")),
+        Path::new("profiles/demo.lock")
+    );
+    assert_eq!(
+        path_of(Path::new("/p/ubuntu-24.04.yaml")),
+        Path::new("/p/ubuntu-24.04.lock")
+    );
+}
+
+#[test]
+fn one_package_a_line() {
+    let text = render(&lock())
+        .replace(&"a".repeat(64), "aa")
+        .replace(&"b".repeat(64), "bb");
+    let text = text
+        .replace(&"c".repeat(64), "cc")
+        .replace(&lock().inputs, "ii");
+    insta::assert_snapshot!(text, @r#"
+    {
+      "schema": 1,
+      "inputs": "ii",
+      "source-date-epoch": 1789199741,
+      "suites": [
+        {"name":"trixie","archive":"debian","date":"2026-09-12T07:55:41Z","sha256":"cc"}
+      ],
+      "packages": [
+        {"name":"bash","version":"1:5.2-1","arch":"amd64","archive":"debian","path":"pool/main/b/bash_5.2-1_amd64.deb","size":7,"sha256":"bb","reason":"essential","essential":false},
+        {"name":"libc6","version":"1:5.2-1","arch":"amd64","archive":"debian","path":"pool/main/b/libc6_5.2-1_amd64.deb","size":7,"sha256":"bb","reason":{"needed-by":"bash"},"essential":false}
+      ],
+      "boot": [],
+      "downloads": [
+        {"name":"k3s","sha256":"aa"}
+      ]
+    }
+    "#);
+}
+
+#[test]
+fn survives_being_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let profile = dir.path().join("demo.yaml");
+    write(&profile, &lock()).unwrap();
+    assert_eq!(read(&profile).unwrap(), lock());
+    let when = || fs::metadata(path_of(&profile)).unwrap().modified().unwrap();
+    let before = when();
+    write(&profile, &lock()).unwrap();
+    assert_eq!(when(), before, "the same lock is not written again");
+}
+
+#[test]
+fn a_missing_lock_says_how_to_make_it() {
+    let error = read(Path::new("/nowhere/demo.yaml")).unwrap_err();
+    insta::assert_snapshot!(error, @r"
+    /nowhere/demo.lock does not exist
+      help: make it with `postern lock /nowhere/demo.yaml`
+    ");
+}
+
+#[test]
+fn what_is_no_lock_says_where() {
+    let good = render(&lock());
+    let cases = [
+        (String::new(), "x.lock:1:1: EOF"),
+        (good[..good.len() / 2].to_owned(), "x.lock:9:"),
+        (
+            good.replace("  \"packages\"", "<<<<<<< HEAD\n  \"packages\""),
+            "x.lock:8:1: ",
+        ),
+        (
+            good.replace("\"boot\"", "\"boots\""),
+            ": unknown field `boots`",
+        ),
+        (
+            good.replace("\"schema\": 1", "\"schema\": 2, \"news\": 1"),
+            "x.lock: schema: is of schema 2",
+        ),
+        (
+            good.replace("\"size\":7", "\"size\":-7"),
+            "invalid value: integer `-7`",
+        ),
+    ];
+    for (text, expected) in cases {
+        let problems = parse(&text, "x.lock").unwrap_err().to_string();
+        assert!(problems.contains(expected), "{expected}\n{problems}");
+        assert!(problems.contains("postern lock"), "{problems}");
+    }
+}
+
+#[test]
+fn what_no_solver_writes_is_told_all_at_once() {
+    let mut lock = lock();
+    lock.inputs = "XY".to_owned();
+    lock.packages[0].path = "pool/../../etc/passwd.deb".to_owned();
+    lock.packages[0].sha256 = "B".repeat(64);
+    lock.packages[1].archive = "elsewhere".to_owned();
+    lock.packages[1].size = 0;
+    lock.packages.push(package("bash", Reason::Asked));
+    let problems = parse(&render(&lock), "x.lock").unwrap_err();
+    let keys: Vec<_> = problems.0.iter().map(|p| p.key.as_str()).collect();
+    assert_eq!(
+        keys,
+        [
+            "inputs",
+            "packages[0].sha256",
+            "packages[0].path",
+            "packages[1].archive",
+            "packages[1].size",
+            "packages[2].name"
+        ]
+    );
+}
+
+#[test]
+fn paths_stay_below_their_archive() {
+    for good in [
+        "pool/a.deb",
+        "pool/main/liba/a+b_1~2:3_all.deb",
+        "..a/b.deb",
+    ] {
+        assert!(is_plain_path(good), "{good}");
+    }
+    for bad in [
+        "/a.deb",
+        "a//b.deb",
+        "./a.deb",
+        "a/../b.deb",
+        "a.deb/",
+        "a",
+        "",
+        "a\\..\\b.deb",
+        "x\0.deb",
+    ] {
+        assert!(!is_plain_path(bad), "{bad}");
+    }
+}
+
+#[test]
+fn the_inputs_are_what_resolution_looks_at() {
+    type Change = fn(&mut crate::profile::Profile);
+    let moves: [Change; 9] = [
+        |p| p.base.release = "forky".to_owned(),
+        |p| p.base.mirror = Mirror::Url("http://m.example/".parse().unwrap()),
+        |p| p.base.components.push("contrib".to_owned()),
+        |p| p.base.suites[0].name = "forky".to_owned(),
+        |p| p.kernel.package = "other".to_owned(),
+        |p| p.kernel.loader = "other".to_owned(),
+        |p| p.firmware.push("firmware".to_owned()),
+        |p| p.packages.remove.push("nano".to_owned()),
+        |p| p.k3s.binary.sha256 = "d".repeat(64),
+    ];
+    for (i, change) in moves.into_iter().enumerate() {
+        let mut moved = profile();
+        change(&mut moved);
+        assert!(!lock().is_current(&moved), "change {i}");
+        assert!(!super::super::drift::moved(&lock(), &moved).is_empty());
+    }
+    let stays: [Change; 5] = [
+        |p| p.version = "2".to_owned(),
+        |p| p.file = PathBuf::from("/elsewhere/demo.yaml"),
+        |p| p.k3s.binary.origin = Origin::File(PathBuf::from("/elsewhere/k3s")),
+        |p| p.kernel.cmdline.push("quiet".to_owned()),
+        |p| p.base.keyring = PathBuf::from("/checkout/debian-archive-keyring.gpg"),
+    ];
+    for (i, change) in stays.into_iter().enumerate() {
+        let mut same = profile();
+        change(&mut same);
+        assert!(lock().is_current(&same), "change {i}");
+    }
+    assert!(super::super::drift::moved(&lock(), &profile()).is_empty());
+}
+
+#[test]
+fn the_order_in_which_packages_are_asked_for_does_not_matter() {
+    let digest = |names: [&str; 2]| {
+        let mut profile = profile();
+        profile.packages.add = names.map(str::to_owned).to_vec();
+        super::super::inputs::digest(&profile)
+    };
+    assert_eq!(digest(["a1", "b2"]), digest(["b2", "a1"]));
+    assert_ne!(digest(["a1", "b2"]), digest(["a1", "b3"]));
+}
+
+proptest! {
+    #[test]
+    fn any_text_survives(version in ".*", name in "[^.]*") {
+        let mut lock = lock();
+        lock.packages[0].version = version;
+        lock.downloads[0].name = name;
+        prop_assert_eq!(parse(&render(&lock), "x.lock").unwrap(), lock);
+    }
+
+    #[test]
+    fn no_text_breaks_the_reader(text in ".*") {
+        prop_assert!(parse(&text, "x.lock").is_err());
+    }
+}

@@ -59,6 +59,15 @@ fn a_mirror_url_is_above_its_archives() {
 }
 
 #[test]
+fn passwords_do_not_show() {
+    let mirror = Mirror::Url(Url::parse("https://joe:secret@m.example/").unwrap());
+    let archives = Archives::of(&base(Distro::Debian, mirror, &["debian"])).unwrap();
+    let shown = format!("{archives:?}");
+    assert_eq!(shown, r#"{"debian": "https://m.example/debian"}"#);
+    assert!(archives.base("debian").unwrap().password().is_some());
+}
+
+#[test]
 fn a_url_that_cannot_be_a_base_is_refused() {
     let mirror = Mirror::Url(Url::parse("mailto:someone@example.org").unwrap());
     let error = Archives::of(&base(Distro::Debian, mirror, &["debian"])).unwrap_err();
@@ -161,4 +170,27 @@ fn apts_proxies() {
 #[test]
 fn this_machines_apt_answers() {
     host_proxies().unwrap();
+}
+
+impl Archives {
+    /// Archives as a machine's own apt would reach them through a proxy.
+    pub(in crate::source) fn through(base: &Base, proxy: &str) -> Self {
+        let proxies = Proxies {
+            http: Some(SecretString::from(proxy)),
+            https: None,
+        };
+        Self {
+            proxies: Some(proxies),
+            ..Self::of(base).unwrap()
+        }
+    }
+}
+
+/// A base with one archive, `debian`.
+pub(in crate::source) fn debian_at(url: &str) -> Base {
+    base(
+        Distro::Debian,
+        Mirror::Url(Url::parse(url).unwrap()),
+        &["debian"],
+    )
 }

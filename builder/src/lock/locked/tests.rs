@@ -1,0 +1,135 @@
+use fs_err as fs;
+use postern_sim::archive::{Archive, Deb};
+
+use super::super::resolve::tests::{noble, profile_of};
+use super::*;
+use crate::source::{Access, Archives, Online, Store, fetch, wants};
+
+/// A profile in a directory of its own, and the archive it resolves from.
+fn world() -> (tempfile::TempDir, Archive, Profile) {
+    let dir = tempfile::tempdir().unwrap();
+    let archive = noble();
+    archive.publish().unwrap();
+    let mut profile = profile_of(&archive);
+    profile.file = dir.path().join("demo.yaml");
+    let k3s = dir.path().join("k3s");
+    fs::write(&k3s, "k3s").unwrap();
+    profile.k3s.binary.origin = crate::profile::Origin::File(k3s);
+    profile.k3s.binary.sha256 = crate::source::Digest::of(b"k3s").to_string();
+    (dir, archive, profile)
+}
+
+fn open(profile: &Profile, policy: Policy) -> Result<LockedProfile, LockError> {
+    LockedProfile::open(profile.clone(), policy, &Report::quiet())
+}
+
+#[test]
+fn a_current_lock_needs_no_archive() {
+    let (_dir, archive, profile) = world();
+    let first = open(&profile, Policy::Resolve).unwrap();
+    drop(archive);
+    for policy in [Policy::Resolve, Policy::Locked, Policy::Offline] {
+        assert_eq!(open(&profile, policy).unwrap().lock(), first.lock());
+    }
+}
+
+#[test]
+fn without_permission_nothing_is_resolved() {
+    let (_dir, _archive, mut profile) = world();
+    for policy in [Policy::Locked, Policy::Offline] {
+        let error = open(&profile, policy).unwrap_err();
+        assert!(
+            matches!(error, LockError::File(LockFileError::Missing { .. })),
+            "{error}"
+        );
+    }
+    open(&profile, Policy::Resolve).unwrap();
+    profile.packages.add = vec!["dracut".to_owned(), "recommended".to_owned()];
+    let error = open(&profile, Policy::Locked).unwrap_err().to_string();
+    let error = error.replace(
+        &profile.file.with_extension("").display().to_string(),
+        "demo",
+    );
+    insta::assert_snapshot!(error, @r"
+    demo.lock does not fit its profile any more:
+      - packages.add: `recommended` is not in the lock
+      - `libstdc++6` is in the lock, but no longer asked for
+      help: run `postern lock` and commit the result, or build without --locked
+    ");
+    let locked = open(&profile, Policy::Resolve).unwrap();
+    assert!(
+        locked
+            .lock()
+            .packages
+            .iter()
+            .any(|p| p.name == "recommended")
+    );
+    assert_eq!(locked.profile().packages.add.len(), 2);
+}
+
+#[test]
+fn a_damaged_lock_is_not_overwritten() {
+    let (_dir, _archive, profile) = world();
+    let path = file::path_of(&profile.file);
+    fs::write(&path, "<<<<<<< HEAD\n").unwrap();
+    let error = open(&profile, Policy::Resolve).unwrap_err();
+    assert!(
+        matches!(error, LockError::File(LockFileError::Invalid(_))),
+        "{error}"
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), "<<<<<<< HEAD\n");
+}
+
+#[test]
+fn a_refused_update_leaves_the_old_lock() {
+    let (_dir, archive, profile) = world();
+    let old = open(&profile, Policy::Resolve).unwrap();
+    drop(archive);
+    LockedProfile::update(profile.clone(), &Report::quiet()).unwrap_err();
+    assert_eq!(open(&profile, Policy::Locked).unwrap().lock(), old.lock());
+}
+
+#[test]
+fn an_update_tells_what_changed() {
+    let (_dir, mut archive, profile) = world();
+    let old = open(&profile, Policy::Resolve).unwrap();
+    archive.add(
+        "noble-updates",
+        Deb::new("dracut", "2").field("Provides", "linux-initramfs-tool"),
+    );
+    let linux = Deb::new("linux", "6.9").field("Depends", "recommended, linux-initramfs-tool");
+    archive.add("noble-security", linux);
+    archive.publish().unwrap();
+    let new = LockedProfile::update(profile, &Report::quiet()).unwrap();
+    let changes = drift::between(old.lock(), new.lock()).to_string();
+    insta::assert_snapshot!(changes, @r"
+    ~ dracut 1 -> 2
+    - kmod 1+sec
+    ~ linux 6.8 -> 6.9
+    + recommended 1
+    ");
+}
+
+#[test]
+fn from_profile_to_bytes_and_then_offline() {
+    let (dir, archive, profile) = world();
+    let locked = open(&profile, Policy::Resolve).unwrap();
+    let archives = Archives::of(&profile.base).unwrap();
+    let wants = wants(&locked, &archives);
+    assert_eq!(
+        wants.len(),
+        locked.lock().packages.len() + 2,
+        "and the loader and k3s"
+    );
+    let store = Store::open(&dir.path().join("store")).unwrap();
+    let online = Access::Online(Online::new(archives).unwrap());
+    let fetched = fetch(&store, &wants, &online, &Report::quiet()).unwrap();
+    assert_eq!(fetched.fetched, wants.len());
+
+    drop(archive);
+    fetch(&store, &wants, &Access::Offline, &Report::quiet()).unwrap();
+    for want in &wants {
+        let bytes = fs::read(store.file(&want.sha256).unwrap()).unwrap();
+        assert!(want.size.is_none_or(|size| size == bytes.len() as u64));
+    }
+}

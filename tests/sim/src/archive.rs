@@ -1,0 +1,313 @@
+//! A Debian-shaped package archive in a directory: signed suites, real `.deb`
+//! files, everything apt checks. Serve the directory, or use it as `file:`.
+//!
+//! ```no_run
+//! use postern_sim::archive::{Archive, Deb};
+//! # fn main() -> anyhow::Result<()> {
+//! let mut archive = Archive::ubuntu()?;
+//! archive.add("noble", Deb::new("base-files", "1").field("Essential", "yes"));
+//! archive.add("noble-updates", Deb::new("base-files", "2").field("Essential", "yes"));
+//! archive.publish()?;
+//! # Ok(()) }
+//! ```
+
+mod deb;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use fs_err as fs;
+use jiff::{SignedDuration, Timestamp};
+use postern_agent::host::{Command, clock};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+pub use deb::Deb;
+
+/// An archive with its signing key, in a directory of its own that goes with it.
+#[derive(Debug)]
+pub struct Archive {
+    dir: TempDir,
+    suites: BTreeMap<String, Suite>,
+}
+
+/// One suite: its metadata and packages. Fields may be changed before
+/// [`Archive::publish`].
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// Archive path below the mirror's root: `ubuntu`.
+    pub archive: String,
+    /// `Suite:` of the release file.
+    pub suite: String,
+    /// `Codename:` of the release file.
+    pub codename: String,
+    /// `Date:` of the release file.
+    pub date: Timestamp,
+    /// `Valid-Until:` of the release file.
+    pub valid_until: Option<Timestamp>,
+    /// Who signs it.
+    pub signed: Signed,
+    /// What is in it.
+    pub debs: Vec<Deb>,
+}
+
+/// Who signs a suite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signed {
+    /// The key in [`Archive::keyring`].
+    ByKeyring,
+    /// Another key.
+    ByStranger,
+    /// Nobody: there is a `Release` file only.
+    No,
+}
+
+impl Archive {
+    /// An empty Ubuntu-shaped archive: noble, noble-updates, noble-security.
+    ///
+    /// # Errors
+    /// If gpg cannot make a key.
+    pub fn ubuntu() -> Result<Self> {
+        let names = ["noble", "noble-updates", "noble-security"];
+        Self::with(names.map(|suite| Suite::new("ubuntu", suite, "noble")))
+    }
+
+    /// An empty Debian-shaped archive: trixie, trixie-updates, trixie-security,
+    /// the last in an archive of its own.
+    ///
+    /// # Errors
+    /// If gpg cannot make a key.
+    pub fn debian() -> Result<Self> {
+        Self::with([
+            Suite::new("debian", "stable", "trixie"),
+            Suite::new("debian", "stable-updates", "trixie-updates"),
+            Suite::new("debian-security", "stable-security", "trixie-security"),
+        ])
+    }
+
+    fn with(suites: impl IntoIterator<Item = Suite>) -> Result<Self> {
+        let archive = Self {
+            dir: tempfile::Builder::new().prefix("archive-").tempdir()?,
+            suites: suites
+                .into_iter()
+                .map(|s| (s.name().to_owned(), s))
+                .collect(),
+        };
+        for who in ["archive", "stranger"] {
+            archive.make_key(who)?;
+        }
+        let keyring = archive
+            .gpg()
+            .args(["--export", "archive@example.org"])
+            .run()?;
+        fs::write(archive.keyring(), keyring)?;
+        fs::create_dir_all(archive.root())?;
+        Ok(archive)
+    }
+
+    /// The mirror's root: what is above the archives.
+    pub fn root(&self) -> PathBuf {
+        self.dir.path().join("mirror")
+    }
+
+    /// The keyring that signs it.
+    pub fn keyring(&self) -> PathBuf {
+        self.dir.path().join("keyring.gpg")
+    }
+
+    /// A suite by its name under `dists/`, to change its metadata.
+    ///
+    /// # Panics
+    /// If there is no such suite.
+    pub fn suite(&mut self, name: &str) -> &mut Suite {
+        match self.suites.get_mut(name) {
+            Some(suite) => suite,
+            None => panic!("this archive has no suite {name}"),
+        }
+    }
+
+    /// The archive path and name of every suite: release, updates, security.
+    pub fn suites(&self) -> Vec<(String, String)> {
+        let mut all: Vec<_> = self.suites.values().collect();
+        let order = ["-updates", "-security"];
+        all.sort_by_key(|s| {
+            order
+                .iter()
+                .position(|o| s.name().ends_with(o))
+                .map_or(0, |i| i + 1)
+        });
+        all.iter()
+            .map(|s| (s.archive.clone(), s.name().to_owned()))
+            .collect()
+    }
+
+    /// Puts a package into a suite.
+    ///
+    /// # Panics
+    /// If there is no such suite.
+    pub fn add(&mut self, suite: &str, deb: Deb) {
+        self.suite(suite).debs.push(deb);
+    }
+
+    /// Writes (again) all files of the archive and signs the suites.
+    ///
+    /// # Errors
+    /// If a file cannot be written or gpg fails.
+    pub fn publish(&self) -> Result<()> {
+        for suite in self.suites.values() {
+            let archive = self.root().join(&suite.archive);
+            let mut packages = String::new();
+            for deb in &suite.debs {
+                let (path, bytes) = (deb.path(), deb.bytes()?);
+                packages.push_str(&format!(
+                    "{}Filename: {path}\nSize: {}\nSHA256: {}\n\n",
+                    deb.control(),
+                    bytes.len(),
+                    sha256(&bytes)
+                ));
+                write(&archive.join(path), &bytes)?;
+            }
+            let dists = archive.join("dists").join(suite.name());
+            write(
+                &dists.join("main/binary-amd64/Packages"),
+                packages.as_bytes(),
+            )?;
+            let release = suite.release(&packages);
+            self.sign(&dists, &release, suite.signed)?;
+        }
+        Ok(())
+    }
+
+    fn sign(&self, dists: &Path, release: &str, signed: Signed) -> Result<()> {
+        let in_release = dists.join("InRelease");
+        if in_release.exists() {
+            fs::remove_file(&in_release)?;
+        }
+        let who = match signed {
+            Signed::No => return write(&dists.join("Release"), release.as_bytes()),
+            Signed::ByKeyring => "archive@example.org",
+            Signed::ByStranger => "stranger@example.org",
+        };
+        let gpg = self.gpg().args(["--local-user", who, "--clearsign"]);
+        write(&in_release, &gpg.run_with_input(release.as_bytes())?)
+    }
+
+    fn make_key(&self, who: &str) -> Result<()> {
+        let home = self.dir.path().join("gpg");
+        if !home.exists() {
+            fs::create_dir(&home)?;
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+            fs::set_permissions(&home, private)?;
+        }
+        let user = format!("{who}@example.org");
+        self.gpg()
+            .args(["--quick-generate-key", &user, "ed25519", "sign", "never"])
+            .run()
+            .context("making a signing key (package gnupg)")?;
+        Ok(())
+    }
+
+    fn gpg(&self) -> Command {
+        Command::new("gpg")
+            .env("GNUPGHOME", self.dir.path().join("gpg"))
+            .args([
+                "--batch",
+                "--quiet",
+                "--pinentry-mode",
+                "loopback",
+                "--passphrase",
+                "",
+            ])
+    }
+}
+
+impl Drop for Archive {
+    /// gpg leaves an agent behind that would watch a directory that is gone.
+    fn drop(&mut self) {
+        let _gone = Command::new("gpgconf")
+            .env("GNUPGHOME", self.dir.path().join("gpg"))
+            .args(["--kill", "gpg-agent"])
+            .run();
+    }
+}
+
+impl Suite {
+    fn new(archive: &str, suite: &str, codename: &str) -> Self {
+        Self {
+            archive: archive.to_owned(),
+            suite: suite.to_owned(),
+            codename: codename.to_owned(),
+            date: clock::now() - SignedDuration::from_hours(1),
+            valid_until: None,
+            signed: Signed::ByKeyring,
+            debs: Vec::new(),
+        }
+    }
+
+    /// The name under `dists/`: Debian's pockets differ in their code names,
+    /// Ubuntu's in their suites.
+    pub fn name(&self) -> &str {
+        match self.archive.as_str() {
+            "ubuntu" => &self.suite,
+            _ => &self.codename,
+        }
+    }
+
+    fn release(&self, packages: &str) -> String {
+        let date = |at: &Timestamp| at.strftime("%a, %d %b %Y %H:%M:%S UTC").to_string();
+        let mut text = format!(
+            "Origin: Test\nLabel: Test\nSuite: {}\nCodename: {}\nDate: {}\n",
+            self.suite,
+            self.codename,
+            date(&self.date)
+        );
+        if let Some(until) = &self.valid_until {
+            text.push_str(&format!("Valid-Until: {}\n", date(until)));
+        }
+        text.push_str(&format!(
+            "Architectures: amd64 all\nNo-Support-for-Architecture-all: Packages\nComponents: main\nSHA256:\n {} {} main/binary-amd64/Packages\n",
+            sha256(packages.as_bytes()),
+            packages.len()
+        ));
+        text
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    Ok(fs::write(path, bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gpgv_accepts_the_signature_of_the_keyring_only() {
+        let mut archive = Archive::debian().unwrap();
+        archive.suite("trixie-updates").signed = Signed::ByStranger;
+        archive.publish().unwrap();
+        let verify = |suite: &str| {
+            let file = archive
+                .root()
+                .join("debian/dists")
+                .join(suite)
+                .join("InRelease");
+            let keyring = archive.keyring();
+            Command::new("gpgv")
+                .arg("--keyring")
+                .arg(keyring)
+                .arg(file)
+                .run()
+        };
+        verify("trixie").unwrap();
+        verify("trixie-updates").unwrap_err();
+    }
+}
