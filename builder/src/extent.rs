@@ -32,6 +32,14 @@ pub trait ReadAt: Sync {
     }
 }
 
+/// Whether there is nothing but zeros in `bytes`.
+pub fn is_zero(bytes: &[u8]) -> bool {
+    // Each byte equals the one before it, and the first is 0: one memcmp.
+    bytes
+        .first()
+        .is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1])
+}
+
 /// A file, with its holes known.
 #[derive(Debug)]
 pub struct FileBytes {
@@ -194,6 +202,18 @@ mod tests {
 
     fn pairs(source: &dyn ReadAt) -> Vec<(u64, u64)> {
         source.data().iter().map(|r| (r.start, r.end)).collect()
+    }
+
+    #[test]
+    fn zeros_are_told_from_the_rest() {
+        let mut bytes = vec![0; 100];
+        assert!(is_zero(&bytes) && is_zero(&[]) && is_zero(&[0]) && !is_zero(&[1]));
+        for at in [0, 1, 50, 99] {
+            bytes[at] = 1;
+            assert!(!is_zero(&bytes), "byte {at}");
+            bytes[at] = 0;
+        }
+        assert!(!is_zero(&[7; 64]));
     }
 
     #[test]

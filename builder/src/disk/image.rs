@@ -1,0 +1,266 @@
+//! The disk as one row of bytes, made of files that stay where they are.
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use fs_err::os::unix::fs::FileExt;
+use postern_agent::contract::partitions::Role;
+use postern_agent::contract::seed::{SeedFile, SeedManifest, SeedPartition};
+use rayon::prelude::*;
+use sha2::{Digest, Sha256};
+
+use super::DiskError;
+use super::gpt::{Ends, tables};
+use super::layout::{Identity, Layout, Slot};
+use crate::extent::{FileBytes, ReadAt, is_zero};
+
+/// Bytes read and written at once.
+const CHUNK: u64 = 1 << 20;
+
+/// The file of each partition. One shorter than its partition is followed by zeros.
+#[derive(Clone, Debug)]
+pub struct Images {
+    /// FAT file system.
+    pub esp: PathBuf,
+    /// Root file system, whole blocks of 4096 bytes.
+    pub root: PathBuf,
+    /// Its hash device.
+    pub verity: PathBuf,
+    /// ext4 file system with the manifest.
+    pub seed: PathBuf,
+}
+
+impl Images {
+    fn of(&self, role: Role) -> Option<&Path> {
+        match role {
+            Role::Esp => Some(&self.esp),
+            Role::RootA => Some(&self.root),
+            Role::RootAVerity => Some(&self.verity),
+            Role::Seed => Some(&self.seed),
+            Role::RootB | Role::RootBVerity | Role::State => None,
+        }
+    }
+}
+
+/// What the install hook checks the written disk against. `root` and `verity`
+/// are the files that [`Disk::assemble`] will be given for these partitions.
+///
+/// # Errors
+/// [`DiskError`] if they cannot be read or do not fit.
+pub fn seed_manifest(
+    identity: &Identity,
+    layout: &Layout,
+    root: &Path,
+    verity: &Path,
+    esp_files: Vec<SeedFile>,
+) -> Result<SeedManifest, DiskError> {
+    let described = |slot: &Slot| {
+        let image = match slot.role {
+            Role::RootA => Some(root),
+            Role::RootAVerity => Some(verity),
+            // curtin mounts these two read-write: their bytes change.
+            _ => None,
+        };
+        Ok(SeedPartition {
+            label: slot.role.label().to_owned(),
+            guid: slot.guid.to_string(),
+            offset: slot.offset.0,
+            size: slot.size.0,
+            sha256: image.map(|path| digest(slot, path)).transpose()?,
+        })
+    };
+    Ok(SeedManifest {
+        schema: 1,
+        name: identity.name.clone(),
+        version: identity.version.clone(),
+        disk_guid: layout.disk_guid().to_string(),
+        disk_size: layout.size().0,
+        root_hash: identity.root_hash.to_string(),
+        partitions: layout
+            .slots()
+            .par_iter()
+            .map(described)
+            .collect::<Result<_, DiskError>>()?,
+        esp_files,
+    })
+}
+
+/// SHA-256 of a whole partition: the image and the zeros behind it.
+fn digest(slot: &Slot, path: &Path) -> Result<String, DiskError> {
+    let image = open(slot, path)?;
+    let mut buffer = vec![0; CHUNK as usize];
+    let mut hash = Sha256::new();
+    for chunk in chunks(0..slot.size.0) {
+        let part = &mut buffer[..(chunk.end - chunk.start) as usize];
+        read_padded(&image, part, chunk.start).map_err(|e| io_error("hashing", path, e))?;
+        hash.update(part);
+    }
+    Ok(hex::encode(hash.finalize()))
+}
+
+fn open(slot: &Slot, path: &Path) -> Result<FileBytes, DiskError> {
+    let image = FileBytes::open(path).map_err(|e| io_error("reading", path, e))?;
+    if image.size() > slot.size.0 {
+        return Err(DiskError::Room {
+            role: slot.role,
+            path: path.to_owned(),
+            found: image.size(),
+            room: slot.size.0,
+        });
+    }
+    Ok(image)
+}
+
+fn io_error(doing: &'static str, path: &Path, source: io::Error) -> DiskError {
+    let path = path.to_owned();
+    DiskError::Io {
+        doing,
+        path,
+        source,
+    }
+}
+
+/// Reads what there is and fills up with zeros.
+fn read_padded(image: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    let left = image.size().saturating_sub(offset);
+    let there = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
+    let (data, rest) = buffer.split_at_mut(there);
+    rest.fill(0);
+    image.read_exact_at(data, offset)
+}
+
+/// Cuts a stretch at every whole [`CHUNK`].
+fn chunks(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
+    let mut at = range.start;
+    std::iter::from_fn(move || {
+        let from = at;
+        at = (from / CHUNK + 1).saturating_mul(CHUNK).min(range.end);
+        (from < at).then_some(from..at)
+    })
+}
+
+/// A whole disk. Reading it reads the images; nothing is copied before that.
+pub struct Disk {
+    size: u64,
+    /// In disk order, not overlapping.
+    parts: Vec<(u64, Part)>,
+}
+
+enum Part {
+    Table(Vec<u8>),
+    Image(FileBytes),
+}
+
+impl Part {
+    fn size(&self) -> u64 {
+        match self {
+            Part::Table(bytes) => bytes.len() as u64,
+            Part::Image(image) => image.size(),
+        }
+    }
+
+    fn data(&self) -> Vec<Range<u64>> {
+        match self {
+            Part::Table(bytes) => std::iter::once(0..bytes.len() as u64).collect(),
+            Part::Image(image) => image.data(),
+        }
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        match self {
+            Part::Table(bytes) => {
+                let from = offset as usize;
+                buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
+                Ok(())
+            }
+            Part::Image(image) => image.read_exact_at(buffer, offset),
+        }
+    }
+}
+
+impl Disk {
+    /// Puts partition tables and images in their places.
+    ///
+    /// # Errors
+    /// [`DiskError`] if an image cannot be read or does not fit its partition.
+    pub fn assemble(layout: &Layout, images: &Images) -> Result<Self, DiskError> {
+        let Ends { head, tail } = tables(layout)?;
+        let size = layout.size().0;
+        let behind = size - tail.len() as u64;
+        let mut parts = vec![(0, Part::Table(head))];
+        for slot in layout.slots() {
+            if let Some(path) = images.of(slot.role) {
+                parts.push((slot.offset.0, Part::Image(open(slot, path)?)));
+            }
+        }
+        parts.push((behind, Part::Table(tail)));
+        Ok(Self { size, parts })
+    }
+
+    /// Writes the disk as a sparse file (replaced if there).
+    ///
+    /// # Errors
+    /// [`DiskError::Io`].
+    pub fn write(&self, path: &Path) -> Result<(), DiskError> {
+        let write = || -> io::Result<()> {
+            let file = fs::File::create(path)?;
+            file.set_len(self.size)?;
+            let todo: Vec<_> = self.data().into_iter().flat_map(chunks).collect();
+            todo.into_par_iter().try_for_each_init(
+                || vec![0; CHUNK as usize],
+                |buffer, chunk| {
+                    let part = &mut buffer[..(chunk.end - chunk.start) as usize];
+                    self.read_exact_at(part, chunk.start)?;
+                    if is_zero(part) {
+                        return Ok(());
+                    }
+                    file.write_all_at(part, chunk.start)
+                },
+            )
+        };
+        write().map_err(|e| io_error("writing", path, e))
+    }
+}
+
+impl ReadAt for Disk {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let end = offset + buffer.len() as u64;
+        if end > self.size {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        buffer.fill(0);
+        for (start, part) in &self.parts {
+            let from = offset.max(*start);
+            let to = end.min(start + part.size());
+            if from < to {
+                let target = &mut buffer[(from - offset) as usize..(to - offset) as usize];
+                part.read_exact_at(target, from - start)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn data(&self) -> Vec<Range<u64>> {
+        let mut found: Vec<Range<u64>> = Vec::new();
+        for (start, part) in &self.parts {
+            for range in part.data() {
+                let range = range.start + start..range.end + start;
+                match found.last_mut() {
+                    Some(last) if last.end == range.start => last.end = range.end,
+                    _ => found.push(range),
+                }
+            }
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+#[path = "image_tests.rs"]
+mod tests;
