@@ -16,9 +16,9 @@ use crate::verity::RootHash;
 /// - `lsm`: Debian's and Ubuntu's usual list without `bpf`, whose program made
 ///   systemd wait half a minute in emulation and that nothing here uses.
 ///
-/// `systemd.gpt_auto=0` is left out on purpose: with `root=` given, the
-/// generator only mounts the ESP on demand, which is how
-/// `systemd-bless-boot.service` marks a UKI as good.
+/// `systemd.gpt_auto=0` is left out on purpose: with `root=` given, all that
+/// systemd-gpt-auto-generator(8) finds on this disk is the ESP, which
+/// `systemd-bless-boot.service` needs mounted to mark a UKI as good.
 const DEFAULTS: [(&str, &str); 3] = [
     ("console", "tty0"),
     ("console", "ttyS0,115200"),

@@ -1,0 +1,275 @@
+//! `manifest.json`: what is in an artifact directory and what it was made of.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use postern_agent::contract::seed::SeedPartition;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::lock::LockedPackage;
+
+/// The manifest of one build.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct Manifest {
+    /// Version of this format; 1.
+    pub schema: u32,
+    /// Image name.
+    pub name: String,
+    /// Image version.
+    pub version: String,
+    /// Processor architecture, by its Debian name.
+    pub arch: String,
+    /// `debian` or `ubuntu`.
+    pub distro: String,
+    /// Code name of the distribution's release.
+    pub release: String,
+    /// Root hash of the verity tree, 64 lower-case hex digits.
+    pub root_hash: String,
+    /// The files that are outputs, sorted by path.
+    pub artifacts: Vec<Artifact>,
+    /// The partitions MAAS writes, in disk order.
+    pub partitions: Vec<Partition>,
+    /// SHA-256 of the lock it was built from.
+    pub lock_sha256: String,
+    /// Versions of the tools that made it.
+    pub tools: BTreeMap<String, String>,
+    /// Seconds since the epoch that every time stamp is clamped to.
+    pub source_date_epoch: u64,
+}
+
+/// One file a build made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct Artifact {
+    /// What it is for.
+    pub kind: Kind,
+    /// Path from the manifest's directory, with slashes.
+    pub path: String,
+    /// Bytes of the file.
+    pub size: u64,
+    /// SHA-256 of the file, 64 lower-case hex digits.
+    pub sha256: String,
+    /// Bytes once unpacked; for `ddgz` what MAAS writes to the machine. The
+    /// same as `size` if nothing is compressed.
+    pub uncompressed_size: u64,
+}
+
+/// What an artifact is for.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// The disk, compressed: MAAS' file type `ddgz`.
+    Ddgz,
+    /// The disk as it is.
+    Raw,
+    /// The unified kernel image, for an update.
+    Uki,
+    /// The root file system, for an update.
+    Root,
+    /// Its hash tree, for an update.
+    Verity,
+}
+
+/// A partition of the disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct Partition {
+    /// GPT name.
+    pub label: String,
+    /// Partition GUID, lower case with dashes.
+    pub guid: String,
+    /// First byte.
+    pub offset: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of the whole partition, if nothing may write to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+impl From<&SeedPartition> for Partition {
+    fn from(seed: &SeedPartition) -> Self {
+        Self {
+            label: seed.label.clone(),
+            guid: seed.guid.clone(),
+            offset: seed.offset,
+            size: seed.size,
+            sha256: seed.sha256.clone(),
+        }
+    }
+}
+
+impl Manifest {
+    /// The file's bytes.
+    ///
+    /// # Errors
+    /// None that can happen: every key is a string.
+    pub fn to_json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self)?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Reads a manifest and checks what its types do not.
+    ///
+    /// # Errors
+    /// One clause saying what is wrong with it.
+    pub fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let manifest: Self = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
+        if manifest.schema != 1 {
+            return Err(format!("schema {} is not known here", manifest.schema));
+        }
+        for artifact in &manifest.artifacts {
+            if !inside(&artifact.path) {
+                return Err(format!(
+                    "`{}` is not a path inside its directory",
+                    artifact.path
+                ));
+            }
+            if !is_digest(&artifact.sha256) {
+                return Err(format!("`{}` has no SHA-256", artifact.path));
+            }
+        }
+        Ok(manifest)
+    }
+}
+
+/// Whether a path stays below the directory it is relative to.
+pub(super) fn inside(path: &str) -> bool {
+    let mut components = Path::new(path).components();
+    !path.is_empty() && components.all(|c| matches!(c, Component::Normal(_)))
+}
+
+pub(super) fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// `packages.json`: what is installed, sorted as the lock is.
+///
+/// # Errors
+/// None that can happen: every key is a string.
+pub fn packages_json(packages: &[LockedPackage]) -> serde_json::Result<Vec<u8>> {
+    #[derive(Serialize)]
+    struct Package<'a> {
+        name: &'a str,
+        version: &'a str,
+        arch: &'a str,
+        sha256: &'a str,
+    }
+    let list: Vec<_> = packages
+        .iter()
+        .map(|p| Package {
+            name: &p.name,
+            version: &p.version,
+            arch: &p.arch,
+            sha256: &p.sha256,
+        })
+        .collect();
+    let mut bytes = serde_json::to_vec_pretty(&list)?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::artifact) fn manifest(artifacts: Vec<Artifact>) -> Manifest {
+        Manifest {
+            schema: 1,
+            name: "edge".to_owned(),
+            version: "1.2".to_owned(),
+            arch: "amd64".to_owned(),
+            distro: "debian".to_owned(),
+            release: "trixie".to_owned(),
+            root_hash: "0".repeat(64),
+            artifacts,
+            partitions: Vec::new(),
+            lock_sha256: "1".repeat(64),
+            tools: BTreeMap::from([("mksquashfs".to_owned(), "4.5.1".to_owned())]),
+            source_date_epoch: 1_700_000_000,
+        }
+    }
+
+    fn artifact(path: &str) -> Artifact {
+        Artifact {
+            kind: Kind::Ddgz,
+            path: path.to_owned(),
+            size: 2,
+            sha256: "2".repeat(64),
+            uncompressed_size: 3,
+        }
+    }
+
+    #[test]
+    fn looks_as_the_contract_says() {
+        let mut manifest = manifest(vec![artifact("disk.raw.gz")]);
+        manifest.partitions.push(Partition {
+            label: "esp".to_owned(),
+            guid: "g".to_owned(),
+            offset: 1,
+            size: 2,
+            sha256: None,
+        });
+        let json = manifest.to_json().unwrap();
+        insta::assert_snapshot!(String::from_utf8(json.clone()).unwrap(), @r#"
+        {
+          "schema": 1,
+          "name": "edge",
+          "version": "1.2",
+          "arch": "amd64",
+          "distro": "debian",
+          "release": "trixie",
+          "root_hash": "0000000000000000000000000000000000000000000000000000000000000000",
+          "artifacts": [
+            {
+              "kind": "ddgz",
+              "path": "disk.raw.gz",
+              "size": 2,
+              "sha256": "2222222222222222222222222222222222222222222222222222222222222222",
+              "uncompressed_size": 3
+            }
+          ],
+          "partitions": [
+            {
+              "label": "esp",
+              "guid": "g",
+              "offset": 1,
+              "size": 2
+            }
+          ],
+          "lock_sha256": "1111111111111111111111111111111111111111111111111111111111111111",
+          "tools": {
+            "mksquashfs": "4.5.1"
+          },
+          "source_date_epoch": 1700000000
+        }
+        "#);
+        assert_eq!(Manifest::parse(&json).unwrap(), manifest);
+    }
+
+    #[test]
+    fn a_manifest_that_lies_is_refused() {
+        let mut newer = manifest(Vec::new());
+        newer.schema = 2;
+        let mut short = artifact("disk.raw.gz");
+        short.sha256.pop();
+        for (bad, why) in [
+            (newer, "schema 2"),
+            (
+                manifest(vec![artifact("../etc/passwd")]),
+                "not a path inside",
+            ),
+            (manifest(vec![artifact("/etc/passwd")]), "not a path inside"),
+            (manifest(vec![short]), "no SHA-256"),
+        ] {
+            let error = Manifest::parse(&bad.to_json().unwrap()).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+        assert!(Manifest::parse(b"{}").unwrap_err().contains("schema"));
+    }
+}
