@@ -84,10 +84,7 @@ impl Staging {
         self.write(MANIFEST, &json)?;
         let sums = self.sums(manifest)?;
         self.write(SUMS, sums::render(&sums).as_bytes())?;
-        files(&self.dir)?
-            .par_iter()
-            .try_for_each(|path| fs::File::open(path)?.sync_all())
-            .map_err(failed("syncing", &self.dir))?;
+        self.sync()?;
         let _guard = lock_out(&self.out)?;
         check_free(&self.target)?;
         publish(&self.dir, &self.target).map_err(failed("replacing", &self.target))?;
@@ -104,6 +101,18 @@ impl Staging {
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), ArtifactError> {
         let path = self.path(path)?;
         fs::write(&path, bytes).map_err(failed("writing", &path))
+    }
+
+    /// Makes files and the directories they are named in survive a power cut.
+    fn sync(&self) -> Result<(), ArtifactError> {
+        let entries: Vec<_> = WalkDir::new(&self.dir)
+            .into_iter()
+            .collect::<Result<_, _>>()
+            .map_err(|e| failed("listing", &self.dir)(e.into()))?;
+        entries
+            .par_iter()
+            .try_for_each(|entry| fs::File::open(entry.path())?.sync_all())
+            .map_err(failed("syncing", &self.dir))
     }
 
     /// Digests of all files: those the manifest knows are not hashed again.
@@ -134,8 +143,7 @@ impl Drop for Staging {
     }
 }
 
-/// All files and directories below `dir`, directories excluded from neither
-/// sorting nor links followed.
+/// All files below `dir`, sorted; links are not followed.
 pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>, ArtifactError> {
     let mut found = Vec::new();
     for entry in WalkDir::new(dir).sort_by_file_name() {

@@ -91,3 +91,103 @@ fn plain(kind: Kind, path: &str, size: u64, sha256: String) -> Artifact {
         uncompressed_size: size,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Artifacts;
+    use super::super::manifest::tests::manifest;
+    use super::super::unzip::GzipDisk;
+    use super::*;
+    use crate::disk::{Bytes, Identity, Images, Layout, Sizes, inspect};
+    use crate::extent::{Reader, Window};
+    use crate::verity;
+    use postern_agent::contract::partitions::Role;
+    use postern_agent::host::Command;
+
+    /// A root of 200 blocks, its tree, and a disk around them.
+    fn disk(dir: &Path) -> (Disk, Images, Identity) {
+        let file = |name: &str, bytes: Vec<u8>| {
+            let path = dir.join(name);
+            fs::write(&path, bytes).unwrap();
+            path
+        };
+        let images = Images {
+            esp: file("esp", vec![1; 5000]),
+            root: file(
+                "root",
+                (0..200 * 4096_u32).map(|i| (i / 77) as u8).collect(),
+            ),
+            verity: dir.join("verity"),
+            seed: file("seed", vec![4; 9000]),
+        };
+        let root_hash =
+            verity::format(&images.root, &images.verity, &[7; 32], uuid::Uuid::nil()).unwrap();
+        let identity = Identity {
+            name: "edge".to_owned(),
+            version: "1.2".to_owned(),
+            root_hash,
+        };
+        let size = |path: &Path| Bytes(fs::metadata(path).unwrap().len());
+        let sizes = Sizes {
+            esp: size(&images.esp),
+            root: size(&images.root),
+            verity: size(&images.verity),
+            seed: size(&images.seed),
+        };
+        let layout = Layout::plan(&identity, &sizes).unwrap();
+        (Disk::assemble(&layout, &images).unwrap(), images, identity)
+    }
+
+    #[test]
+    fn every_output_is_what_its_artifact_says() {
+        let (work, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (disk, images, _) = disk(work.path());
+        let staging = Staging::begin(out.path(), "edge", "1.2").unwrap();
+        let mut artifacts = vec![staging.raw(&disk).unwrap(), staging.ddgz(&disk).unwrap()];
+        let version = ("edge", "1.2");
+        artifacts.extend(
+            staging
+                .update(version, b"uki", &images.root, &images.verity)
+                .unwrap(),
+        );
+        let paths: Vec<_> = artifacts.iter().map(|a| a.path.as_str()).collect();
+        let expected = [
+            "disk.raw",
+            "disk.raw.gz",
+            "update/edge_1.2.efi",
+            "update/root.squashfs",
+            "update/root.verity",
+        ];
+        assert_eq!(paths, expected);
+        let dir = staging.commit(&manifest(artifacts)).unwrap();
+        let built = Artifacts::open(&dir).unwrap();
+        // SHA256SUMS takes the artifacts' word; here every file is hashed again.
+        assert_eq!(built.verify().unwrap(), 6);
+        for artifact in &built.manifest().artifacts {
+            let size = fs::metadata(dir.join(&artifact.path)).unwrap().len();
+            assert_eq!(artifact.size, size, "{}", artifact.path);
+        }
+        let (packed, path) = built.get(Kind::Ddgz).unwrap();
+        let unpacked = Command::new("zcat").arg(&path).run().unwrap();
+        assert_eq!(unpacked.len() as u64, packed.uncompressed_size);
+        assert!(unpacked == fs::read(dir.join("disk.raw")).unwrap());
+    }
+
+    #[test]
+    fn a_compressed_disk_is_inspected_and_verified_in_place() {
+        let (work, out) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (disk, _, identity) = disk(work.path());
+        let staging = Staging::begin(out.path(), "edge", "1.2").unwrap();
+        staging.ddgz(&disk).unwrap();
+        let packed = GzipDisk::open(&staging.path("disk.raw.gz").unwrap()).unwrap();
+        let table = inspect(&mut Reader::new(&packed)).unwrap();
+        let window = |role| {
+            let partition = table.partition(role).unwrap();
+            Window::new(&packed, partition.offset, partition.size).unwrap()
+        };
+        let (root, tree) = (window(Role::RootA), window(Role::RootAVerity));
+        verity::verify(&root, &tree, &identity.root_hash).unwrap();
+        let wrong = verity::RootHash::new([0; 32]);
+        assert!(verity::verify(&root, &tree, &wrong).is_err());
+    }
+}

@@ -15,12 +15,12 @@ use crate::verity::RootHash;
 ///   machine without a serial port falls back to the first.
 /// - `lsm`: Debian's and Ubuntu's usual list without `bpf`, whose program made
 ///   systemd wait half a minute in emulation and that nothing here uses.
-///
-/// `systemd.gpt_auto=0` is left out on purpose: with `root=` given, the
-/// generator only mounts the ESP on demand, which is how
-/// `systemd-bless-boot.service` marks a UKI as good.
 /// - `panic`: a machine nobody can walk to restarts, so that boot counting
 ///   can fall back to the other slot.
+///
+/// `systemd.gpt_auto=0` is left out on purpose: with `root=` given, all that
+/// systemd-gpt-auto-generator(8) finds on this disk is the ESP, which
+/// `systemd-bless-boot.service` needs mounted to mark a UKI as good.
 const DEFAULTS: [(&str, &str); 4] = [
     ("console", "tty0"),
     ("console", "ttyS0,115200"),

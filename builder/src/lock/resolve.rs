@@ -86,7 +86,8 @@ pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError>
 fn chosen(profile: &Profile, apt: &Apt) -> Result<Vec<LockedPackage>, ResolveError> {
     let asked = drift::asked(profile);
     let removed = &profile.packages.remove;
-    let mut words = vec!["?essential".to_owned()];
+    // apt counts itself as essential, the distribution does not.
+    let mut words = vec!["?essential?not(?exact-name(apt))".to_owned()];
     words.extend(asked.keys().map(|name| (*name).to_owned()));
     words.extend(removed.iter().map(|name| format!("{name}-")));
 
