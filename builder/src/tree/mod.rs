@@ -21,5 +21,5 @@ pub use content::{Content, Source};
 pub use index::{IndexError, Refusal};
 pub use merge::{Clash, Conflict, MergeError, MergePolicy, merge};
 pub use model::{Device, Entry, Kind, Layer, Node, ReadError, Tree};
-pub use path::{PathError, TreePath};
+pub use path::{PathError, Printable, TreePath};
 pub use pax::PaxError;
