@@ -279,7 +279,7 @@ mod tests {
             ]
         );
         assert_eq!(
-            text(&tree, "/etc/group").lines().nth(3),
+            text(&tree, "/etc/group").lines().nth(4),
             Some("spectro:x:1002:")
         );
         assert_eq!(
