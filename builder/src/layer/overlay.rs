@@ -1,0 +1,280 @@
+//! A directory that mirrors the root and is laid over it.
+//!
+//! Files are 0644, or 0755 if they are executable on disk; `*.tera` are
+//! rendered and lose that ending; symbolic links stay as they are; `.wh.NAME`
+//! removes `NAME` below. Directories with something in them say nothing about
+//! their mode, so `/tmp` stays what it is; empty ones are made. An optional
+//! `overlay.yaml` at the top gives other modes and names what may be replaced:
+//!
+//! ```yaml
+//! modes: { etc/postern/secret.d: "0700" }
+//! replaces: [ /etc/motd ]
+//! ```
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use postern_agent::contract::problem::{Position, Problem, Problems};
+use serde::Deserialize;
+use walkdir::{DirEntry, WalkDir};
+
+use super::template::Vars;
+use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
+use crate::tree::TreePath;
+
+/// The file that says how, at the overlay's top; not installed.
+const SETTINGS: &str = "overlay.yaml";
+/// Ending of templates.
+const TEMPLATE: &[u8] = b".tera";
+/// Beginning of a name that removes.
+const WHITEOUT: &[u8] = b".wh.";
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Written {
+    modes: BTreeMap<String, String>,
+    replaces: Vec<String>,
+}
+
+/// `overlay.yaml`, checked. Modes are taken out as they are used.
+#[derive(Debug, Default)]
+struct Settings {
+    modes: BTreeMap<TreePath, u32>,
+    replaces: Vec<TreePath>,
+}
+
+/// The layer of the overlay at `dir`, its templates rendered with `vars`. Named
+/// after the directory.
+///
+/// # Errors
+/// Every mistake in the overlay at once, or the first I/O error.
+pub fn layer(dir: &Path, vars: &Vars, epoch: u64) -> Result<SiteLayer, LayerError> {
+    let base = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy();
+    let name = format!("overlay {base}");
+    let mut reader = Reader {
+        dir,
+        vars,
+        inputs: Inputs::new(&name, epoch),
+        layer: LayerBuilder::new(&name, epoch),
+        settings: Settings::default(),
+        problems: Vec::new(),
+    };
+    reader
+        .settings()
+        .map_err(|source| reader.layer.io(source))?;
+    // Sorted, so that problems come in an order a person can follow.
+    for entry in WalkDir::new(dir).min_depth(1).sort_by_file_name() {
+        let entry = entry.map_err(|e| reader.layer.io(e.into()))?;
+        reader.entry(&entry)?;
+    }
+    reader.finish()
+}
+
+struct Reader<'a> {
+    dir: &'a Path,
+    vars: &'a Vars,
+    inputs: Inputs,
+    layer: LayerBuilder,
+    settings: Settings,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn settings(&mut self) -> io::Result<()> {
+        let file = self.dir.join(SETTINGS);
+        let text = match fs_err::read_to_string(&file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(e) => return Err(e),
+        };
+        match parse(&file.to_string_lossy(), &text) {
+            Ok(settings) => self.settings = settings,
+            Err(problems) => self.problems.extend(problems),
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, entry: &DirEntry) -> Result<(), LayerError> {
+        let host = entry.path();
+        let inside = host
+            .strip_prefix(self.dir)
+            .unwrap_or(host)
+            .as_os_str()
+            .as_bytes();
+        let name = entry.file_name().as_bytes();
+        let kind = entry.file_type();
+        if inside == SETTINGS.as_bytes() {
+            return Ok(());
+        }
+        if let Some(hidden) = name.strip_prefix(WHITEOUT) {
+            let at = [&inside[..inside.len() - name.len()], hidden].concat();
+            self.inputs.add("whiteout", &at);
+            return self.layer.whiteout(at);
+        }
+        if kind.is_dir() {
+            return self.dir(host, inside);
+        }
+        if kind.is_symlink() {
+            let target = fs_err::read_link(host).map_err(|e| self.layer.io(e))?;
+            self.inputs.add("symlink", inside);
+            self.inputs.add("target", target.as_os_str().as_bytes());
+            return self
+                .layer
+                .add_symlink(inside, target.as_os_str().as_bytes());
+        }
+        if kind.is_file() {
+            return self.file(host, inside);
+        }
+        self.problem(
+            host,
+            "is neither a file, a directory nor a symbolic link",
+            "remove it from the overlay",
+        );
+        Ok(())
+    }
+
+    fn dir(&mut self, host: &Path, inside: &[u8]) -> Result<(), LayerError> {
+        let asked = self.settings.modes.remove(inside);
+        let mut within = fs_err::read_dir(host).map_err(|e| self.layer.io(e))?;
+        let mode = match (asked, within.next()) {
+            (Some(mode), _) => mode,
+            (None, None) => 0o755,
+            (None, Some(_)) => return Ok(()),
+        };
+        self.inputs.add("directory", inside);
+        self.inputs.add("mode", mode.to_le_bytes());
+        self.layer.add_dir(inside, mode)
+    }
+
+    fn file(&mut self, host: &Path, inside: &[u8]) -> Result<(), LayerError> {
+        let bytes = fs_err::read(host).map_err(|e| self.layer.io(e))?;
+        let metadata = fs_err::metadata(host).map_err(|e| self.layer.io(e))?;
+        let executable = metadata.permissions().mode() & 0o111 != 0;
+        let (inside, bytes) = match inside.strip_suffix(TEMPLATE) {
+            Some(inside) => match self.rendered(host, bytes) {
+                Some(text) => (inside, text.into_bytes()),
+                None => return Ok(()),
+            },
+            None => (inside, bytes),
+        };
+        let asked = self.settings.modes.remove(inside);
+        let mode = asked.unwrap_or(if executable { 0o755 } else { 0o644 });
+        self.inputs.add("file", inside);
+        self.inputs.add("mode", mode.to_le_bytes());
+        self.inputs.add("bytes", &bytes);
+        self.layer.add_file(inside, mode, bytes)
+    }
+
+    fn rendered(&mut self, host: &Path, bytes: Vec<u8>) -> Option<String> {
+        let Ok(text) = String::from_utf8(bytes) else {
+            self.problem(host, "is a template but not UTF-8", "save it as UTF-8");
+            return None;
+        };
+        match self.vars.render(&host.to_string_lossy(), &text) {
+            Ok(text) => Some(text),
+            Err(problem) => {
+                self.problems.push(problem);
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, file: &Path, what: &str, remedy: &str) {
+        self.problems.push(Problem {
+            file: file.to_string_lossy().into_owned(),
+            at: None,
+            key: String::new(),
+            what: what.to_owned(),
+            remedy: remedy.to_owned(),
+        });
+    }
+
+    fn finish(mut self) -> Result<SiteLayer, LayerError> {
+        let file = self.dir.join(SETTINGS);
+        // With mistakes elsewhere the overlay is not complete, so these would be guesses.
+        if self.problems.is_empty() {
+            for path in std::mem::take(&mut self.settings.modes).into_keys() {
+                let what = format!("modes: the overlay has no {path}");
+                self.problem(&file, &what, "correct the path or remove the line");
+            }
+            for path in std::mem::take(&mut self.settings.replaces) {
+                if !self.layer.has(&path) {
+                    let what = format!("replaces: the overlay has no {path}");
+                    self.problem(&file, &what, "correct the path or remove the line");
+                }
+                self.inputs.add("replaces", path.as_bytes());
+                self.layer.may_replace(path.as_bytes())?;
+            }
+        }
+        if !self.problems.is_empty() {
+            return Err(Problems(self.problems).into());
+        }
+        Ok(self.layer.finish(self.inputs))
+    }
+}
+
+fn parse(file: &str, text: &str) -> Result<Settings, Vec<Problem>> {
+    let problem = |at, key: &str, what: String, remedy: &str| Problem {
+        file: file.to_owned(),
+        at,
+        key: key.to_owned(),
+        what,
+        remedy: remedy.to_owned(),
+    };
+    if text.trim().is_empty() {
+        return Ok(Settings::default());
+    }
+    let written: Written = serde_saphyr::from_str(text).map_err(|error| {
+        let at = error.location().map(|at| Position {
+            line: at.line() as usize,
+            column: at.column() as usize,
+        });
+        let first = error.to_string();
+        let what = first.lines().next().unwrap_or_default().to_owned();
+        vec![problem(at, "", what, "it has `modes` and `replaces` only")]
+    })?;
+    let mut settings = Settings::default();
+    let mut problems = Vec::new();
+    let path = |key: &str, text: &str, problems: &mut Vec<Problem>| {
+        let path = TreePath::new(text);
+        path.map_err(|e| {
+            problems.push(problem(None, key, e.to_string(), "name a path in the root"))
+        })
+        .ok()
+    };
+    for (name, mode) in &written.modes {
+        let key = format!("modes.{name}");
+        let bits = u32::from_str_radix(mode, 8)
+            .ok()
+            .filter(|bits| *bits <= 0o7777);
+        if bits.is_none() {
+            let what = format!("`{mode}` is not a mode");
+            problems.push(problem(
+                None,
+                &key,
+                what,
+                "write four octal digits in quotes: \"0644\"",
+            ));
+        }
+        if let (Some(path), Some(bits)) = (path(&key, name, &mut problems), bits) {
+            settings.modes.insert(path, bits);
+        }
+    }
+    for name in &written.replaces {
+        settings
+            .replaces
+            .extend(path("replaces", name, &mut problems));
+    }
+    if problems.is_empty() {
+        Ok(settings)
+    } else {
+        Err(problems)
+    }
+}
+
+#[cfg(test)]
+#[path = "overlay_tests.rs"]
+mod tests;

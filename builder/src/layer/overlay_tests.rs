@@ -1,0 +1,135 @@
+//! Overlays as people make them, good and bad.
+
+use super::*;
+use crate::tree::{MergePolicy, Tree, merge};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixListener;
+
+fn overlay(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (path, text) in files {
+        let path = dir.path().join(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    }
+    dir
+}
+
+fn tree(site: &SiteLayer) -> Tree {
+    merge([(&site.layer, &MergePolicy::AddOnly)], 9).unwrap()
+}
+
+#[test]
+fn mirrors_a_directory() {
+    let dir = overlay(&[
+        (
+            "overlay.yaml",
+            "modes: { /etc/secret: \"0600\", opt: \"0700\" }\nreplaces: [/etc/motd]\n",
+        ),
+        ("etc/motd", "hello"),
+        ("etc/secret", "x"),
+        ("etc/issue.tera", "{{ 1 + 1 }}"),
+        ("etc/.wh.legal", ""),
+        ("usr/bin/tool", "#!/bin/sh"),
+        ("opt/keep", ""),
+    ]);
+    let tool = dir.path().join("usr/bin/tool");
+    fs_err::set_permissions(tool, std::fs::Permissions::from_mode(0o700)).unwrap();
+    symlink("../etc/motd", dir.path().join("usr/link")).unwrap();
+    fs_err::create_dir(dir.path().join("srv")).unwrap();
+    let site = layer(dir.path(), &Vars::default(), 9).unwrap();
+    insta::assert_snapshot!(tree(&site).to_text().unwrap(), @r"
+    drwxr-xr-x 0:0 - /etc
+    -rw-r--r-- 0:0 1 /etc/issue sha256:d4735e3a265e
+    -rw-r--r-- 0:0 5 /etc/motd sha256:2cf24dba5fb0
+    -rw------- 0:0 1 /etc/secret sha256:2d711642b726
+    drwx------ 0:0 - /opt
+    -rw-r--r-- 0:0 0 /opt/keep sha256:e3b0c44298fc
+    drwxr-xr-x 0:0 - /srv
+    drwxr-xr-x 0:0 - /usr
+    drwxr-xr-x 0:0 - /usr/bin
+    -rwxr-xr-x 0:0 9 /usr/bin/tool sha256:3af71adb278a
+    lrwxrwxrwx 0:0 - /usr/link → ../etc/motd
+    ");
+    let motd = TreePath::new("etc/motd").unwrap();
+    assert_eq!(site.policy, MergePolicy::MayReplace([motd].into()));
+    assert_eq!(
+        site.layer.whiteouts,
+        [TreePath::new("etc/legal").unwrap()].into()
+    );
+    // Only the empty directory and the one with a mode are in the layer itself.
+    let dirs = site.layer.entries.iter().filter(|(_, e)| e.kind.is_dir());
+    assert_eq!(
+        dirs.map(|(p, _)| p.to_string()).collect::<Vec<_>>(),
+        ["/opt", "/srv"]
+    );
+}
+
+#[test]
+fn every_change_changes_the_key() {
+    let key = |files: &[(&str, &str)]| {
+        let dir = overlay(files);
+        let named = dir.path().join("site");
+        fs_err::create_dir_all(&named).unwrap();
+        layer(&named, &Vars::default(), 9).unwrap().inputs
+    };
+    let plain = key(&[("site/a", "1")]);
+    assert_eq!(plain, key(&[("site/a", "1")]));
+    for other in [
+        &[("site/a", "2")][..],
+        &[("site/b", "1")],
+        &[("site/a", "1"), ("site/.wh.b", "")],
+        &[("site/a", "1"), ("site/overlay.yaml", "modes: {a: '0600'}")],
+        &[("site/a", "1"), ("site/overlay.yaml", "replaces: [a]")],
+    ] {
+        assert_ne!(plain, key(other), "{other:?}");
+    }
+}
+
+#[test]
+fn all_mistakes_come_at_once() {
+    let dir = overlay(&[
+        (
+            "overlay.yaml",
+            "modes: {a: 9z, ../b: \"0644\"}\nreplaces: [a//b]\n",
+        ),
+        ("a", ""),
+        ("bad.tera", "x\n{{ nobody }}"),
+    ]);
+    let _socket = UnixListener::bind(dir.path().join("socket")).unwrap();
+    let error = layer(dir.path(), &Vars::default(), 9)
+        .unwrap_err()
+        .to_string();
+    for says in [
+        "overlay.yaml: modes.a: `9z` is not a mode",
+        "modes.../b: the path has a `.` or `..` part",
+        "replaces: the path has an empty part",
+        "bad.tera:2:4",
+        "socket: is neither",
+    ] {
+        assert!(error.contains(says), "{says}\n{error}");
+    }
+}
+
+#[test]
+fn settings_that_do_nothing_are_mistakes() {
+    let dir = overlay(&[
+        ("overlay.yaml", "modes: {b: '0644'}\nreplaces: [/c]\n"),
+        ("a", ""),
+    ]);
+    let error = layer(dir.path(), &Vars::default(), 9)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("modes: the overlay has no /b"), "{error}");
+    assert!(error.contains("replaces: the overlay has no /c"), "{error}");
+    let dir = overlay(&[("overlay.yaml", "mode: {}\n")]);
+    let error = layer(dir.path(), &Vars::default(), 9)
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("overlay.yaml:1:1") && error.contains("mode"),
+        "{error}"
+    );
+    let missing = layer(Path::new("/no/overlay"), &Vars::default(), 9).unwrap_err();
+    assert!(missing.to_string().contains("/no/overlay"), "{missing}");
+}
