@@ -13,8 +13,8 @@ use crate::profile::Profile;
 pub struct Vars(BTreeMap<String, Value>);
 
 impl Vars {
-    /// `name`, `version`, `arch`, `distro`, `release`, `k3s_version` and the
-    /// profile's own `vars`.
+    /// `name`, `version`, `arch`, `distro`, `release`, `k3s_version`,
+    /// `root_slot` and `verity_slot` (bytes), and the profile's own `vars`.
     ///
     /// # Errors
     /// A problem for each of the profile's `vars` that would hide one of ours.
@@ -28,7 +28,10 @@ impl Vars {
             ("k3s_version", &profile.k3s.version),
         ];
         let own = own.map(|(name, value)| (name.to_owned(), Value::from(value)));
-        Self::new(own.into(), &profile.vars, &profile.file.to_string_lossy())
+        let mut own = BTreeMap::from(own);
+        own.insert("root_slot".into(), profile.disk.root_slot.into());
+        own.insert("verity_slot".into(), profile.disk.verity_slot().into());
+        Self::new(own, &profile.vars, &profile.file.to_string_lossy())
     }
 
     fn new(
