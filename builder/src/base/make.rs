@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fs_err as fs;
 use serde::Serialize;
+use tempfile::TempDir;
 
 use super::plan::{InitrdPlan, InstallPlan, Package, Plan, RootFrom};
 use super::sandbox;
@@ -60,7 +61,8 @@ pub fn make(
         store,
         report,
     };
-    let wanted = cache.find(&initrd_key).is_none();
+    let dir = cache.dir("initrd")?;
+    let wanted = cache.find(&initrd_key).is_none().then_some(dir.as_path());
     let mut made = None;
     let layer = cache.file(&layer_key, |out| {
         // Both in one go when both are missing: the installed root is at hand.
@@ -100,9 +102,9 @@ struct Sandboxed<'a> {
 }
 
 impl Sandboxed<'_> {
-    /// Installs the packages to `out`; with `initrd`, leaves the initrd in the
-    /// directory that is returned.
-    fn install(&self, out: &Path, initrd: bool) -> anyhow::Result<Option<tempfile::TempDir>> {
+    /// Installs the packages to `out`; with a directory for `initrd`, leaves the
+    /// initrd in the scratch directory that is returned.
+    fn install(&self, out: &Path, initrd: Option<&Path>) -> anyhow::Result<Option<TempDir>> {
         let step = self.report.step("Installing packages");
         let blobs = self.store.blobs();
         let package = |locked: &LockedPackage| {
@@ -119,7 +121,7 @@ impl Sandboxed<'_> {
         let packages = self.inputs.packages.iter().map(package);
         let packages = packages.collect::<anyhow::Result<Vec<_>>>()?;
         let count = packages.len();
-        let extra = initrd.then(|| scratch_beside(out)).transpose()?;
+        let extra = initrd.map(scratch_in).transpose()?;
         let root = RootFrom::Install(InstallPlan {
             blobs,
             packages,
@@ -146,7 +148,7 @@ impl Sandboxed<'_> {
         beside: &Path,
         step: &StepGuard,
     ) -> anyhow::Result<()> {
-        let scratch = scratch_beside(beside)?;
+        let scratch = scratch_in(beside.parent().context("an output has a directory")?)?;
         let plan = Plan {
             scratch: scratch.path().to_owned(),
             in_memory: available_memory()? >= MEMORY,
@@ -160,8 +162,7 @@ impl Sandboxed<'_> {
     }
 }
 
-fn scratch_beside(path: &Path) -> anyhow::Result<tempfile::TempDir> {
-    let dir = path.parent().context("an output has a directory")?;
+fn scratch_in(dir: &Path) -> anyhow::Result<TempDir> {
     Ok(tempfile::Builder::new()
         .prefix(crate::cache::SCRATCH)
         .tempdir_in(dir)?)
