@@ -22,14 +22,19 @@ use crate::profile::LoadError;
 /// # Errors
 /// An unreadable file, or every problem in it at once.
 pub fn load(path: &Path) -> Result<GatewayFile, LoadError> {
-    let file = path.display().to_string();
     let text = fs::read_to_string(path).map_err(LoadError::Read)?;
-    let secrets = HostSecrets::beside(path);
-    GatewayFile::parse(&file, &text, clock::now(), &secrets).map_err(|problems| {
-        LoadError::Invalid {
-            problems,
-            sources: Sources::from([(file, text)]),
-        }
+    read(&path.display().to_string(), &text)
+}
+
+/// Reads the text of a gateway file named `file`.
+///
+/// # Errors
+/// Every problem in it at once.
+pub fn read(file: &str, text: &str) -> Result<GatewayFile, LoadError> {
+    let secrets = HostSecrets::beside(Path::new(file));
+    GatewayFile::parse(file, text, clock::now(), &secrets).map_err(|problems| LoadError::Invalid {
+        problems,
+        sources: Sources::from([(file.to_owned(), text.to_owned())]),
     })
 }
 

@@ -34,6 +34,7 @@ pub struct Command {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     cwd: Option<PathBuf>,
+    inherit: bool,
 }
 
 /// Why a program did not do its work.
@@ -78,6 +79,7 @@ impl Command {
             args: Vec::new(),
             env: Vec::new(),
             cwd: None,
+            inherit: false,
         }
     }
 
@@ -105,6 +107,13 @@ impl Command {
     pub fn env(mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.env
             .push((key.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Hands on our own environment as well: only for running ourselves again.
+    #[must_use]
+    pub fn with_environment(mut self) -> Self {
+        self.inherit = true;
         self
     }
 
@@ -215,9 +224,11 @@ impl Command {
         let program = find(&self.program)
             .ok_or_else(|| CommandError::Missing(self.program.to_string_lossy().into_owned()))?;
         let mut command = std::process::Command::new(program);
+        if !self.inherit {
+            command.env_clear();
+        }
         command
             .args(&self.args)
-            .env_clear()
             .env("PATH", PROGRAM_DIRS.join(":"))
             .env("LC_ALL", "C.UTF-8")
             .env("TZ", "UTC")

@@ -2,19 +2,109 @@
 
 use std::path::PathBuf;
 
+use anyhow::Context;
 use clap::Args;
+use fs_err as fs;
 
-use super::Global;
+use super::{Global, program};
+use crate::rehearse::{Inputs, Rehearsal, network};
+use crate::userdata;
+
+/// What is rehearsed when no gateway file is given.
+const GATEWAY: &str = include_str!("../../../profiles/demo-gateway.yaml");
 
 /// Rehearse an image's deployment on this machine until the gateway is paired
+///
+/// The disk is written as MAAS writes it, the install hook runs under curtin's
+/// contract, and the machine boots in QEMU against a simulated MAAS, a
+/// simulated Palette and a simulated proxy, in a network of its own.
 #[derive(Debug, Args)]
 pub struct Rehearse {
     /// Directory that `postern build` left
     image: PathBuf,
+    /// The gateway file [default: a made-up gateway]
+    gateway: Option<PathBuf>,
+    /// Keep the machine's disk and logs here
+    #[arg(long, value_name = "DIR")]
+    work: Option<PathBuf>,
+    /// Print the summary as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 impl Rehearse {
-    pub(super) fn run(self, _global: &Global) -> anyhow::Result<()> {
-        anyhow::bail!("{}", self.image.display())
+    pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
+        if !network::is_inside()? {
+            let args: Vec<_> = std::env::args_os().skip(1).collect();
+            return Err(network::exec_inside(&program()?, &args).into());
+        }
+        let report = global.report();
+        let gateway = match &self.gateway {
+            Some(file) => userdata::load(file)?,
+            None => userdata::read("demo-gateway.yaml", GATEWAY)?,
+        };
+        let scratch = tempfile::Builder::new()
+            .prefix("postern-rehearsal-")
+            .tempdir()?;
+        let work = match &self.work {
+            Some(dir) => {
+                fs::create_dir_all(dir)?;
+                fs::canonicalize(dir)?
+            }
+            None => scratch.path().to_owned(),
+        };
+        let tools = program()?
+            .parent()
+            .context("a program has a directory")?
+            .to_owned();
+        end_when_interrupted(&scratch)?;
+        let rehearsal = Rehearsal::begin(Inputs {
+            image: &self.image,
+            gateway,
+            work: &work,
+            tools: &tools,
+            report: &report,
+        })?;
+        rehearsal.write()?;
+        rehearsal.install()?;
+        let booted = rehearsal.first_boot()?;
+        let summary = rehearsal.summary(&booted);
+        booted.cut_power()?;
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&summary)?);
+        } else {
+            print!("{summary}");
+        }
+        Ok(())
     }
+}
+
+/// On Ctrl-C or SIGTERM removes the scratch directory and ends; the machines
+/// end with us.
+fn end_when_interrupted(scratch: &tempfile::TempDir) -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let path = scratch.path().to_owned();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (mut interrupt, mut terminate) = {
+        let _inside = runtime.enter();
+        (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        )
+    };
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        });
+        // Whatever is left of it belongs to nobody.
+        let _ = fs::remove_dir_all(&path);
+        anstream::eprintln!("interrupted: the rehearsal has ended and left nothing running");
+        std::process::exit(130);
+    });
+    Ok(())
 }

@@ -1,7 +1,218 @@
-//! A whole deployment on this machine.
+//! A whole deployment on this machine: the disk is written as MAAS writes it,
+//! the install hook runs, the machine boots and pairs.
+//!
+//! - [`network`]: a loopback of our own
+//! - [`site`]: simulated MAAS, Palette and proxy on it
+//! - [`target`]: the disk, written
+//! - [`install`]: the hook, run under curtin's contract
+//! - [`boot`]: one boot, watched by [`console`] and [`stations`]
+//! - [`qemu`]: the machines
 
+pub mod boot;
 pub mod console;
 pub mod install;
 pub mod network;
 pub mod qemu;
+pub mod site;
+pub mod stations;
+mod summary;
 pub mod target;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use postern_agent::contract::gateway::GatewayFile;
+use postern_sim::curtin::vm;
+use tokio::runtime::Runtime;
+
+use crate::artifact::Artifacts;
+use crate::report::{Report, bytes};
+use boot::{Boot, Booted};
+use install::Installation;
+use site::Site;
+use stations::Station;
+pub use summary::Summary;
+
+/// A rehearsal of one image and one gateway.
+pub struct Rehearsal {
+    image: Artifacts,
+    site: Site,
+    runtime: Runtime,
+    work: PathBuf,
+    tools: PathBuf,
+    report: Report,
+}
+
+/// What a rehearsal is given.
+#[derive(Debug)]
+pub struct Inputs<'a> {
+    /// Directory that `postern build` left.
+    pub image: &'a Path,
+    /// The gateway.
+    pub gateway: GatewayFile,
+    /// Directory for the machine's disk and logs; exists.
+    pub work: &'a Path,
+    /// Directory of the stand-in for curtin.
+    pub tools: &'a Path,
+    /// Where progress goes.
+    pub report: &'a Report,
+}
+
+impl Rehearsal {
+    /// Checks what is needed and starts the simulators. This process must be
+    /// in a network of its own ([`network`]).
+    ///
+    /// # Errors
+    /// If the image is not one, a program is missing or a port is taken.
+    pub fn begin(mut inputs: Inputs<'_>) -> anyhow::Result<Self> {
+        qemu::check()?;
+        qemu::firmware()?;
+        network::loopback_up().context("bringing up the loopback of the rehearsal's network")?;
+        let image = Artifacts::open(inputs.image)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        let (site, changes) = Site::start(&runtime, &image, &mut inputs.gateway)?;
+        for change in changes.0 {
+            inputs.report.note(format!(
+                "for the rehearsal of {}: {change}",
+                inputs.gateway.gateway.name
+            ));
+        }
+        Ok(Self {
+            image,
+            site,
+            runtime,
+            work: inputs.work.to_owned(),
+            tools: inputs.tools.to_owned(),
+            report: inputs.report.clone(),
+        })
+    }
+
+    /// Where the machine's disk is.
+    pub fn disk(&self) -> PathBuf {
+        self.work.join("disk.raw")
+    }
+
+    /// Writes the image to the machine's disk.
+    ///
+    /// # Errors
+    /// See [`target::write`].
+    pub fn write(&self) -> anyhow::Result<()> {
+        let step = self.report.step("Writing the disk as MAAS does");
+        let written = target::write(&self.image, &self.disk())?;
+        step.done(format!("{} through zcat", bytes(written)));
+        Ok(())
+    }
+
+    /// Runs the install hook.
+    ///
+    /// # Errors
+    /// If the hook or one of MAAS' validators refuses, with its words.
+    pub fn install(&self) -> anyhow::Result<()> {
+        let manifest = self.image.manifest();
+        let preseed = self
+            .site
+            .preseed(&format!("{}-{}", manifest.name, manifest.version));
+        let config = serde_json::to_vec(&preseed.curtin_config())?;
+        let network = preseed.network_config();
+        let step = self
+            .report
+            .step("Running the install hook (stand-in for curtin)");
+        let installation = Installation {
+            image: &self.image,
+            disk: &self.disk(),
+            curtin: &self.tools.join(vm::PROGRAM),
+            config: &config,
+            network: network.as_bytes(),
+            work: &self.work,
+        };
+        let mut events = 0;
+        installation.run(|_| events += 1)?;
+        step.done(format!(
+            "disk verified, MAAS' validators passed, {events} events"
+        ));
+        Ok(())
+    }
+
+    /// Boots the machine for the first time, until it is paired.
+    ///
+    /// # Errors
+    /// See [`Boot::watch`].
+    pub fn first_boot(&self) -> anyhow::Result<Booted> {
+        self.boot("first", &Station::FIRST_BOOT)
+    }
+
+    /// Boots the machine until it reached `stations`.
+    ///
+    /// # Errors
+    /// See [`Boot::watch`].
+    pub fn boot(&self, name: &str, stations: &[Station]) -> anyhow::Result<Booted> {
+        let boot = Boot {
+            disk: &self.disk(),
+            work: &self.work,
+            name,
+            stations,
+            log: Some(&self.site.log),
+            runtime: &self.runtime,
+            report: &self.report,
+        };
+        boot.watch()
+    }
+
+    /// What was proven, after the first boot.
+    pub fn summary(&self, booted: &Booted) -> Summary {
+        Summary::of(
+            self.image.manifest(),
+            self.site.overlord(),
+            &booted.timeline,
+        )
+    }
+
+    /// The simulators' events so far, as text.
+    pub fn events(&self) -> Vec<String> {
+        self.site
+            .log
+            .so_far()
+            .iter()
+            .map(|r| r.event.to_string())
+            .collect()
+    }
+
+    /// Ends the simulators; the machine's disk stays. Later boots can then be
+    /// watched with what is returned.
+    pub fn without_site(self) -> Alone {
+        Alone {
+            runtime: self.runtime,
+            work: self.work,
+            report: self.report,
+        }
+    }
+}
+
+/// A rehearsed machine whose MAAS and Palette are gone.
+pub struct Alone {
+    runtime: Runtime,
+    work: PathBuf,
+    report: Report,
+}
+
+impl Alone {
+    /// Boots the machine again, until it is healthy by itself.
+    ///
+    /// # Errors
+    /// See [`Boot::watch`].
+    pub fn later_boot(&self) -> anyhow::Result<Booted> {
+        let boot = Boot {
+            disk: &self.work.join("disk.raw"),
+            work: &self.work,
+            name: "later",
+            stations: &Station::LATER_BOOT,
+            log: None,
+            runtime: &self.runtime,
+            report: &self.report,
+        };
+        boot.watch()
+    }
+}

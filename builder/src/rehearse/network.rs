@@ -15,15 +15,19 @@ use postern_agent::host::{Command, CommandError};
 
 /// Starts `program` with `args` again inside a network namespace, in place of
 /// this process. Returns only if that fails.
-pub fn exec_inside(program: &Path, args: &[OsString], env: &[(&str, &str)]) -> CommandError {
+pub fn exec_inside(program: &Path, args: &[OsString]) -> CommandError {
     let unshare = Command::new("unshare").arg("--net");
     let unshare = if geteuid().is_root() {
         unshare
     } else {
         unshare.args(["--user", "--map-root-user"])
     };
-    let unshare = unshare.arg("--").arg(program).args(args);
-    env.iter().fold(unshare, |c, (k, v)| c.env(k, v)).exec()
+    unshare
+        .arg("--")
+        .arg(program)
+        .args(args)
+        .with_environment()
+        .exec()
 }
 
 /// Whether this process sees no network interface but loopback.

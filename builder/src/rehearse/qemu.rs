@@ -63,6 +63,8 @@ pub enum Boot {
     Firmware {
         /// Writable copy of the firmware's variables.
         vars: PathBuf,
+        /// Socket for QEMU's monitor.
+        monitor: PathBuf,
     },
 }
 
@@ -144,13 +146,15 @@ impl Machine {
                 ])
                 .args(["-chardev", "stdio,id=events,signal=off"])
                 .args(["-serial", "chardev:console", "-serial", "chardev:events"]),
-            Boot::Firmware { vars } => {
+            Boot::Firmware { vars, monitor } => {
                 let (code, _) = firmware()?;
                 let code = format!("if=pflash,format=raw,readonly=on,file={}", code.display());
                 let vars = format!("if=pflash,format=raw,file={}", vars.display());
                 base.args(["-drive", &code, "-drive", &vars])
                     .args(["-chardev", "stdio,id=console,signal=off"])
                     .args(["-serial", "chardev:console"])
+                    .arg("-monitor")
+                    .arg(format!("unix:{},server,nowait", monitor.display()))
                     .args(["-netdev", "user,id=net", "-device"])
                     .arg(format!("virtio-net-pci,netdev=net,mac={MAC},romfile="))
             }

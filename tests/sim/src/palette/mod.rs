@@ -230,6 +230,13 @@ impl Palette {
         self.shared.change(|world| world.issue_code(now))
     }
 
+    /// Takes a code that a gateway file already holds, as if issued just now;
+    /// returns the uid of its gateway.
+    pub fn know_code(&self, code: &str) -> String {
+        let now = self.shared.rules.clock.now();
+        self.shared.change(|world| world.know_code(code, now))
+    }
+
     /// The next `times` requests to `route` go wrong like this.
     pub fn inject(&self, route: Route, times: u32, fault: Fault) {
         self.shared.changing().faults.add(route, times, fault);

@@ -79,18 +79,24 @@ impl World {
     /// A new code for a new gateway; (code, gateway). How real codes look is
     /// not known (U3): these are eight upper-case hex digits.
     pub(super) fn issue_code(&mut self, now: Timestamp) -> (String, String) {
-        let overlord = self.add_overlord("", false, now);
         let code = self.invent("code", 8).to_uppercase();
+        let overlord = self.know_code(&code, now);
+        (code, overlord)
+    }
+
+    /// As if this code had been issued just now; returns the gateway's uid.
+    pub(super) fn know_code(&mut self, code: &str, now: Timestamp) -> String {
+        let overlord = self.add_overlord("", false, now);
         let entry = Code {
             overlord: overlord.clone(),
             issued: now,
             used: false,
         };
-        self.codes.insert(code.clone(), entry);
+        self.codes.insert(code.to_owned(), entry);
         self.news.push(Event::CodeIssued {
             overlord: overlord.clone(),
         });
-        (code, overlord)
+        overlord
     }
 
     pub(super) fn look_up(&self, code: &str, now: Timestamp) -> CodeState {
