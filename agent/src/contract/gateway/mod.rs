@@ -24,7 +24,7 @@ use url::Url;
 pub use certificates::read_certificates;
 pub use file::{GatewayFile, parse};
 pub use maas::MaasRequest;
-pub use network::read_proxy;
+pub use network::{NoProxy, read_proxy};
 pub use secrets::{LiteralOnly, Secrets};
 
 /// A gateway file that kept every rule.

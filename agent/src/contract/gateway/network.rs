@@ -60,7 +60,14 @@ pub(super) fn read<'t>(
         return network;
     };
     let (proxy, no_proxy) = (fields.optional("proxy"), fields.optional("no-proxy"));
-    network.proxy = read_proxy(proxy.as_ref(), no_proxy.as_ref(), source, findings);
+    match (&proxy, &no_proxy) {
+        (Some(proxy), list) => {
+            let list = NoProxy::Beside(list.as_ref());
+            network.proxy = read_proxy(proxy, list, source, findings);
+        }
+        (None, Some(list)) => list_without_proxy(list, findings),
+        (None, None) => {}
+    }
     if let (Some(proxy), Some(item), Some((_, url))) = (&network.proxy, &no_proxy, endpoint) {
         warn_of_bypass(proxy, item, url, findings);
     }
@@ -141,30 +148,23 @@ fn address(url: &Url) -> Option<IpAddr> {
     }
 }
 
+/// Where the `no-proxy` list of a proxy is written.
+#[derive(Clone, Copy, Debug)]
+pub enum NoProxy<'i, 't> {
+    /// Next to the proxy, as in a gateway file; this is the list.
+    Beside(Option<&'i Item<'t>>),
+    /// In the proxy's own mapping, as in a profile.
+    Within,
+}
+
 /// The proxy: `http`, `https` and `no-proxy` go together (Palette's gateway
 /// appliance asks for all three), and an empty `no-proxy` list is an answer.
 pub fn read_proxy(
-    proxy: Option<&Item<'_>>,
-    no_proxy: Option<&Item<'_>>,
+    proxy: &Item<'_>,
+    no_proxy: NoProxy<'_, '_>,
     source: &dyn Secrets,
     findings: &mut Findings,
 ) -> Option<ProxySettings> {
-    let list = no_proxy.and_then(|item| item.parsed_list(findings, rules::no_proxy));
-    let Some(proxy) = proxy else {
-        if let Some(item) = no_proxy {
-            findings.add(item.problem(Complaint::new(
-                "is written without a proxy",
-                "add `proxy: {http: …, https: …}`, or remove it",
-            )));
-        }
-        return None;
-    };
-    if no_proxy.is_none() {
-        findings.add(proxy.problem(Complaint::new(
-            "has no `no-proxy` with it",
-            "add `no-proxy:` and what must be reached directly, or `no-proxy: []`",
-        )));
-    }
     let mut fields = proxy.fields(findings)?;
     let mut url = |key| {
         let item = fields.required(key, &format!("{key}: http://proxy:3128"), findings)?;
@@ -172,15 +172,29 @@ pub fn read_proxy(
         item.checked(text.expose_secret(), findings, rules::proxy_url)
     };
     let (http, https) = (url("http"), url("https"));
-    if let Some(item) = no_proxy
-        && item.key == format!("{}.no-proxy", proxy.key)
-    {
-        fields.optional("no-proxy");
+    let list = match no_proxy {
+        NoProxy::Beside(list) => list.cloned(),
+        NoProxy::Within => fields.optional("no-proxy"),
+    };
+    if list.is_none() {
+        findings.add(proxy.problem(Complaint::new(
+            "has no `no-proxy` with it",
+            "add `no-proxy:` and what must be reached directly, or `no-proxy: []`",
+        )));
     }
+    let list = list.and_then(|item| item.parsed_list(findings, rules::no_proxy));
     fields.finish(findings);
     Some(ProxySettings {
         http: http?,
         https: https?,
         no_proxy: list?,
     })
+}
+
+fn list_without_proxy(item: &Item<'_>, findings: &mut Findings) {
+    findings.add(item.problem(Complaint::new(
+        "is written without a proxy",
+        "add `proxy: {http: …, https: …}`, or remove it",
+    )));
+    item.parsed_list(findings, rules::no_proxy);
 }

@@ -1,0 +1,149 @@
+//! From files to a profile: read, follow `extends`, merge, validate.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use jiff::Timestamp;
+use postern_agent::contract::document::{
+    self, Complaint, Entry, Findings, Item, Node, Severity, Sources, Value,
+};
+use postern_agent::contract::problem::Problems;
+use postern_agent::host::clock;
+
+use super::model::Profile;
+use super::{merge, validate};
+
+/// Why there is no profile.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The profile itself cannot be read; the error names it.
+    Read(io::Error),
+    /// What is written in it, or in what it extends, breaks rules.
+    Invalid {
+        /// Every problem, in the order of the files.
+        problems: Problems,
+        /// The files they are in.
+        sources: Sources,
+    },
+}
+
+impl LoadError {
+    /// For a person at a terminal: with the lines at fault, in colour if `styled`.
+    pub fn render(&self, styled: bool) -> String {
+        match self {
+            LoadError::Read(_) => format!("error: {self}"),
+            LoadError::Invalid { problems, sources } => {
+                document::render(&problems.0, Severity::Error, sources, styled)
+            }
+        }
+    }
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LoadError::Read(error) => write!(f, "reading the profile: {error}"),
+            LoadError::Invalid { problems, .. } => problems.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {}
+
+impl Profile {
+    /// Reads the profile at `path` and everything it extends. Paths in it are
+    /// relative to the file they are written in, must exist, and come out absolute.
+    ///
+    /// # Errors
+    /// An unreadable file, or every problem in the files at once.
+    pub fn load(path: &Path) -> Result<Profile, LoadError> {
+        load_at(path, clock::now())
+    }
+}
+
+/// [`Profile::load`] at a given time, which certificates must be valid at.
+pub(super) fn load_at(path: &Path, now: Timestamp) -> Result<Profile, LoadError> {
+    let file = path.display().to_string();
+    let text = fs::read_to_string(path).map_err(LoadError::Read)?;
+    let absolute = fs::canonicalize(path).map_err(LoadError::Read)?;
+    let mut reading = Reading::default();
+    let root = reading.document(&file, absolute.clone(), text);
+    let Reading {
+        mut findings,
+        sources,
+        ..
+    } = reading;
+    let profile = root.and_then(|root| validate::profile(absolute, &root, now, &mut findings));
+    match findings.finish(profile) {
+        Ok((profile, _)) => Ok(profile),
+        Err(problems) => Err(LoadError::Invalid { problems, sources }),
+    }
+}
+
+/// The files read so far.
+#[derive(Default)]
+struct Reading {
+    findings: Findings,
+    sources: Sources,
+    /// The files being read, each extended by the one before it.
+    open: Vec<PathBuf>,
+}
+
+impl Reading {
+    /// The tree of one file over what it extends.
+    fn document(&mut self, file: &str, path: PathBuf, text: String) -> Option<Node> {
+        let root = document::read(file, &text, &mut self.findings);
+        self.sources.insert(file.to_owned(), text);
+        let mut root = root?;
+        let mut fields = Item::root(&root).fields(&mut self.findings)?;
+        document::api_version(&mut fields, &mut self.findings);
+        let base = fields.optional("extends").and_then(|item| {
+            self.open.push(path);
+            let base = self.extended(file, &item);
+            self.open.pop();
+            base
+        });
+        if let Value::Map(entries) = &mut root.value {
+            entries.retain(|entry| !is_header(entry));
+        }
+        Some(match base {
+            Some(base) => merge::over(base, root),
+            None => root,
+        })
+    }
+
+    /// The tree of the file that `item` names.
+    fn extended(&mut self, file: &str, item: &Item<'_>) -> Option<Node> {
+        let name = item.text(&mut self.findings)?;
+        let path = Path::new(file).parent().unwrap_or(Path::new("")).join(name);
+        let read = fs::canonicalize(&path).and_then(|absolute| {
+            let text = fs::read_to_string(&path)?;
+            Ok((absolute, text))
+        });
+        let (absolute, text) = match read {
+            Ok(read) => read,
+            Err(error) => {
+                let complaint = Complaint::new(
+                    format!("cannot be read: {error}"),
+                    "name a file, relative to the one that extends it",
+                );
+                self.findings.add(item.problem(complaint));
+                return None;
+            }
+        };
+        if self.open.contains(&absolute) {
+            let what = format!("{} extends itself in a circle", path.display());
+            let complaint = Complaint::new(what, "remove one `extends` of the circle");
+            self.findings.add(item.problem(complaint));
+            return None;
+        }
+        self.document(&path.display().to_string(), absolute, text)
+    }
+}
+
+/// Keys about the file, not about the image.
+fn is_header(entry: &Entry) -> bool {
+    matches!(entry.key.as_str(), "apiVersion" | "extends")
+}

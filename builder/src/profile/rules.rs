@@ -1,0 +1,298 @@
+//! The rules for single values of a profile: each takes what a person wrote and
+//! gives the value or a complaint.
+
+use postern_agent::contract::document::Complaint;
+use postern_agent::contract::size::{self, MIB};
+use url::Url;
+
+use super::model::{Arch, Distro, Mirror, Output};
+
+/// A word of `first` characters followed by `rest` ones.
+fn word(text: &str, first: impl Fn(char) -> bool, rest: impl Fn(char) -> bool) -> bool {
+    let mut chars = text.chars();
+    chars.next().is_some_and(first) && chars.all(rest)
+}
+
+fn complain<T>(text: &str, is_no: &str, remedy: &str) -> Result<T, Complaint> {
+    Err(Complaint::new(format!("`{text}` is not {is_no}"), remedy))
+}
+
+/// The image's version; it ends up in file names and in the boot menu.
+pub(super) fn version(text: &str) -> Result<String, Complaint> {
+    let inner = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+    if text.len() <= 64 && word(text, |c| c.is_ascii_alphanumeric(), inner) {
+        return Ok(text.to_owned());
+    }
+    complain(
+        text,
+        "a version",
+        "use letters, digits, dots and dashes: `1.4.2`",
+    )
+}
+
+pub(super) fn distro(text: &str) -> Result<Distro, Complaint> {
+    match text {
+        "debian" => Ok(Distro::Debian),
+        "ubuntu" => Ok(Distro::Ubuntu),
+        _ => complain(
+            text,
+            "a supported distribution",
+            "write `debian` or `ubuntu`",
+        ),
+    }
+}
+
+pub(super) fn arch(text: &str) -> Result<Arch, Complaint> {
+    match text {
+        "amd64" => Ok(Arch::Amd64),
+        _ => complain(text, "a supported architecture", "write `amd64`"),
+    }
+}
+
+/// A suite, release or component: the words of a line in `sources.list`.
+pub(super) fn archive_word(text: &str) -> Result<String, Complaint> {
+    let inner = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    if word(text, |c| c.is_ascii_alphanumeric(), inner) {
+        return Ok(text.to_owned());
+    }
+    complain(
+        text,
+        "a name in an archive",
+        "write it as in `sources.list`",
+    )
+}
+
+/// Archive path below the mirror's root.
+pub(super) fn archive_path(text: &str) -> Result<String, Complaint> {
+    if text.split('/').all(|part| archive_word(part).is_ok()) {
+        return Ok(text.to_owned());
+    }
+    complain(
+        text,
+        "a path below the mirror",
+        "write it without slashes at the ends",
+    )
+}
+
+pub(super) fn mirror(text: &str) -> Result<Mirror, Complaint> {
+    let remedy = "write `host`, or the URL above the archive: `http://mirror.example`";
+    if text == "host" {
+        return Ok(Mirror::Host);
+    }
+    let Ok(url) = Url::parse(text) else {
+        return Err(Complaint::new("is neither `host` nor a URL", remedy));
+    };
+    if !matches!(url.scheme(), "http" | "https" | "file") {
+        return Err(Complaint::new("is not an http, https or file URL", remedy));
+    }
+    without_user_info(&url)?;
+    Ok(Mirror::Url(url))
+}
+
+/// Where a download is fetched from.
+pub(super) fn download_url(text: &str) -> Result<Url, Complaint> {
+    let remedy = "write `https://host/path`; for a file on this machine use `file:`";
+    let Ok(url) = Url::parse(text) else {
+        return Err(Complaint::new("is not a URL", remedy));
+    };
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(Complaint::new("is not an http or https URL", remedy));
+    }
+    without_user_info(&url)?;
+    Ok(url)
+}
+
+fn without_user_info(url: &Url) -> Result<(), Complaint> {
+    if url.username().is_empty() && url.password().is_none() {
+        return Ok(());
+    }
+    Err(Complaint::new(
+        "holds a user name or password",
+        "remove it: a profile is kept in the open; give access by other means",
+    ))
+}
+
+/// SHA-256 as `sha256sum` prints it.
+pub(super) fn sha256(text: &str) -> Result<String, Complaint> {
+    let digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
+    if text.len() == 64 && text.chars().all(digit) {
+        return Ok(text.to_owned());
+    }
+    complain(
+        text,
+        "a SHA-256",
+        "give the 64 lower-case digits that `sha256sum` prints",
+    )
+}
+
+/// A package name (Debian Policy §5.6.1).
+pub(super) fn package(text: &str) -> Result<String, Complaint> {
+    let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if text.len() >= 2 && word(text, first, |c| first(c) || "+-.".contains(c)) {
+        return Ok(text.to_owned());
+    }
+    complain(
+        text,
+        "a package name",
+        "write it as `apt` shows it, without a version",
+    )
+}
+
+/// What the builder itself puts on the kernel's command line.
+const RESERVED: [&str; 6] = ["root", "roothash", "ro", "rw", "init", "systemd.verity"];
+
+/// One word for the kernel's command line.
+pub(super) fn cmdline_word(text: &str) -> Result<String, Complaint> {
+    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return complain(text, "one word", "write one `- key=value` a line");
+    }
+    let key = text.split('=').next().unwrap_or(text);
+    if RESERVED.contains(&key) {
+        let what = format!("`{key}` is set by the image itself");
+        return Err(Complaint::new(what, "remove it"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A k3s release: the Kubernetes version and k3s' own, such as `v1.31.8+k3s1`.
+pub(super) fn k3s_version(text: &str) -> Result<String, Complaint> {
+    let parts = text.strip_prefix('v').and_then(|t| t.split_once("+k3s"));
+    let numbers = |t: &str| t.split('.').filter(|n| n.parse::<u32>().is_ok()).count();
+    let suffix = |t: &str| {
+        let inner = |c: char| c.is_ascii_alphanumeric() || ".-".contains(c);
+        word(t, |c| c.is_ascii_digit(), inner)
+    };
+    match parts {
+        Some((kubernetes, k3s))
+            if numbers(kubernetes) == 3 && kubernetes.matches('.').count() == 2 && suffix(k3s) =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => complain(
+            text,
+            "a k3s version",
+            "write it as k3s does: `v1.31.8+k3s1`",
+        ),
+    }
+}
+
+/// A login name, as `useradd` takes it; root has no login here.
+pub(super) fn user(text: &str) -> Result<String, Complaint> {
+    let first = |c: char| c.is_ascii_lowercase() || c == '_';
+    let inner = |c: char| first(c) || c.is_ascii_digit() || c == '-';
+    if text == "root" {
+        let remedy = "name another user with `sudo: true`";
+        return Err(Complaint::new("root is always locked", remedy));
+    }
+    if text.len() <= 32 && word(text, first, inner) {
+        return Ok(text.to_owned());
+    }
+    complain(
+        text,
+        "a user name",
+        "use lower-case letters, digits, `-` and `_`",
+    )
+}
+
+/// A partition's size in bytes: whole MiB, and at least `least`.
+pub(super) fn partition(text: &str, least: u64) -> Result<u64, Complaint> {
+    let bytes = size::parse(text)?;
+    if !bytes.is_multiple_of(MIB) {
+        return complain(
+            text,
+            "a whole number of MiB",
+            "partitions are aligned to 1MiB",
+        );
+    }
+    if bytes < least {
+        let remedy = format!("use {} or more", size::display(least));
+        return Err(Complaint::new(format!("`{text}` is too small"), remedy));
+    }
+    Ok(bytes)
+}
+
+pub(super) fn output(text: &str) -> Result<Output, Complaint> {
+    match text {
+        "ddgz" => Ok(Output::Ddgz),
+        "raw" => Ok(Output::Raw),
+        "tgz" | "qcow2" => {
+            let what = format!("`{text}` is not supported yet");
+            Err(Complaint::new(what, "write `ddgz` or `raw`"))
+        }
+        _ => complain(text, "an output", "write `ddgz` or `raw`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn good_values_pass() {
+        for text in ["0.1.0", "1", "2026-11-21.rc1"] {
+            version(text).unwrap();
+        }
+        for text in ["v1.31.8+k3s1", "v1.31.8+k3s1-stand-in", "v1.33.0+k3s2"] {
+            k3s_version(text).unwrap();
+        }
+        for text in ["systemd-sysv", "libstdc++6", "python3.13", "7zip"] {
+            package(text).unwrap();
+        }
+        for text in [
+            "quiet",
+            "console=ttyS0,115200n8",
+            "systemd.unified_cgroup_hierarchy=1",
+        ] {
+            cmdline_word(text).unwrap();
+        }
+        assert_eq!(mirror("host").unwrap(), Mirror::Host);
+        mirror("file:///srv/mirror").unwrap();
+        sha256(&"0af".repeat(22)[..64]).unwrap();
+        assert_eq!(partition("64MiB", MIB).unwrap(), 64 * MIB);
+        archive_path("debian-security").unwrap();
+        archive_path("mirrors/debian").unwrap();
+    }
+
+    #[test]
+    fn bad_values_do_not() {
+        for text in ["", "-1", "1/2", "1 2", "é", &"1".repeat(65)] {
+            version(text).unwrap_err();
+        }
+        for text in [
+            "1.31.8+k3s1",
+            "v1.31.8",
+            "v1.31+k3s1",
+            "v1.31.8+k3s",
+            "v1.a.8+k3s1",
+        ] {
+            k3s_version(text).unwrap_err();
+        }
+        for text in ["", "a", "Curl", "curl=8", "-x", "linux image"] {
+            package(text).unwrap_err();
+        }
+        for text in ["", "a b", "root=/dev/sda1", "roothash=1", "ro"] {
+            cmdline_word(text).unwrap_err();
+        }
+        for text in [
+            "mirror.example",
+            "ftp://mirror.example",
+            "http://me:SESAME@mirror",
+        ] {
+            let complaint = mirror(text).unwrap_err();
+            assert!(!complaint.what.contains("SESAME"), "{complaint:?}");
+        }
+        for text in ["", &"A".repeat(64), &"0".repeat(63)] {
+            sha256(text).unwrap_err();
+        }
+        for text in ["1025KiB", "1MiB", "0MiB", "64"] {
+            partition(text, 2 * MIB).unwrap_err();
+        }
+        for text in ["/debian", "debian/", "a//b", "../x", ""] {
+            archive_path(text).unwrap_err();
+        }
+        for text in ["root", "Me", "1me", ""] {
+            user(text).unwrap_err();
+        }
+        output("qcow2").unwrap_err();
+    }
+}

@@ -1,0 +1,313 @@
+//! The shapes of profile and gateway file as JSON schema, for editors.
+//!
+//! The reader is the authority: it knows rules that a schema cannot say. A test
+//! holds the two together, key by key.
+
+#![expect(
+    dead_code,
+    reason = "these types are shapes: only their schema is made"
+)]
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, schema_for};
+
+/// The schema of a profile, or of a file that profiles extend.
+pub fn profile() -> Schema {
+    schema_for!(Profile)
+}
+
+/// The schema of a gateway file.
+pub fn gateway() -> Schema {
+    schema_for!(Gateway)
+}
+
+/// What goes into an image.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Profile {
+    #[serde(rename = "apiVersion")]
+    api_version: ApiVersion,
+    /// A profile to start from, relative to this file. Mappings merge; packages,
+    /// firmware, overlays and certificates append; everything else is replaced.
+    extends: Option<String>,
+    /// Name of the image: lower-case letters, digits and dashes.
+    name: Option<String>,
+    /// Version of the image: letters, digits, dots and dashes.
+    version: Option<String>,
+    base: Option<Base>,
+    kernel: Option<Kernel>,
+    /// Firmware packages.
+    firmware: Option<Vec<String>>,
+    packages: Option<Packages>,
+    k3s: Option<K3s>,
+    proxy: Option<ProfileProxy>,
+    /// Files with one CA certificate each, PEM.
+    certificates: Option<Vec<String>>,
+    /// Who may log in. Without it: `spectro`, with sudo, with the keys that MAAS delivers.
+    users: Option<Vec<User>>,
+    /// Directories that mirror the root, laid over it in this order.
+    overlays: Option<Vec<String>>,
+    /// Values for the overlays' `*.tera` templates.
+    vars: Option<BTreeMap<String, serde_json::Value>>,
+    disk: Option<Disk>,
+    /// What to make. Without it: `ddgz`.
+    outputs: Option<Vec<Output>>,
+}
+
+#[derive(JsonSchema)]
+enum ApiVersion {
+    #[serde(rename = "postern/v1")]
+    V1,
+}
+
+/// The distribution.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Base {
+    distro: Option<Distro>,
+    /// Code name: `noble`, `trixie`.
+    release: Option<String>,
+    /// Without it: `amd64`.
+    arch: Option<Arch>,
+    /// `host`, the archive of this machine's own apt, or the URL above the
+    /// archives. Without it: `host`.
+    mirror: Option<String>,
+    /// Not supported yet.
+    snapshot: Option<String>,
+    /// Without it: `main`, on Ubuntu `universe` as well.
+    components: Option<Vec<String>>,
+    /// Without it: the release with its updates and security fixes.
+    suites: Option<Vec<Suite>>,
+    /// Keyring that must have signed the suites. Without it: the distribution's.
+    keyring: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Distro {
+    Debian,
+    Ubuntu,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Arch {
+    Amd64,
+}
+
+/// One suite of an archive.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Suite {
+    /// Name under `dists/`.
+    name: String,
+    /// Path below the mirror: `ubuntu`, `debian-security`.
+    archive: String,
+}
+
+/// The kernel's package, alone or with more to say.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Kernel {
+    Package(String),
+    Full(FullKernel),
+}
+
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct FullKernel {
+    /// Package with the kernel.
+    package: Option<String>,
+    /// Package with systemd-boot and its stub. Without it: `systemd-boot-efi`.
+    loader: Option<String>,
+    /// Further words for the kernel's command line.
+    cmdline: Option<Vec<String>>,
+}
+
+/// Packages beside the distribution's essential ones.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Packages {
+    /// Installed with what they depend on, without recommendations.
+    add: Option<Vec<String>>,
+    /// Never installed.
+    remove: Option<Vec<String>>,
+}
+
+/// The k3s that the gateway runs.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct K3s {
+    /// As k3s names it: `v1.31.8+k3s1`.
+    version: Option<String>,
+    /// The static binary.
+    binary: Option<Download>,
+    /// The air-gap images.
+    images: Option<Download>,
+}
+
+/// Something fetched by digest, from one of two places.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Download {
+    /// Where it is on the network.
+    url: Option<String>,
+    /// Where it is on this machine, relative to this file.
+    file: Option<String>,
+    /// The 64 digits that `sha256sum` prints.
+    sha256: String,
+}
+
+/// The proxy of every machine with this image. Never with a password.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ProfileProxy {
+    /// `http://host:port`, for http addresses.
+    http: String,
+    /// `http://host:port`, for https addresses.
+    https: String,
+    /// Names, `.suffixes`, addresses and networks reached directly; may be empty.
+    no_proxy: Vec<String>,
+}
+
+/// Who may log in.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct User {
+    /// Login name.
+    name: String,
+    /// Public keys.
+    ssh_authorized_keys: Option<Vec<String>>,
+    /// May become root without a password. Without it: no.
+    sudo: Option<bool>,
+}
+
+/// Partition sizes, such as `128MiB`.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Disk {
+    /// EFI system partition. Without it: 128MiB.
+    esp: Option<String>,
+    /// What MAAS and the install hook write to. Without it: 64MiB.
+    seed: Option<String>,
+    /// Room for one copy of the root. Without it: 1GiB.
+    root_slot: Option<String>,
+}
+
+#[derive(JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Output {
+    /// `disk.raw.gz`, for MAAS.
+    Ddgz,
+    /// `disk.raw`, sparse.
+    Raw,
+}
+
+/// What one gateway is.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Gateway {
+    #[serde(rename = "apiVersion")]
+    api_version: ApiVersion,
+    /// Name of the gateway in Palette: lower-case letters, digits and dashes.
+    name: String,
+    palette: Palette,
+    network: Option<Network>,
+    /// CA certificates, PEM or `{file: …}`.
+    certificates: Option<Vec<Kept>>,
+    /// How many machines; 1 in this version.
+    nodes: Option<u32>,
+    /// Not supported yet.
+    api_endpoint: Option<String>,
+    maas: Option<Maas>,
+    /// Public keys for the user `spectro`.
+    ssh_authorized_keys: Option<Vec<String>>,
+}
+
+/// The Palette that the gateway belongs to.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Palette {
+    /// `https://host` or `https://host:port`, nothing after it.
+    endpoint: String,
+    pairing: Pairing,
+}
+
+/// How the gateway proves whose it is. One of these.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Pairing {
+    /// From Tenant Settings, Private Cloud Gateways; valid for 24 hours. A secret.
+    pairing_code: Option<Kept>,
+    /// Not supported yet.
+    manifests: Option<serde_json::Value>,
+    /// Not supported yet.
+    api_key: Option<Kept>,
+}
+
+/// A value, or where it is kept.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Kept {
+    Here(String),
+    Elsewhere(Elsewhere),
+}
+
+/// Where a value is kept. One of these.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Elsewhere {
+    /// In a file, relative to this one.
+    file: Option<String>,
+    /// In an environment variable.
+    env: Option<String>,
+}
+
+/// The network that the gateway is in.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Network {
+    proxy: Option<GatewayProxy>,
+    /// Names, `.suffixes`, addresses and networks reached without the proxy;
+    /// goes with `proxy`, may be empty.
+    no_proxy: Option<Vec<String>>,
+    /// Pod network. Without it: 10.42.0.0/16.
+    pod_cidr: Option<String>,
+    /// Service network. Without it: 10.43.0.0/16.
+    service_cidr: Option<String>,
+    /// Name servers beside those that MAAS gives.
+    dns: Option<Vec<String>>,
+    /// Time servers in place of the distribution's.
+    ntp: Option<Vec<String>>,
+}
+
+/// The proxy of this gateway, in place of the image's. May have a password.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct GatewayProxy {
+    /// `http://[user[:password]@]host:port`, for http addresses.
+    http: Kept,
+    /// The same, for https addresses.
+    https: Kept,
+}
+
+/// Which machine to ask MAAS for.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Maas {
+    /// Availability zone.
+    zone: Option<String>,
+    /// Resource pool.
+    pool: Option<String>,
+    /// Tags that the machine must all have.
+    tags: Option<Vec<String>>,
+    /// DNS domain.
+    domain: Option<String>,
+    /// Cores, at least. Without it: 4.
+    min_cpu: Option<u64>,
+    /// Memory, at least. Without it: 8GiB.
+    min_memory: Option<String>,
+    /// Disk, at least. Without it: 60GiB.
+    min_disk: Option<String>,
+}

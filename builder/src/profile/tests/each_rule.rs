@@ -1,0 +1,87 @@
+//! One line added or changed, and what is then told.
+
+/// A line to add to the smallest profile, and part of what is told.
+pub(super) const ADDED: &[(&str, &str)] = &[
+    (
+        "proxy: {http: 'http://me:SESAME@p:1', https: 'http://p:1', no-proxy: []}",
+        "proxy: has a password, and a password in the image can be read by anyone",
+    ),
+    (
+        "proxy: {http: 'http://p:1', https: {env: P}, no-proxy: []}",
+        "proxy.https.env: refers to a secret",
+    ),
+    (
+        "proxy: {http: 'http://p:1', https: 'http://p:1'}",
+        "proxy: has no `no-proxy` with it",
+    ),
+    (
+        "proxy: {http: 'http://p:1', https: 'http://p:1', no-proxy: [], noproxy: []}",
+        "proxy.noproxy: is not a key",
+    ),
+    (
+        "certificates: [../tests/none.pem]",
+        "certificates[0]: `../tests/none.pem` does not exist",
+    ),
+    (
+        "certificates: [../tests/key.pem]",
+        "certificates[0]: holds a private key",
+    ),
+    ("certificates: [../tests]", "is not a file"),
+    ("overlays: [../tests/two.pem]", "is not a directory"),
+    (
+        "packages: {add: [curl, Jq], remove: [curl]}",
+        "packages.add[1]: `Jq` is not a package",
+    ),
+    (
+        "packages: {add: [curl], remove: [curl]}",
+        "packages.remove[0]: `curl` is in `packages.add`",
+    ),
+    (
+        "users: [{name: root}]",
+        "users[0].name: root is always locked",
+    ),
+    (
+        "users: [{name: a}, {name: a}]",
+        "users[1]: the user `a` is there twice",
+    ),
+    (
+        "users: [{name: a, password: SESAME}]",
+        "users[0].password: is not a key",
+    ),
+    ("disk: {esp: 1MiB}", "disk.esp: `1MiB` is too small"),
+    ("disk: {seed: 64MB}", "disk.seed: `64MB` is not a size"),
+    (
+        "outputs: [qcow2]",
+        "outputs[0]: `qcow2` is not supported yet",
+    ),
+    ("outputs: []", "outputs: asks for nothing"),
+    ("vars: 1", "vars: is a number where a mapping belongs"),
+    (
+        "firmware: firmware-linux",
+        "firmware: is text where a list belongs",
+    ),
+];
+
+/// Another `base` for the smallest profile, and part of what is told.
+pub(super) const BASES: &[(&str, &str)] = &[
+    (
+        "base: {distro: ubuntu, release: noble, snapshot: 20260101T000000Z}",
+        "base.snapshot: is not supported yet",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, mirror: nowhere}",
+        "base.mirror: is neither",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, arch: arm64}",
+        "base.arch: `arm64` is not",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, keyring: none.gpg}",
+        "base.keyring: `none.gpg`",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, suites: [{name: noble}]}",
+        "base.suites[0].archive: is missing",
+    ),
+];
