@@ -6,3 +6,5 @@
 pub mod cluster;
 pub mod config;
 pub mod evidence;
+#[cfg(test)]
+mod tests;

@@ -18,7 +18,7 @@ use url::Url;
 use super::machine::{On, Reason, Stop};
 use super::settings::{self, Settings};
 use super::world::{Root, World};
-use crate::contract::gateway::{self, Gateway, LiteralOnly, Pairing};
+use crate::contract::gateway::{GatewayFile, LiteralOnly, Pairing};
 use crate::contract::image::ImageFacts;
 use crate::contract::paths;
 use crate::contract::problem::{Problem, Problems};
@@ -31,6 +31,10 @@ use crate::trust::{self, Named};
 pub const AUTHORIZED_KEYS: &str = "/etc/ssh/authorized_keys.d/spectro";
 /// CA certificates of the gateway file, kept apart from the image's.
 pub const CERTIFICATES: &str = "/etc/postern/certificates";
+/// Name servers beside those of the network (resolved.conf(5)).
+const RESOLVED_CONF: &str = "/etc/systemd/resolved.conf.d/50-postern.conf";
+/// Time servers in place of the distribution's (timesyncd.conf(5)).
+const TIMESYNCD_CONF: &str = "/etc/systemd/timesyncd.conf.d/50-postern.conf";
 /// OpenSSL's folder of hash links.
 const CERTS: &str = "/etc/ssl/certs";
 /// MAAS' own address stands here until the machine is paired.
@@ -49,13 +53,17 @@ pub struct Wanted {
     pub warnings: Vec<String>,
 }
 
-/// What was written.
+/// What was written, by who must read it again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// k3s' own files changed.
     pub k3s: bool,
     /// systemd's files changed.
     pub systemd: bool,
+    /// The name servers changed.
+    pub dns: bool,
+    /// The time servers changed.
+    pub ntp: bool,
 }
 
 /// Reads the gateway file over the image, or the settings of an earlier boot.
@@ -65,8 +73,8 @@ pub struct Written {
 pub fn wanted(world: &World) -> Result<Wanted, Stop> {
     let image = image(&world.root)?;
     let kept = settings::load(&world.root)?;
-    let (gateway, warnings) = match gateway(world)? {
-        Some(Ok((gateway, warnings))) => (gateway, warnings),
+    let file = match gateway(world)? {
+        Some(Ok(file)) => file,
         Some(Err(problems)) => {
             // A machine that was configured once comes up whatever is written now.
             let Some(settings) = kept else {
@@ -101,26 +109,24 @@ pub fn wanted(world: &World) -> Result<Wanted, Stop> {
         .as_ref()
         .map(|kept| kept.node_name.clone())
         .or_else(|| node_name(&world.host_name))
-        .unwrap_or_else(|| gateway.name.clone());
+        .unwrap_or_else(|| file.gateway.name.clone());
     let maas = maas_host(&world.root)?.or(kept.and_then(|kept| kept.maas_host));
     Ok(Wanted {
-        settings: Settings::merged(&gateway, &image, node, maas),
+        settings: Settings::merged(&file, &image, node, maas),
         image,
-        pairing: Some(gateway.pairing),
-        warnings: warnings.iter().map(Problem::to_string).collect(),
+        pairing: Some(file.gateway.pairing),
+        warnings: file.warnings.iter().map(Problem::to_string).collect(),
     })
 }
 
-type Read = Result<(Gateway, Vec<Problem>), Problems>;
-
-fn gateway(world: &World) -> Result<Option<Read>, Stop> {
+fn gateway(world: &World) -> Result<Option<Result<GatewayFile, Problems>>, Stop> {
     let text = match fs::read_to_string(world.root.at(paths::GATEWAY_FILE)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
     let now = world.pace.now();
-    Ok(Some(gateway::parse(
+    Ok(Some(GatewayFile::parse(
         paths::GATEWAY_FILE,
         &text,
         now,
@@ -189,6 +195,9 @@ pub fn write(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Wr
     let (k3s, systemd) = write_proxy(root, settings.proxy(subnets).as_ref())?;
     written.k3s |= k3s;
     written.systemd |= systemd;
+    let dns: Vec<_> = settings.dns.iter().map(ToString::to_string).collect();
+    written.dns = write_list(root, RESOLVED_CONF, "[Resolve]\nDNS=", &dns)?;
+    written.ntp = write_list(root, TIMESYNCD_CONF, "[Time]\nNTP=", &settings.ntp)?;
     write_keys(root, &settings.ssh_authorized_keys)?;
     // k3s reads the CA bundle when it starts.
     written.k3s |= write_trust(root, &settings.certificates)?;
@@ -220,6 +229,18 @@ fn write_proxy(root: &Root, proxy: Option<&Proxy>) -> Result<(bool, bool), Stop>
     rendered(&proxy.profile_script())?;
     rendered(&proxy.apt_conf())?;
     Ok((k3s, systemd))
+}
+
+/// One list in one drop-in, or no drop-in for an empty list.
+fn write_list(root: &Root, path: &str, head: &str, words: &[String]) -> io::Result<bool> {
+    if words.is_empty() {
+        return take_away(root, path);
+    }
+    let text = format!(
+        "# Written by postern-agent from the gateway file.\n{head}{}\n",
+        words.join(" ")
+    );
+    put(root, path, text.as_bytes(), 0o644)
 }
 
 fn write_keys(root: &Root, keys: &[String]) -> io::Result<bool> {

@@ -5,6 +5,7 @@
 //! mode 0600: a proxy's address may carry a password.
 
 use std::io;
+use std::net::IpAddr;
 
 use fs_err as fs;
 use ipnet::IpNet;
@@ -12,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::world::Root;
-use crate::contract::gateway::{Gateway, ProxySettings};
+use crate::contract::gateway::{GatewayFile, ProxySettings};
 use crate::contract::image::ImageFacts;
 use crate::contract::paths;
 use crate::host::files::write_atomic;
@@ -43,6 +44,10 @@ pub struct Settings {
     pub pod_cidr: IpNet,
     /// Service network.
     pub service_cidr: IpNet,
+    /// Name servers beside those of the network.
+    pub dns: Vec<IpAddr>,
+    /// Time servers in place of the distribution's.
+    pub ntp: Vec<String>,
     /// More CA certificates, one PEM block each.
     pub certificates: Vec<String>,
     /// Keys for the user `spectro`.
@@ -54,11 +59,12 @@ pub struct Settings {
 impl Settings {
     /// Lays the gateway file over the image; a proxy in it replaces the image's whole.
     pub fn merged(
-        gateway: &Gateway,
+        file: &GatewayFile,
         image: &ImageFacts,
         node_name: String,
         maas_host: Option<String>,
     ) -> Self {
+        let gateway = &file.gateway;
         Self {
             schema: SCHEMA,
             name: gateway.name.clone(),
@@ -67,6 +73,8 @@ impl Settings {
             proxy: gateway.proxy.clone().or_else(|| image.proxy.clone()),
             pod_cidr: gateway.pod_cidr,
             service_cidr: gateway.service_cidr,
+            dns: file.dns.clone(),
+            ntp: file.ntp.clone(),
             certificates: gateway.certificates.clone(),
             ssh_authorized_keys: gateway.ssh_authorized_keys.clone(),
             maas_host,

@@ -88,13 +88,15 @@ fn trouble(page: &mut Page, status: &Status, now: Timestamp) {
     }
 }
 
-/// `[x] configured [ ] online …`, as far as the machine is.
+/// `[x] configured [ ] online …`, as far as the machine is, in two lines.
 fn steps(state: State) -> String {
     let marks = State::ALL.into_iter().skip(1).map(|step| {
         let mark = if step <= state { 'x' } else { ' ' };
         format!("[{mark}] {step}")
     });
-    marks.collect::<Vec<_>>().join(" ")
+    let marks: Vec<_> = marks.collect();
+    let (first, second) = marks.split_at(4);
+    format!("{}\n{}", first.join("  "), second.join("  "))
 }
 
 fn joined(words: &[String]) -> String {
@@ -186,6 +188,21 @@ mod tests {
             assumptions: vec!["the manifest runs on k3s".into()],
         });
         status.preflight = vec![Check::fail("clock", "300 s behind", "set the clock")];
-        insta::assert_snapshot!(render(&status, now), @"");
+        insta::assert_snapshot!(render(&status, now), @"
+            gateway  edge-1
+              state  cluster-ready, for 1h 5m 5s
+                     [x] configured [x] online [x] cluster-ready [ ] preflight-ok
+                     [ ] manifests-applied [ ] registered [ ] healthy
+        waiting for  preflight, for 1m
+                     tls: the certificate of palette.example is not trusted
+                     issuer CN=Proxy[2J CA
+          addresses  192.0.2.7/24
+              image  demo 1.2.3, k3s v1.31.8+k3s1
+            pairing  pairing-code, evidence: spec-only
+                     assumes: the manifest runs on k3s
+               fail  clock: 300 s behind
+                     set the clock
+            secrets  the pairing code is still on this disk
+        ");
     }
 }

@@ -6,6 +6,8 @@
 //! that can change that, and `record` tells the journal and everyone who looks.
 
 mod record;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::convert::Infallible;

@@ -7,8 +7,10 @@ use ipnet::IpNet;
 
 use super::Life;
 use crate::contract::gateway::masked;
+use crate::host::CommandError;
 use crate::host::notify::notify;
-use crate::life::configure::{self, Wanted};
+use crate::host::services::Services;
+use crate::life::configure::{self, Wanted, Written};
 use crate::life::journal::Registration;
 use crate::life::machine::{On, State, Stop, Trouble};
 use crate::life::pair;
@@ -104,11 +106,11 @@ impl Life<'_> {
     pub(super) async fn write(&mut self, settings: &Settings) -> Result<(), Stop> {
         let written = configure::write(self.world, settings, &self.addresses)?;
         self.k3s_changed |= written.k3s;
-        if written.systemd || written.k3s {
-            let reloaded = self.world.ask(|services, _| services.reload()).await;
-            reloaded.map_err(|e| Stop::wait(On::Cluster, e.to_string()))?;
-        }
-        Ok(())
+        let told = self
+            .world
+            .ask(move |services, _| tell(services, written))
+            .await;
+        told.map_err(|e| Stop::wait(On::Cluster, e.to_string()))
     }
 
     pub(super) fn settings(&self) -> Result<Settings, Stop> {
@@ -138,4 +140,21 @@ impl Life<'_> {
         let waited = self.world.pace.now().duration_since(self.journal.since);
         Duration::try_from(waited).unwrap_or_default()
     }
+}
+
+/// Has everyone read again what changed for them.
+fn tell(services: &dyn Services, written: Written) -> Result<(), CommandError> {
+    if written.systemd || written.k3s {
+        services.reload()?;
+    }
+    let daemons = [
+        (written.dns, "systemd-resolved.service"),
+        (written.ntp, "systemd-timesyncd.service"),
+    ];
+    for (changed, unit) in daemons {
+        if changed && services.is_active(unit)? {
+            services.restart(unit)?;
+        }
+    }
+    Ok(())
 }
