@@ -1,1 +1,34 @@
-//! Stand-ins for MAAS, curtin, Palette, a proxy and k3s.
+//! Stand-ins for MAAS, curtin's input, Palette, a site's proxy and k3s, for
+//! tests and rehearsals. **None of this is the real thing**, and nothing here
+//! was compared with a live Palette; every module says what is documented, what
+//! was seen on the real thing, and what is assumed.
+//!
+//! | stand-in | what it can do | what it assumes |
+//! |---|---|---|
+//! | [`palette`] | pairing codes, manifests, registration, the stages of a gateway, request limits, faults on demand; over real TLS, checked against the published API | U1 who calls `register`, U2 and U5 what a manifest is and holds, U3 and U9 codes and errors, U10 the meaning of states |
+//! | [`maas`] | one machine's metadata, user-data, status reports and image; what curtin is given | wording of answers that no client reads |
+//! | [`proxy`] | CONNECT and plain requests, a login, interception, faults; never leaves the machine | nothing |
+//! | [`k3s`] | a program that configures, refuses and applies like k3s and kubectl, and runs nothing | that a deployment comes up |
+//!
+//! The numbers are those of the open questions about Palette: U1 caller, rights
+//! and uid of `POST /v1/pcg/{uid}/register` · U2 whether a manifest needs a key
+//! beside the code · U3 how codes look and expire · U4 how jet and ally
+//! authenticate (not simulated) · U5 what manifests hold · U6 whether MAAS is a
+//! cloud type of self-hosted gateways (accepted here) · U7 whether k3s is a
+//! tested host (not simulated) · U8 the format of `pcg.yaml` (not simulated) ·
+//! U9 the 4xx codes · U10 `isActive`, `isReady` and states · U11 a manifest on a
+//! machine that was deployed again (accepted here).
+//!
+//! A stand-in is started on a loopback address (port 0 takes a free one), runs
+//! on tokio's tasks, ends when it is dropped, and tells what happens to an
+//! [`events::EventLog`] that all of them can share: await its events instead of
+//! sleeping. Time is a [`clock::Clock`], so that codes can grow old in a test.
+
+pub mod clock;
+pub mod events;
+pub mod k3s;
+pub mod maas;
+pub mod palette;
+pub mod proxy;
+mod server;
+pub mod tls;
