@@ -4,7 +4,13 @@
 
 pub mod clock;
 pub mod command;
+pub mod events;
 pub mod files;
+pub mod http;
+pub mod network;
+pub mod notify;
+pub mod pace;
 pub mod secrets;
+pub mod services;
 
 pub use command::{Command, CommandError};

@@ -1,0 +1,60 @@
+//! systemd, as the agent uses it.
+
+use super::{Command, CommandError};
+
+/// The service manager. A trait, so that a test needs no systemd.
+pub trait Services: Send + Sync {
+    /// Reads unit files and their environment files afresh.
+    ///
+    /// # Errors
+    /// If `systemctl` fails.
+    fn reload(&self) -> Result<(), CommandError>;
+
+    /// Starts a unit and returns when it says that it is ready
+    /// (`Type=notify`); returns at once if it is up already.
+    ///
+    /// # Errors
+    /// If the unit does not come up.
+    fn start(&self, unit: &str) -> Result<(), CommandError>;
+
+    /// Like [`Services::start`], with the unit stopped before.
+    ///
+    /// # Errors
+    /// If the unit does not come up again.
+    fn restart(&self, unit: &str) -> Result<(), CommandError>;
+
+    /// Whether the unit is up.
+    ///
+    /// # Errors
+    /// If `systemctl` cannot be run.
+    fn is_active(&self, unit: &str) -> Result<bool, CommandError>;
+}
+
+/// The running systemd.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Systemd;
+
+impl Services for Systemd {
+    fn reload(&self) -> Result<(), CommandError> {
+        systemctl(&["daemon-reload"])
+    }
+
+    fn start(&self, unit: &str) -> Result<(), CommandError> {
+        systemctl(&["start", unit])
+    }
+
+    fn restart(&self, unit: &str) -> Result<(), CommandError> {
+        systemctl(&["restart", unit])
+    }
+
+    fn is_active(&self, unit: &str) -> Result<bool, CommandError> {
+        let output = Command::new("systemctl")
+            .args(["is-active", "--quiet", unit])
+            .run_unchecked()?;
+        Ok(output.status.success())
+    }
+}
+
+fn systemctl(args: &[&str]) -> Result<(), CommandError> {
+    Command::new("systemctl").args(args).run().map(|_| ())
+}
