@@ -9,5 +9,8 @@
 
 pub mod contract;
 pub mod host;
+pub mod k3s;
+pub mod pairing;
+pub mod preflight;
 pub mod proxy;
 pub mod trust;

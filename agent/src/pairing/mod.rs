@@ -1,0 +1,135 @@
+//! How the gateway becomes known to Palette.
+//!
+//! [`Strategy`] is one way to do it; each lives in one file of [`strategies`]
+//! and carries a [`Card`] that says what of it is documented and what is
+//! assumed. [`palette`] is the conversation, [`manifest`] the guard in front of
+//! the cluster: what Palette sends is input like any other.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::gateway::Pairing;
+use crate::host::http::HttpError;
+use crate::host::pace::Later;
+
+pub mod manifest;
+pub mod palette;
+pub mod strategies;
+
+use manifest::{Manifest, ManifestError};
+use palette::Palette;
+
+/// One way to pair.
+pub trait Strategy {
+    /// What it is called, and how far it can be trusted.
+    fn card(&self) -> Card;
+
+    /// SHA-256 of the secret that identifies this pairing, hex; tells a new
+    /// gateway file from the one already used.
+    fn fingerprint(&self) -> String;
+
+    /// Gets the manifests of the gateway's agents. May be called again.
+    fn acquire<'a>(&'a self, palette: &'a Palette) -> Later<'a, Result<String, PairError>>;
+
+    /// Tells Palette that the gateway `uid` is here. Never to be called again
+    /// after [`Registered`], nor without evidence after [`PairError::Ambiguous`].
+    fn register<'a>(
+        &'a self,
+        palette: &'a Palette,
+        uid: &'a str,
+    ) -> Later<'a, Result<Registered, PairError>>;
+
+    /// Every secret this strategy holds, for masking.
+    fn secrets(&self) -> Vec<String>;
+}
+
+/// What a strategy says of itself, shown by `postern-agent status`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// Name, as in the gateway file.
+    pub name: String,
+    /// How far it is known.
+    pub evidence: Evidence,
+    /// What it takes for granted without a public document saying so.
+    pub assumptions: Vec<String>,
+}
+
+/// How far a strategy is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evidence {
+    /// Palette's documentation describes it.
+    Documented,
+    /// Palette's API definition has the calls; no page describes their use.
+    SpecOnly,
+    /// Neither; it worked somewhere.
+    Experimental,
+}
+
+impl Evidence {
+    /// As people and JSON read it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Evidence::Documented => "documented",
+            Evidence::SpecOnly => "spec-only",
+            Evidence::Experimental => "experimental",
+        }
+    }
+}
+
+/// Palette said yes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registered {
+    /// When.
+    pub at: Timestamp,
+    /// The `AuditUid` header of the answer.
+    pub audit_uid: Option<String>,
+}
+
+/// Why pairing did not go on. No variant holds a secret.
+#[derive(Debug, thiserror::Error)]
+pub enum PairError {
+    /// Palette did not act on it; the same call may be made again later.
+    #[error("{0}")]
+    Later(String),
+    /// Palette may have acted on it; evidence is needed before another try.
+    #[error("{0}")]
+    Ambiguous(String),
+    /// Palette said no; trying again will not help.
+    #[error("{detail}")]
+    Refused {
+        /// Palette's words.
+        detail: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// Palette, or something in between, said what its published API does not.
+    #[error("{detail}")]
+    Unknown {
+        /// What was said.
+        detail: String,
+        /// What to do.
+        remedy: String,
+    },
+    /// This machine's own trust or proxy settings are unusable.
+    #[error(transparent)]
+    Local(#[from] HttpError),
+    /// The manifest may not be applied.
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+/// The strategy that the gateway file asks for.
+pub fn strategy(pairing: &Pairing) -> Box<dyn Strategy> {
+    match pairing {
+        Pairing::Code(code) => Box::new(strategies::pairing_code::PairingCode::new(code.clone())),
+    }
+}
+
+/// Checks what a strategy acquired.
+///
+/// # Errors
+/// [`ManifestError`] if it may not go into the cluster.
+pub fn checked(text: &str) -> Result<Manifest, ManifestError> {
+    manifest::parse(text)
+}

@@ -1,0 +1,162 @@
+//! The calls to Palette, and what each answer means for the caller.
+//!
+//! Shapes are those of Palette's published API definition (4.8): ping,
+//! `v1OverlordManifest`, `v1PairingCode`, `V1Error`. An answer it does not
+//! describe is [`Reply::Unknown`]: it is reported, not guessed.
+
+use std::rc::Rc;
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{PairError, Registered};
+use crate::host::http::{Answer, Client, HttpError};
+use crate::host::pace::Pace;
+
+/// Largest manifest accepted, in bytes of JSON.
+const MANIFEST_CAP: usize = 8 << 20;
+/// Largest answer of any other call.
+const CAP: usize = 64 << 10;
+
+/// Palette, as this gateway reaches it.
+pub struct Palette {
+    client: Client,
+    endpoint: Url,
+    pace: Rc<dyn Pace>,
+}
+
+/// What an answer means.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Reply<T> {
+    /// As documented.
+    Done(T),
+    /// Not acted on; ask again later.
+    Later(String),
+    /// Perhaps acted on.
+    Ambiguous(String),
+    /// No.
+    Refused(String),
+    /// Not in the published API.
+    Unknown(String),
+}
+
+impl Palette {
+    /// Palette at `endpoint`, through `client`.
+    pub fn new(client: Client, endpoint: Url, pace: Rc<dyn Pace>) -> Self {
+        Self {
+            client,
+            endpoint,
+            pace,
+        }
+    }
+
+    /// `GET /v1/health/ping`: whether it is Palette that answers. Any status is an answer.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there is no answer.
+    pub async fn ping(&self) -> Result<Answer, HttpError> {
+        let (url, what) = self.call(&["v1", "health", "ping"], "GET");
+        self.client.get(url, &what, CAP).await
+    }
+
+    /// `GET /v1/overlords/maas/manifest?pairingCode=`: the manifest's text.
+    ///
+    /// # Errors
+    /// [`PairError::Local`] if this machine's settings are unusable.
+    pub async fn manifest(&self, code: &SecretString) -> Result<Reply<String>, PairError> {
+        #[derive(Deserialize)]
+        struct Body {
+            manifest: String,
+        }
+        let (mut url, what) = self.call(&["v1", "overlords", "maas", "manifest"], "GET");
+        url.query_pairs_mut()
+            .append_pair("pairingCode", code.expose_secret());
+        let what = format!("{what}?pairingCode=***");
+        let answer = match self.client.get(url, &what, MANIFEST_CAP).await {
+            Ok(answer) => answer,
+            // Reading twice does no harm.
+            Err(error) => return unanswered(error, Reply::Later),
+        };
+        if answer.status != 200 {
+            return Ok(not_as_documented(&answer));
+        }
+        if let Some(why) = answer.interception() {
+            return Ok(Reply::Unknown(format!("{what}: {why}")));
+        }
+        Ok(match serde_json::from_slice::<Body>(&answer.body) {
+            Ok(body) => Reply::Done(body.manifest),
+            Err(_) => Reply::Unknown(format!(
+                "{what}: status 200 and a body that is not {{\"manifest\": …}}"
+            )),
+        })
+    }
+
+    /// `POST /v1/pcg/{uid}/register` with the pairing code: 204 is the only yes.
+    ///
+    /// # Errors
+    /// [`PairError::Local`] if this machine's settings are unusable.
+    pub async fn register(
+        &self,
+        uid: &str,
+        code: &SecretString,
+    ) -> Result<Reply<Registered>, PairError> {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            pairing_code: &'a str,
+        }
+        let (url, what) = self.call(&["v1", "pcg", uid, "register"], "POST");
+        let body = Body {
+            pairing_code: code.expose_secret(),
+        };
+        let answer = match self.client.post(url, &body, &what, CAP).await {
+            Ok(answer) => answer,
+            Err(error) => return unanswered(error, Reply::Ambiguous),
+        };
+        Ok(match answer.status {
+            204 => Reply::Done(Registered {
+                at: self.pace.now(),
+                audit_uid: answer.header("AuditUid").map(str::to_owned),
+            }),
+            // "Conflict" may mean that an earlier try went through.
+            409 => Reply::Ambiguous(answer.says()),
+            // A gateway in front of Palette may have lost the answer, not the request.
+            502 | 504 => Reply::Ambiguous(answer.says()),
+            _ => not_as_documented(&answer),
+        })
+    }
+
+    fn call(&self, segments: &[&str], method: &str) -> (Url, String) {
+        let mut url = self.endpoint.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.clear().extend(segments);
+        }
+        let what = format!("{method} {url}");
+        (url, what)
+    }
+}
+
+/// No answer: whether it may have been acted on decides what to do.
+fn unanswered<T>(
+    error: HttpError,
+    when_sent: impl FnOnce(String) -> Reply<T>,
+) -> Result<Reply<T>, PairError> {
+    match error {
+        HttpError::Trust { .. } | HttpError::Client(_) => Err(PairError::Local(error)),
+        HttpError::TooLarge { .. } => Ok(Reply::Unknown(error.to_string())),
+        HttpError::Unreachable { .. } => Ok(Reply::Later(error.to_string())),
+        HttpError::Lost { .. } => Ok(when_sent(error.to_string())),
+    }
+}
+
+fn not_as_documented<T>(answer: &Answer) -> Reply<T> {
+    if let Some(why) = answer.interception() {
+        return Reply::Unknown(format!("{}: {why}", answer.what));
+    }
+    match answer.status {
+        _ if answer.is_transient() => Reply::Later(answer.says()),
+        400..=499 => Reply::Refused(answer.says()),
+        _ => Reply::Unknown(answer.says()),
+    }
+}

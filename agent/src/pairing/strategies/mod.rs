@@ -1,0 +1,3 @@
+//! The ways to pair, one file each.
+
+pub mod pairing_code;
