@@ -10,7 +10,9 @@
 pub mod contract;
 pub mod host;
 pub mod k3s;
+pub mod life;
 pub mod pairing;
 pub mod preflight;
 pub mod proxy;
+pub mod status;
 pub mod trust;

@@ -1,0 +1,27 @@
+//! The life of a booted machine, from the gateway file to a healthy gateway.
+//!
+//! [`machine`] has the states, [`trouble`] why it stands still, [`journal`] what was done, [`world`] what the
+//! machine offers. The steps are functions of these, in the order of a first
+//! boot: [`settings`] and [`configure`] (the files), [`online`], [`cluster`],
+//! [`pair`] (preflight, manifests, registration), [`scrub`] (no secret stays).
+//! [`steps`] is the loop around them.
+//!
+//! # Later boots
+//! The pairing code is needed once. [`configure`] therefore keeps everything
+//! else the gateway file said in `/var/lib/postern/settings.json` (0600), and
+//! [`scrub`] removes the gateway file, cloud-init's copies of it and MAAS'
+//! credentials, and turns cloud-init off. A later boot configures itself from
+//! the kept settings, starts k3s and believes the journal: neither MAAS nor
+//! Palette is asked. A new gateway file always wins over the kept settings.
+
+pub mod cluster;
+pub mod configure;
+pub mod journal;
+pub mod machine;
+pub mod online;
+pub mod pair;
+pub mod scrub;
+pub mod settings;
+pub mod steps;
+pub mod trouble;
+pub mod world;

@@ -1,0 +1,176 @@
+//! The steps between a ready cluster and a registered gateway: look for
+//! evidence, check the way to Palette, get and apply the manifest, register.
+//!
+//! Each function does one of these once, may be interrupted anywhere, and may
+//! be called again. What must be remembered is the caller's, in the journal.
+
+use std::io;
+
+use fs_err as fs;
+use ipnet::IpNet;
+use nix::sys::statvfs::statvfs;
+use sha2::{Digest, Sha256};
+
+use super::settings::Settings;
+use super::trouble::{On, Reason, Stop};
+use super::world::World;
+use crate::host::files::write_atomic;
+use crate::host::http::Client;
+use crate::k3s::evidence::{self, EvidenceError, Jet};
+use crate::pairing::manifest::Manifest;
+use crate::pairing::palette::Palette;
+use crate::pairing::{self, PairError, Strategy};
+use crate::preflight::{self, Capacity, Check, Route};
+
+/// The manifest between its arrival and the end of pairing, mode 0600: a code
+/// may give it out only once.
+pub const MANIFEST: &str = "/var/lib/postern/manifest.yaml";
+
+/// Palette, as these settings reach it.
+///
+/// # Errors
+/// [`Stop::Block`] if this machine's trust or proxy cannot be used.
+pub fn palette(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Palette, Stop> {
+    let unusable = |why: String| {
+        Stop::block(
+            Reason::GatewayFile,
+            why,
+            "check certificates and proxy in the gateway file",
+        )
+    };
+    let outbound = settings.outbound(&world.root, subnets).map_err(unusable)?;
+    let client = Client::new(&outbound).map_err(|e| unusable(e.to_string()))?;
+    let pace = std::rc::Rc::clone(&world.pace);
+    Ok(Palette::new(client, settings.endpoint.clone(), pace))
+}
+
+/// Runs every check.
+///
+/// # Errors
+/// [`Stop::Block`] if this machine's trust or proxy cannot be used; checks that
+/// fail are no error here.
+pub async fn preflight(
+    world: &World,
+    settings: &Settings,
+    subnets: &[IpNet],
+    palette: &Palette,
+) -> Result<Vec<Check>, Stop> {
+    let mut checks = vec![
+        preflight::capacity(capacity(world)?),
+        preflight::overlap(&settings.pod_cidr, &settings.service_cidr, subnets),
+    ];
+    let outbound = settings.outbound(&world.root, subnets).map_err(|e| {
+        Stop::block(
+            Reason::GatewayFile,
+            e,
+            "check the proxy in the gateway file",
+        )
+    })?;
+    let route = Route {
+        endpoint: &settings.endpoint,
+        proxy: settings.proxy_to_palette(subnets),
+        outbound: &outbound,
+        palette,
+    };
+    let now = world.pace.now();
+    checks.extend(preflight::remote(&route, &*world.network, now).await);
+    Ok(checks)
+}
+
+fn capacity(world: &World) -> io::Result<Capacity> {
+    let meminfo = fs::read_to_string("/proc/meminfo")?;
+    let kib = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"))
+        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
+    let disk = statvfs(&world.root.at("/var/lib/postern"))?;
+    Ok(Capacity {
+        cpus: std::thread::available_parallelism()?.get(),
+        memory: kib.unwrap_or(0) * 1024,
+        disk: disk.blocks() * disk.fragment_size(),
+    })
+}
+
+/// Whether the cluster proves by itself that Palette authorized this gateway.
+///
+/// # Errors
+/// [`Stop::Wait`] if the cluster cannot be asked.
+pub async fn jet(world: &World) -> Result<Jet, Stop> {
+    world
+        .ask(|_, cluster| evidence::jet(cluster))
+        .await
+        .map_err(|e| unclear(&e))
+}
+
+/// The gateway's uid in Palette, as the cluster holds it.
+///
+/// # Errors
+/// [`Stop::Wait`] if the cluster cannot be asked.
+pub async fn overlord_uid(world: &World) -> Result<Option<String>, Stop> {
+    world
+        .ask(|_, cluster| evidence::overlord_uid(cluster))
+        .await
+        .map_err(|e| unclear(&e))
+}
+
+fn unclear(error: &EvidenceError) -> Stop {
+    Stop::wait(On::Cluster, error.to_string())
+}
+
+/// The manifest: the one on disk if it is the one the journal names, else a
+/// new one from Palette, which is then on disk.
+///
+/// # Errors
+/// [`Stop`], if Palette does not give one or it may not be applied.
+pub async fn manifest(
+    world: &World,
+    palette: &Palette,
+    strategy: &dyn Strategy,
+    known: Option<&str>,
+) -> Result<Manifest, Stop> {
+    let path = world.root.at(MANIFEST);
+    if let (Some(known), Ok(text)) = (known, fs::read_to_string(&path))
+        && hex::encode(Sha256::digest(text.as_bytes())) == known
+    {
+        return pairing::checked(&text).map_err(|e| stop(PairError::from(e)));
+    }
+    let text = strategy.acquire(palette).await.map_err(stop)?;
+    let manifest = pairing::checked(&text).map_err(|e| stop(PairError::from(e)))?;
+    write_atomic(&path, text.as_bytes(), 0o600)?;
+    Ok(manifest)
+}
+
+/// Hands the manifest to the cluster. Definitions need a moment before objects
+/// of their kinds are taken, so the first try may fail and a later one not.
+///
+/// # Errors
+/// [`Stop::Wait`] with the cluster's own words.
+pub async fn apply(world: &World, manifest: &Manifest) -> Result<(), Stop> {
+    let stream = manifest.to_stream();
+    world
+        .ask(move |_, cluster| cluster.kubectl(&["apply", "-f", "-"], stream.as_bytes()))
+        .await
+        .map(|_| ())
+        .map_err(|e| Stop::wait(On::Manifests, e.to_string()))
+}
+
+/// What a strategy's "no" means for the machine.
+pub fn stop(error: PairError) -> Stop {
+    match error {
+        PairError::Later(detail) | PairError::Ambiguous(detail) => Stop::wait(On::Palette, detail),
+        PairError::Refused { detail, remedy } => Stop::block(Reason::Refused, detail, &remedy),
+        PairError::Unknown { detail, remedy } => {
+            Stop::block(Reason::UnknownAnswer, detail, &remedy)
+        }
+        PairError::Local(error) => Stop::block(
+            Reason::GatewayFile,
+            error.to_string(),
+            "check certificates and proxy in the gateway file",
+        ),
+        PairError::Manifest(error) => Stop::block(
+            Reason::Manifest,
+            error.to_string(),
+            "have the vendor explain these objects; none of them was applied",
+        ),
+    }
+}

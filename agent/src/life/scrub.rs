@@ -1,0 +1,96 @@
+//! After pairing: nothing that is secret and no longer needed stays on the disk.
+//!
+//! - the gateway file, for its pairing code, and cloud-init's copies of the
+//!   user-data it came in;
+//! - the manifest, for the Secrets in it (the cluster has them now);
+//! - MAAS' credentials and reporting (facts of a MAAS deployment: names in
+//!   `/etc/cloud/cloud.cfg.d`), and cloud-init's wish to use them:
+//!   `/etc/cloud/cloud-init.disabled` keeps it off at later boots
+//!   (cloud-init documentation, "disable cloud-init").
+//!
+//! `/etc` is an overlay: what the seed partition holds is only hidden by this.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::pair::MANIFEST;
+use super::trouble::{On, Stop};
+use super::world::World;
+use crate::contract::paths;
+use crate::host::files::{sync_dir, write_atomic};
+
+/// Files that go.
+const FILES: [&str; 6] = [
+    paths::GATEWAY_FILE,
+    MANIFEST,
+    "/etc/cloud/cloud.cfg.d/90_maas_cloud_init_reporting.cfg",
+    "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg",
+    "/run/cloud-init/instance-data-sensitive.json",
+    "/run/cloud-init/combined-cloud-config.json",
+];
+/// Files of each instance in which cloud-init keeps user-data.
+const OF_INSTANCE: [&str; 4] = [
+    "user-data.txt",
+    "user-data.txt.i",
+    "cloud-config.txt",
+    "obj.pkl",
+];
+/// Where cloud-init keeps its instances.
+const INSTANCES: &str = "/var/lib/cloud/instances";
+/// Keeps cloud-init off.
+const DISABLED: &str = "/etc/cloud/cloud-init.disabled";
+/// cloud-init runs in this boot if this exists (systemd generator of cloud-init).
+const ENABLED_NOW: &str = "/run/cloud-init/enabled";
+/// cloud-init writes this last.
+const RESULT: &str = "/run/cloud-init/result.json";
+
+/// Removes everything; may be called again after any interruption.
+///
+/// # Errors
+/// [`Stop::Wait`] while cloud-init still needs its files; [`Stop::Broken`] if
+/// one cannot be removed.
+pub fn scrub(world: &World) -> Result<(), Stop> {
+    let at = |path: &str| world.root.at(path);
+    if at(ENABLED_NOW).exists() && !at(RESULT).exists() {
+        return Err(Stop::wait(On::CloudInit, "cloud-init has not finished yet"));
+    }
+    write_atomic(
+        &at(DISABLED),
+        b"The machine is paired: no later boot needs MAAS. Written by postern-agent.\n",
+        0o644,
+    )?;
+    for instance in instances(&at(INSTANCES))? {
+        for name in OF_INSTANCE {
+            remove(&instance.join(name))?;
+        }
+    }
+    for path in FILES {
+        remove(&at(path))?;
+    }
+    Ok(())
+}
+
+fn instances(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    match fs::read_dir(dir) {
+        Ok(entries) => entries.map(|e| e.map(|e| e.path())).collect(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Ok(()) => path.parent().map_or(Ok(()), sync_dir),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
+}

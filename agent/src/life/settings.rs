@@ -1,0 +1,155 @@
+//! The validated settings of this machine: gateway file over image, without
+//! anything that is only needed to pair.
+//!
+//! They are what a later boot starts from, in `/var/lib/postern/settings.json`,
+//! mode 0600: a proxy's address may carry a password.
+
+use std::io;
+use std::net::IpAddr;
+
+use fs_err as fs;
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::world::Root;
+use crate::contract::gateway::{GatewayFile, ProxySettings};
+use crate::contract::image::ImageFacts;
+use crate::contract::paths;
+use crate::host::files::write_atomic;
+use crate::host::http::Outbound;
+use crate::proxy::{Proxy, Surroundings, direct_by};
+
+/// Where settings are kept for later boots.
+pub const SETTINGS: &str = "/var/lib/postern/settings.json";
+
+/// Version of the format.
+const SCHEMA: u32 = 1;
+
+/// What every consumer on this machine is configured from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Version of this format; 1.
+    pub schema: u32,
+    /// Name of the gateway.
+    pub name: String,
+    /// Name of the node in its cluster; never changes once k3s ran.
+    pub node_name: String,
+    /// Palette.
+    pub endpoint: Url,
+    /// Proxy of the gateway file, or else of the image.
+    pub proxy: Option<ProxySettings>,
+    /// Pod network.
+    pub pod_cidr: IpNet,
+    /// Service network.
+    pub service_cidr: IpNet,
+    /// Name servers beside those of the network.
+    pub dns: Vec<IpAddr>,
+    /// Time servers in place of the distribution's.
+    pub ntp: Vec<String>,
+    /// More CA certificates, one PEM block each.
+    pub certificates: Vec<String>,
+    /// Keys for the user `spectro`.
+    pub ssh_authorized_keys: Vec<String>,
+    /// Host of the MAAS that deployed this machine.
+    pub maas_host: Option<String>,
+}
+
+impl Settings {
+    /// Lays the gateway file over the image; a proxy in it replaces the image's whole.
+    pub fn merged(
+        file: &GatewayFile,
+        image: &ImageFacts,
+        node_name: String,
+        maas_host: Option<String>,
+    ) -> Self {
+        let gateway = &file.gateway;
+        Self {
+            schema: SCHEMA,
+            name: gateway.name.clone(),
+            node_name,
+            endpoint: gateway.endpoint.clone(),
+            proxy: gateway.proxy.clone().or_else(|| image.proxy.clone()),
+            pod_cidr: gateway.pod_cidr,
+            service_cidr: gateway.service_cidr,
+            dns: file.dns.clone(),
+            ntp: file.ntp.clone(),
+            certificates: gateway.certificates.clone(),
+            ssh_authorized_keys: gateway.ssh_authorized_keys.clone(),
+            maas_host,
+        }
+    }
+
+    /// The one model of the proxy, for a machine in these networks.
+    pub fn proxy(&self, subnets: &[IpNet]) -> Option<Proxy> {
+        let around = Surroundings {
+            pod_cidr: Some(self.pod_cidr),
+            service_cidr: Some(self.service_cidr),
+            subnets: subnets.to_vec(),
+            maas_host: self.maas_host.clone(),
+        };
+        self.proxy.as_ref().map(|p| Proxy::new(p, &around))
+    }
+
+    /// How our own client reaches the world.
+    ///
+    /// # Errors
+    /// One line, if the proxy cannot be used.
+    pub fn outbound(&self, root: &Root, subnets: &[IpNet]) -> Result<Outbound, String> {
+        let proxies = match self.proxy(subnets).map(|p| p.for_reqwest()) {
+            Some(Ok(proxies)) => proxies.to_vec(),
+            Some(Err(error)) => return Err(error.without_url().to_string()),
+            None => Vec::new(),
+        };
+        Ok(Outbound {
+            proxies,
+            bundle: root.at(paths::CA_BUNDLE),
+            extra: self.certificates.clone(),
+        })
+    }
+
+    /// The proxy in front of Palette; `None` if it is reached directly.
+    pub fn proxy_to_palette(&self, subnets: &[IpNet]) -> Option<&Url> {
+        let direct = self.proxy(subnets)?;
+        match direct_by(direct.direct(), &self.endpoint) {
+            Some(_) => None,
+            None => self.proxy.as_ref().map(|p| &p.https),
+        }
+    }
+
+    /// Passwords in the proxy's addresses, for masking.
+    pub fn secrets(&self) -> Vec<String> {
+        let urls = self.proxy.iter().flat_map(|p| [&p.http, &p.https]);
+        urls.filter_map(Url::password)
+            .flat_map(|password| {
+                let plain = percent_encoding::percent_decode_str(password);
+                [password.to_owned(), plain.decode_utf8_lossy().into_owned()]
+            })
+            .collect()
+    }
+}
+
+/// Reads the settings kept by an earlier boot; unreadable ones count as none.
+///
+/// # Errors
+/// Any I/O error but "not found".
+pub fn load(root: &Root) -> io::Result<Option<Settings>> {
+    match fs::read(root.at(SETTINGS)) {
+        Ok(text) => Ok(serde_json::from_slice(&text)
+            .ok()
+            .filter(|s: &Settings| s.schema == SCHEMA)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Keeps settings for later boots.
+///
+/// # Errors
+/// Any I/O error.
+pub fn save(root: &Root, settings: &Settings) -> io::Result<()> {
+    let mut text = serde_json::to_vec_pretty(settings)?;
+    text.push(b'\n');
+    write_atomic(&root.at(SETTINGS), &text, 0o600)
+}

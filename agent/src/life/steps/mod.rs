@@ -1,0 +1,375 @@
+//! The loop: do the next step, write down what came of it, or wait for what is missing.
+//!
+//! [`Life::step`] reads like the list of states. A step that succeeds moves the
+//! machine, and the journal is written before anything else happens. A step
+//! that stops leaves the machine where it is; `waiting` then waits for the event
+//! that can change that, and `record` tells the journal and everyone who looks.
+
+mod record;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+use std::convert::Infallible;
+use std::io;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+use super::configure;
+use super::journal::{Found, Journal, Registration};
+use super::machine::State;
+use super::settings::Settings;
+use super::trouble::{On, Stop};
+use super::world::World;
+use super::{cluster, online, pair, scrub};
+use crate::contract::paths;
+use crate::host::events::Events;
+use crate::host::notify::notify;
+use crate::k3s::evidence::Jet;
+use crate::pairing::{self, PairError, Strategy};
+use crate::preflight;
+use crate::status::report::Reporter;
+
+/// Palette allows 10 requests a second per source address: machines that boot
+/// together spread their first call over this time.
+const SPREAD: Duration = Duration::from_secs(5);
+/// Between two looks at `jet` while it settles.
+const LOOK: Duration = Duration::from_secs(10);
+/// `jet` "crash-loops for 10 to 15 minutes" until authorized (Palette's troubleshooting page).
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Between two looks at a healthy gateway.
+const HEARTBEAT: Duration = Duration::from_secs(120);
+
+/// One machine, alive.
+pub struct Life<'w> {
+    world: &'w World,
+    journal: Journal,
+    reporter: Reporter,
+    folder: Events,
+    /// SHA-256 of the gateway file that was read last; `None` if there was none.
+    read: Option<[u8; 32]>,
+    settings: Option<Settings>,
+    strategy: Option<Box<dyn Strategy>>,
+    addresses: Vec<IpNet>,
+    /// k3s must be restarted to see its files.
+    k3s_changed: bool,
+    /// When `jet` was seen up first, in an unbroken row of looks.
+    jet_up: Option<Timestamp>,
+}
+
+impl<'w> Life<'w> {
+    /// Picks up where the journal ends.
+    ///
+    /// # Errors
+    /// If the journal cannot be read or written, or `/etc/postern` not watched.
+    pub fn begin(world: &'w World, reporter: Reporter) -> io::Result<Self> {
+        let now = world.pace.now();
+        let folder = world.root.at(paths::GATEWAY_FILE);
+        let folder = folder.parent().unwrap_or(&world.root.0);
+        fs_err::create_dir_all(folder)?;
+        let mut life = Self {
+            world,
+            journal: Journal::new(&world.boot_id, now),
+            reporter,
+            folder: Events::in_folder(folder)?,
+            read: None,
+            settings: None,
+            strategy: None,
+            addresses: Vec::new(),
+            k3s_changed: false,
+            jet_up: None,
+        };
+        match world.keeper.load()? {
+            Found::Nothing => {}
+            Found::Good(journal) => life.journal = journal.begun(&world.boot_id, now),
+            Found::Broken { aside, why } => {
+                // Palette may have been asked already; only the cluster knows.
+                life.journal.registration = Registration::Asked { at: now };
+                let told = format!(
+                    "the journal was unreadable ({why}), it is now {}",
+                    aside.display()
+                );
+                life.journal.note(now, &told);
+                life.reporter.warn(&told);
+            }
+        }
+        life.save()?;
+        Ok(life)
+    }
+
+    /// Lives until something is broken that a restart may mend.
+    ///
+    /// # Errors
+    /// I/O errors of this machine's own disk.
+    pub async fn live(&mut self) -> io::Result<Infallible> {
+        self.publish(None)?;
+        // systemd goes on booting while the machine waits for the world.
+        notify("READY=1")?;
+        loop {
+            match self.step().await {
+                Ok(()) => self.publish(None)?,
+                Err(Stop::Broken(error)) => return Err(error),
+                Err(Stop::Illegal(error)) => return Err(io::Error::other(error)),
+                Err(Stop::Wait { on, detail }) => self.wait(on, detail).await?,
+                Err(Stop::Block {
+                    reason,
+                    detail,
+                    remedy,
+                }) => {
+                    self.block(reason, detail, remedy).await?;
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<(), Stop> {
+        match self.journal.state {
+            State::Unconfigured => self.configure().await,
+            State::Configured => self.go_online().await,
+            State::Online => self.start_cluster().await,
+            State::ClusterReady => self.check_the_way().await,
+            State::PreflightOk => self.apply().await,
+            State::ManifestsApplied => self.register().await,
+            State::Registered => self.become_healthy().await,
+            State::Healthy => self.stay_healthy().await,
+        }
+    }
+
+    /// `unconfigured → configured`
+    async fn configure(&mut self) -> Result<(), Stop> {
+        self.read = self.digest();
+        let wanted = configure::wanted(self.world)?;
+        self.learn(&wanted);
+        self.addresses = self.world.network.addresses()?;
+        self.write(&wanted.settings).await?;
+        self.strategy = wanted.pairing.as_ref().map(pairing::strategy);
+        self.settings = Some(wanted.settings);
+        self.take_strategy();
+        self.enter(self.journal.state.configured()?)
+    }
+
+    /// `configured → online`
+    async fn go_online(&mut self) -> Result<(), Stop> {
+        let settings = self.settings()?;
+        let addresses = online::online(self.world, &settings)?;
+        if addresses != self.addresses {
+            // The exceptions to the proxy hold the machine's own networks.
+            self.addresses = addresses;
+            self.write(&settings).await?;
+        }
+        self.enter(self.journal.state.online()?)
+    }
+
+    /// `online → cluster-ready`
+    async fn start_cluster(&mut self) -> Result<(), Stop> {
+        cluster::cluster_ready(self.world, self.k3s_changed).await?;
+        self.k3s_changed = false;
+        self.enter(self.journal.state.cluster_ready()?)
+    }
+
+    /// `cluster-ready → preflight-ok`, or `→ registered` if that is proven.
+    async fn check_the_way(&mut self) -> Result<(), Stop> {
+        self.remember().await?;
+        if self.journal.registration.is_settled() {
+            return self.enter(self.journal.state.registered_before()?);
+        }
+        if self.strategy.is_none() {
+            // Proof may still come; a gateway file comes by itself.
+            let on = match self.journal.registration {
+                Registration::Asked { .. } => On::Evidence,
+                _ => On::GatewayFile,
+            };
+            let detail =
+                "pairing is not finished, and the gateway file with its pairing code is gone";
+            return Err(Stop::wait(on, detail));
+        }
+        if self.tries() == 0 {
+            let pace = &self.world.pace;
+            pace.sleep(pace.jitter(SPREAD)).await;
+        }
+        let (settings, palette) = self.palette()?;
+        let checks = pair::preflight(self.world, &settings, &self.addresses, &palette).await?;
+        let failed = preflight::failure(&checks).map(|c| format!("{}: {}", c.name, c.evidence));
+        self.reporter.status.preflight = checks;
+        match failed {
+            Some(detail) => Err(Stop::wait(On::Preflight, detail)),
+            None => self.enter(self.journal.state.preflight_ok()?),
+        }
+    }
+
+    /// `preflight-ok → manifests-applied`
+    async fn apply(&mut self) -> Result<(), Stop> {
+        if self.journal.applied.is_some() && self.journal.overlord_uid.is_some() {
+            return self.enter(self.journal.state.manifests_applied()?);
+        }
+        let (_, palette) = self.palette()?;
+        let strategy = self.strategy()?;
+        let known = self.journal.manifest_sha256.as_deref();
+        let manifest = pair::manifest(self.world, &palette, strategy, known).await?;
+        self.reporter.mask.learn(manifest.secrets());
+        if known != Some(manifest.sha256.as_str()) {
+            self.journal.manifest_sha256 = Some(manifest.sha256.clone());
+            self.save()?;
+        }
+        pair::apply(self.world, &manifest).await?;
+        let uid = match &manifest.overlord_uid {
+            Some(uid) => Some(uid.clone()),
+            None => pair::overlord_uid(self.world).await?,
+        };
+        let Some(uid) = uid else {
+            let detail = "neither the manifest nor the cluster holds jet-system/overlord-config";
+            return Err(Stop::wait(On::OverlordUid, detail));
+        };
+        self.journal.applied = Some(self.world.pace.now());
+        self.journal.overlord_uid = Some(uid);
+        self.enter(self.journal.state.manifests_applied()?)
+    }
+
+    /// `manifests-applied → registered`: the one act that is never repeated blindly.
+    async fn register(&mut self) -> Result<(), Stop> {
+        if let Registration::Asked { .. } = self.journal.registration {
+            self.look_for_proof().await?;
+        }
+        if self.journal.registration.is_settled() {
+            return self.enter(self.journal.state.registered()?);
+        }
+        let (_, palette) = self.palette()?;
+        let Some(uid) = self.journal.overlord_uid.clone() else {
+            return Err(Stop::wait(
+                On::OverlordUid,
+                "the gateway's uid is not known",
+            ));
+        };
+        let at = self.world.pace.now();
+        self.journal.registration = Registration::Asked { at };
+        self.save()?;
+        match self.strategy()?.register(&palette, &uid).await {
+            Ok(done) => {
+                self.journal.registration = Registration::Done {
+                    at: done.at,
+                    audit_uid: done.audit_uid,
+                };
+                self.enter(self.journal.state.registered()?)
+            }
+            // Palette may have acted: `Asked` stays, and proof is looked for first.
+            Err(error @ (PairError::Ambiguous(_) | PairError::Unknown { .. })) => {
+                Err(pair::stop(error))
+            }
+            Err(error) => {
+                self.journal.registration = Registration::NotAsked;
+                self.save()?;
+                Err(pair::stop(error))
+            }
+        }
+    }
+
+    /// `registered → healthy`
+    async fn become_healthy(&mut self) -> Result<(), Stop> {
+        let jet = self.look().await?;
+        if jet.is_stable(self.world.pace.now(), self.jet_up) {
+            return self.enter(self.journal.state.healthy()?);
+        }
+        let waited = self.waited();
+        let late = if waited > PATIENCE {
+            "; this is longer than Palette documents: look at the gateway in Palette's console and at `k3s kubectl -n jet-system logs deployment/jet`"
+        } else {
+            ""
+        };
+        Err(Stop::wait(On::Jet, format!("{}{late}", told(&jet))))
+    }
+
+    /// `healthy`: cleans up once, then looks now and then.
+    async fn stay_healthy(&mut self) -> Result<(), Stop> {
+        if self.journal.scrubbed.is_none() || self.strategy.is_some() {
+            scrub::scrub(self.world)?;
+            self.read = None;
+            self.strategy = None;
+            self.journal.scrubbed = Some(self.world.pace.now());
+            self.journal
+                .note(self.world.pace.now(), "no secret is left on this disk");
+            self.save()?;
+            return Ok(());
+        }
+        let rest = HEARTBEAT + self.world.pace.jitter(HEARTBEAT / 2);
+        self.until(rest).await?;
+        if self.journal.state != State::Healthy {
+            return Ok(());
+        }
+        match self.look().await? {
+            Jet::Up(_) => Ok(()),
+            Jet::Down(_) | Jet::Absent => self.enter(self.journal.state.unhealthy()?),
+        }
+    }
+
+    /// What the cluster knows and the journal does not.
+    async fn remember(&mut self) -> Result<(), Stop> {
+        if !matches!(self.journal.registration, Registration::Asked { .. }) {
+            return Ok(());
+        }
+        if self.journal.applied.is_none() {
+            let now = self.world.pace.now();
+            match pair::overlord_uid(self.world).await? {
+                Some(uid) => {
+                    self.journal.applied = Some(now);
+                    self.journal.overlord_uid = Some(uid);
+                }
+                // Without the manifest there was nothing to register.
+                None => self.journal.registration = Registration::NotAsked,
+            }
+            self.save()?;
+        }
+        if self
+            .look()
+            .await?
+            .is_stable(self.world.pace.now(), self.jet_up)
+        {
+            self.settle()?;
+        }
+        Ok(())
+    }
+
+    /// An answer was lost: only a stable `jet` proves that it was yes. After
+    /// the documented time without proof Palette may be asked again.
+    async fn look_for_proof(&mut self) -> Result<(), Stop> {
+        let jet = self.look().await?;
+        if jet.is_stable(self.world.pace.now(), self.jet_up) {
+            return self.settle();
+        }
+        if self.waited() < PATIENCE {
+            let detail = format!(
+                "Palette's answer to the registration is not known; {}",
+                told(&jet)
+            );
+            return Err(Stop::wait(On::Evidence, detail));
+        }
+        Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), Stop> {
+        let at = self.world.pace.now();
+        self.journal.registration = Registration::Proven { at };
+        self.journal
+            .note(at, "jet is available: the registration went through");
+        Ok(self.save()?)
+    }
+
+    async fn look(&mut self) -> Result<Jet, Stop> {
+        let jet = pair::jet(self.world).await?;
+        self.jet_up = match jet {
+            Jet::Up(_) => self.jet_up.or(Some(self.world.pace.now())),
+            Jet::Down(_) | Jet::Absent => None,
+        };
+        Ok(jet)
+    }
+}
+
+/// What `jet` shows, in words.
+fn told(jet: &Jet) -> String {
+    match jet {
+        Jet::Absent => "there is no deployment jet-system/jet yet".to_owned(),
+        Jet::Down(why) => format!("deployment jet is not available yet: {why}"),
+        Jet::Up(_) => "deployment jet is available, for how long is to be seen".to_owned(),
+    }
+}

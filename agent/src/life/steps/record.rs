@@ -1,0 +1,161 @@
+//! Writing down what happened, and telling everyone who looks.
+
+use std::io;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::Life;
+use crate::contract::gateway::masked;
+use crate::host::CommandError;
+use crate::host::notify::notify;
+use crate::host::services::Services;
+use crate::life::configure::{self, Wanted, Written};
+use crate::life::journal::Registration;
+use crate::life::machine::State;
+use crate::life::pair;
+use crate::life::settings::Settings;
+use crate::life::trouble::{On, Stop, Trouble};
+use crate::pairing::Strategy;
+use crate::pairing::palette::Palette;
+use crate::status::model::Image;
+
+impl Life<'_> {
+    /// Moves to `state`: the journal first, everybody else after.
+    pub(super) fn enter(&mut self, state: State) -> Result<(), Stop> {
+        self.journal.enter(state, self.world.pace.now());
+        Ok(self.save()?)
+    }
+
+    /// Back to the first state, because there is another gateway file.
+    pub(super) fn start_over(&mut self) -> io::Result<()> {
+        let now = self.world.pace.now();
+        self.journal.note(now, "the gateway file changed");
+        self.journal = self.journal.clone().begun(&self.world.boot_id, now);
+        self.save()?;
+        self.publish(None)
+    }
+
+    pub(super) fn save(&self) -> io::Result<()> {
+        self.world.keeper.save(&self.journal)
+    }
+
+    /// Shows where the machine is, and why it does not move.
+    pub(super) fn publish(&mut self, trouble: Option<Trouble>) -> io::Result<()> {
+        let now = self.world.pace.now();
+        let status = &mut self.reporter.status;
+        status.state = self.journal.state;
+        status.since = self.journal.since;
+        status.boot = self.journal.boots;
+        status.trouble = trouble;
+        status.overlord_uid.clone_from(&self.journal.overlord_uid);
+        status.scrubbed = self.journal.scrubbed.is_some();
+        status.addresses = self.addresses.iter().map(IpNet::to_string).collect();
+        self.reporter.publish(now)?;
+        notify(&format!("STATUS={}", self.journal.state))
+    }
+
+    /// Learns what must be hidden and what may be shown.
+    pub(super) fn learn(&mut self, wanted: &Wanted) {
+        let settings = &wanted.settings;
+        self.reporter.mask.learn(settings.secrets());
+        for warning in &wanted.warnings {
+            self.reporter.warn(warning);
+        }
+        let status = &mut self.reporter.status;
+        status.gateway = Some(settings.name.clone());
+        status.endpoint = Some(settings.endpoint.to_string());
+        status.node = Some(settings.node_name.clone());
+        status.proxy = settings.proxy.as_ref().map(|p| masked(&p.https));
+        status.image = Some(Image {
+            name: wanted.image.name.clone(),
+            version: wanted.image.version.clone(),
+            k3s_version: wanted.image.k3s_version.clone(),
+        });
+    }
+
+    /// Compares the gateway file's pairing with the journal's: another code
+    /// starts another pairing, unless this machine is paired already.
+    pub(super) fn take_strategy(&mut self) {
+        let Some(strategy) = &self.strategy else {
+            return;
+        };
+        self.reporter.mask.learn(strategy.secrets());
+        self.reporter.status.pairing = Some(strategy.card());
+        let print = strategy.fingerprint();
+        let journal = &mut self.journal;
+        match &journal.pairing_code_sha256 {
+            Some(known) if *known == print => return,
+            Some(_) if journal.registration.is_settled() => {
+                self.reporter.warn(
+                    "this machine is registered already: the new pairing code is not used; deploy it anew to pair it anew",
+                );
+                return;
+            }
+            Some(_) => {
+                journal.registration = Registration::NotAsked;
+                journal.manifest_sha256 = None;
+                journal.applied = None;
+                journal.overlord_uid = None;
+            }
+            None => {}
+        }
+        journal.pairing_code_sha256 = Some(print);
+    }
+
+    /// Writes every file for these settings and tells systemd if it must know.
+    pub(super) async fn write(&mut self, settings: &Settings) -> Result<(), Stop> {
+        let written = configure::write(self.world, settings, &self.addresses)?;
+        self.k3s_changed |= written.k3s;
+        let told = self
+            .world
+            .ask(move |services, _| tell(services, written))
+            .await;
+        told.map_err(|e| Stop::wait(On::Cluster, e.to_string()))
+    }
+
+    pub(super) fn settings(&self) -> Result<Settings, Stop> {
+        let missing = || Stop::Broken(io::Error::other("no settings after they were read"));
+        self.settings.clone().ok_or_else(missing)
+    }
+
+    pub(super) fn strategy(&self) -> Result<&dyn Strategy, Stop> {
+        let missing = || Stop::wait(On::GatewayFile, "the pairing code is gone");
+        self.strategy.as_deref().ok_or_else(missing)
+    }
+
+    pub(super) fn palette(&self) -> Result<(Settings, Palette), Stop> {
+        let settings = self.settings()?;
+        let palette = pair::palette(self.world, &settings, &self.addresses)?;
+        Ok((settings, palette))
+    }
+
+    /// Tries that failed in this state.
+    pub(super) fn tries(&self) -> u32 {
+        let attempts = &self.journal.attempts;
+        attempts.get(&self.journal.state).copied().unwrap_or(0)
+    }
+
+    /// How long the machine is in this state.
+    pub(super) fn waited(&self) -> Duration {
+        let waited = self.world.pace.now().duration_since(self.journal.since);
+        Duration::try_from(waited).unwrap_or_default()
+    }
+}
+
+/// Has everyone read again what changed for them.
+fn tell(services: &dyn Services, written: Written) -> Result<(), CommandError> {
+    if written.systemd || written.k3s {
+        services.reload()?;
+    }
+    let daemons = [
+        (written.dns, "systemd-resolved.service"),
+        (written.ntp, "systemd-timesyncd.service"),
+    ];
+    for (changed, unit) in daemons {
+        if changed && services.is_active(unit)? {
+            services.restart(unit)?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,423 @@
+//! A machine under test, and the world around it.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::IpAddr;
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fs_err as fs;
+use jiff::{SignedDuration, Timestamp};
+use postern_sim::clock::Clock;
+use postern_sim::events::{Event as Seen, EventLog};
+use postern_sim::palette::{Event, Palette as Sim, PaletteConfig, Route, Stage};
+use postern_sim::proxy::{Proxy, ProxyConfig};
+use postern_sim::tls::Authority;
+use serde_json::{Value, json};
+
+use super::super::*;
+use crate::host::files::write_atomic;
+use crate::host::network::Network;
+use crate::host::pace::{Later, Pace};
+use crate::host::services::Services;
+use crate::host::{Command, CommandError};
+use crate::k3s::cluster::Cluster;
+use crate::life::journal::{JournalFile, Keeper};
+use crate::life::world::Root;
+use crate::status::model;
+
+/// Password of the proxy in tests that have one.
+pub const PASSWORD: &str = "pr0xy-pass";
+
+/// Time that a wait moves at once, shared with the stand-ins.
+struct TestPace(Clock);
+
+impl Pace for TestPace {
+    fn now(&self) -> Timestamp {
+        self.0.now()
+    }
+    fn sleep(&self, time: Duration) -> Later<'_> {
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            self.0.advance(SignedDuration::try_from(time).unwrap());
+        })
+    }
+    fn jitter(&self, most: Duration) -> Duration {
+        most / 2
+    }
+}
+
+/// A machine with one address and a default route.
+struct TestNetwork;
+
+impl Network for TestNetwork {
+    fn addresses(&self) -> io::Result<Vec<IpNet>> {
+        Ok(vec!["192.0.2.7/24".parse().unwrap()])
+    }
+    fn has_default_route(&self) -> io::Result<bool> {
+        Ok(true)
+    }
+    fn changed(&self) -> Later<'_, io::Result<()>> {
+        Box::pin(std::future::pending())
+    }
+    fn resolve(&self, _name: &str) -> Result<Vec<IpAddr>, CommandError> {
+        Ok(vec![IpAddr::from([127, 0, 0, 1])])
+    }
+}
+
+/// A service manager that only writes down what it was asked.
+#[derive(Default)]
+pub struct TestServices(pub Mutex<Vec<String>>);
+
+impl TestServices {
+    fn note(&self, what: String) -> Result<(), CommandError> {
+        self.0.lock().unwrap().push(what);
+        Ok(())
+    }
+}
+
+impl Services for TestServices {
+    fn reload(&self) -> Result<(), CommandError> {
+        self.note("reload".to_owned())
+    }
+    fn start(&self, unit: &str) -> Result<(), CommandError> {
+        self.note(format!("start {unit}"))
+    }
+    fn restart(&self, unit: &str) -> Result<(), CommandError> {
+        self.note(format!("restart {unit}"))
+    }
+    fn is_active(&self, unit: &str) -> Result<bool, CommandError> {
+        let started = format!("start {unit}");
+        Ok(self.0.lock().unwrap().contains(&started))
+    }
+}
+
+/// A cluster that keeps what is applied, and in which `jet` is up once Palette
+/// knows the gateway.
+pub struct TestCluster {
+    pub objects: Mutex<Vec<Value>>,
+    palette: Arc<Sim>,
+    uid: String,
+    clock: Clock,
+}
+
+impl Cluster for TestCluster {
+    fn kubectl(&self, args: &[&str], input: &[u8]) -> Result<Vec<u8>, CommandError> {
+        match args {
+            ["get", "--raw", "/readyz"] => Ok(b"ok".to_vec()),
+            ["apply", "-f", "-"] => {
+                let text = std::str::from_utf8(input).unwrap();
+                let new = text.split("---\n").filter(|t| !t.is_empty());
+                let new: Vec<Value> = new.map(|t| serde_json::from_str(t).unwrap()).collect();
+                *self.objects.lock().unwrap() = new;
+                Ok(Vec::new())
+            }
+            ["-n", namespace, "get", kind, name, "-o", "json"] => self.get(namespace, kind, name),
+            other => panic!("nobody taught this cluster {other:?}"),
+        }
+    }
+}
+
+impl TestCluster {
+    fn get(&self, namespace: &str, kind: &str, name: &str) -> Result<Vec<u8>, CommandError> {
+        let objects = self.objects.lock().unwrap();
+        let found = objects.iter().find(|o| {
+            o["kind"].as_str().unwrap().eq_ignore_ascii_case(kind)
+                && o["metadata"]["name"] == name
+                && o["metadata"]["namespace"] == namespace
+        });
+        let Some(mut object) = found.cloned() else {
+            return Err(CommandError::Failed {
+                line: "kubectl get".into(),
+                status: ExitStatus::from_raw(256),
+                stderr: format!("Error from server (NotFound): \"{name}\" not found"),
+            });
+        };
+        let authorized = self.palette.stage(&self.uid) >= Some(Stage::Running);
+        let since = self.clock.now() - SignedDuration::from_mins(1);
+        object["status"] = json!({"conditions": [{
+            "type": "Available",
+            "status": if authorized { "True" } else { "False" },
+            "message": "Deployment does not have minimum availability.",
+            "lastTransitionTime": since.to_string(),
+        }]});
+        Ok(object.to_string().into_bytes())
+    }
+}
+
+/// When the power goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Just before this write of the journal, from 1: what was done is not written down.
+    Before(usize),
+    /// Just after it.
+    After(usize),
+    /// Just after it says that the machine came this far.
+    At(State),
+}
+
+/// A journal that stops working at one write, as a disk does when the power goes.
+struct TestKeeper {
+    file: JournalFile,
+    cut: Option<Cut>,
+    writes: Cell<usize>,
+    last: RefCell<Option<Journal>>,
+    changed: tokio::sync::Notify,
+}
+
+impl Keeper for TestKeeper {
+    fn load(&self) -> io::Result<Found> {
+        self.file.load()
+    }
+    fn save(&self, journal: &Journal) -> io::Result<()> {
+        let write = self.writes.get() + 1;
+        self.writes.set(write);
+        if self.cut == Some(Cut::Before(write)) {
+            return Err(io::Error::other("power cut"));
+        }
+        self.file.save(journal)?;
+        if [Cut::After(write), Cut::At(journal.state)]
+            .map(Some)
+            .contains(&self.cut)
+        {
+            return Err(io::Error::other("power cut"));
+        }
+        *self.last.borrow_mut() = Some(journal.clone());
+        self.changed.notify_waiters();
+        Ok(())
+    }
+}
+
+/// A machine that MAAS has just deployed, and the world around it.
+pub struct Bench {
+    dir: tempfile::TempDir,
+    pub sim: Arc<Sim>,
+    pub log: EventLog,
+    pub clock: Clock,
+    pub code: String,
+    pub uid: String,
+    /// Palette, as the gateway file names it.
+    endpoint: String,
+    /// The proxy, likewise.
+    proxy: String,
+    pub cluster: Arc<TestCluster>,
+    pub services: Arc<TestServices>,
+    console: Rc<RefCell<Vec<u8>>>,
+}
+
+#[derive(Clone)]
+struct Lines(Rc<RefCell<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Bench {
+    /// Palette is reached directly; the proxy that the gateway file names is not there.
+    pub async fn new() -> Self {
+        let mut bench = Self::with("localhost").await;
+        bench.endpoint = format!("https://localhost:{}", bench.sim.addr().port());
+        bench.deploy();
+        bench
+    }
+
+    /// Palette is behind a proxy that wants a login, and nowhere else.
+    pub async fn proxied() -> (Self, Proxy) {
+        let mut bench = Self::with("palette.example").await;
+        let mut config = ProxyConfig::new(bench.log.clone());
+        config.login = Some(("me".to_owned(), PASSWORD.to_owned()));
+        config.clock = bench.clock.clone();
+        let config = config.knows("palette.example:443", bench.sim.addr());
+        let proxy = Proxy::start(config).await.unwrap();
+        bench.endpoint = "https://palette.example".to_owned();
+        bench.proxy = format!("http://me:{PASSWORD}@127.0.0.1:{}", proxy.addr().port());
+        bench.deploy();
+        (bench, proxy)
+    }
+
+    async fn with(host: &str) -> Self {
+        let clock = Clock::stopped(Timestamp::now());
+        let log = EventLog::new(clock.clone());
+        let authority = Authority::generate("Rehearsal CA", clock.now()).unwrap();
+        let mut config = PaletteConfig::new(host, authority, log.clone());
+        config.clock = clock.clone();
+        let sim = Arc::new(Sim::start(config).await.unwrap());
+        let (code, uid) = sim.issue_code();
+        let cluster = Arc::new(TestCluster {
+            objects: Mutex::default(),
+            palette: Arc::clone(&sim),
+            uid: uid.clone(),
+            clock: clock.clone(),
+        });
+        Self {
+            endpoint: String::new(),
+            proxy: format!("http://me:{PASSWORD}@127.0.0.1:9"),
+            dir: tempfile::tempdir().unwrap(),
+            sim,
+            log,
+            clock,
+            code,
+            uid,
+            cluster,
+            services: Arc::default(),
+            console: Rc::default(),
+        }
+    }
+
+    /// What the image, MAAS and cloud-init leave behind.
+    fn deploy(&self) {
+        let image =
+            json!({"schema": 1, "name": "demo", "version": "1", "k3s-version": "v1.31.8+k3s1"});
+        self.put(paths::IMAGE_FACTS, &image.to_string());
+        let old = fs::File::open(self.at(paths::IMAGE_FACTS)).unwrap();
+        let made = self.clock.now() - SignedDuration::from_hours(1);
+        old.set_modified(made.into()).unwrap();
+        self.put(paths::CA_BUNDLE, "");
+        self.put(
+            "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg",
+            "datasource: {MAAS: {metadata_url: 'http://192.0.2.1:5248/MAAS/metadata/', token_secret: maas-secret}}\n",
+        );
+        self.put(
+            "/etc/cloud/cloud.cfg.d/90_maas_cloud_init_reporting.cfg",
+            "reporting: {}\n",
+        );
+        self.put(
+            "/etc/cloud/cloud.cfg.d/90_maas_datasource.cfg",
+            "datasource_list: [ MAAS ]\n",
+        );
+        self.put(
+            "/var/lib/cloud/instances/abc/user-data.txt",
+            &self.gateway(),
+        );
+        self.put("/var/lib/cloud/instances/abc/obj.pkl", &self.gateway());
+        self.put(paths::GATEWAY_FILE, &self.gateway());
+    }
+
+    pub fn gateway(&self) -> String {
+        let ca = self.sim.ca().trim_end().replace('\n', "\n    ");
+        let (endpoint, code, proxy) = (&self.endpoint, &self.code, &self.proxy);
+        format!(
+            "apiVersion: postern/v1
+name: edge-1
+palette:
+  endpoint: {endpoint}
+  pairing: {{pairing-code: {code}}}
+network:
+  proxy:
+    http: {proxy}
+    https: {proxy}
+  no-proxy: [localhost]
+certificates:
+  - |
+    {ca}
+"
+        )
+    }
+
+    pub fn at(&self, path: &str) -> std::path::PathBuf {
+        Root(self.dir.path().to_owned()).at(path)
+    }
+
+    pub fn put(&self, path: &str, text: &str) {
+        write_atomic(&self.at(path), text.as_bytes(), 0o600).unwrap();
+    }
+
+    fn world(&self, boot: usize, cut: Option<Cut>) -> (World, Rc<TestKeeper>) {
+        let keeper = Rc::new(TestKeeper {
+            file: JournalFile(self.at(paths::JOURNAL)),
+            cut,
+            writes: Cell::new(0),
+            last: RefCell::default(),
+            changed: tokio::sync::Notify::new(),
+        });
+        let world = World {
+            root: Root(self.dir.path().to_owned()),
+            services: self.services.clone(),
+            cluster: self.cluster.clone(),
+            network: Rc::new(TestNetwork),
+            pace: Rc::new(TestPace(self.clock.clone())),
+            keeper: keeper.clone(),
+            boot_id: format!("boot-{boot}"),
+            host_name: "gateway-1".to_owned(),
+        };
+        (world, keeper)
+    }
+
+    /// Lives until `done`, or until the power is cut.
+    pub async fn boot(
+        &self,
+        boot: usize,
+        cut: Option<Cut>,
+        done: impl Fn(&Journal) -> bool,
+    ) -> Result<Journal, io::Error> {
+        let (world, keeper) = self.world(boot, cut);
+        let now = world.pace.now();
+        let lines = Box::new(Lines(self.console.clone()));
+        let reporter = Reporter::new(self.at(paths::STATUS), lines, now);
+        let mut life = Life::begin(&world, reporter)?;
+        let finished = async {
+            loop {
+                let changed = keeper.changed.notified();
+                if let Some(journal) = keeper.last.borrow().as_ref().filter(|j| done(j)) {
+                    return journal.clone();
+                }
+                changed.await;
+            }
+        };
+        let limited = tokio::time::timeout(Duration::from_secs(20), async {
+            tokio::select! {
+                ended = life.live() => Err(ended.unwrap_err()),
+                journal = finished => Ok(journal),
+            }
+        });
+        match limited.await {
+            Ok(ended) => ended,
+            Err(_) => panic!("nothing more happens:\n{}", self.console()),
+        }
+    }
+
+    pub fn console(&self) -> String {
+        String::from_utf8(self.console.borrow().clone()).unwrap()
+    }
+
+    /// Ends when the console said this.
+    pub async fn says(&self, words: &str) {
+        while !self.console().contains(words) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    pub fn status(&self) -> model::Status {
+        model::read(&self.at(paths::STATUS)).unwrap()
+    }
+
+    /// How often Palette accepted a request to this route.
+    pub fn count(&self, route: Route) -> usize {
+        let seen = self.log.so_far();
+        let wanted = |seen: &Seen| matches!(seen, Seen::Palette(Event::Answered { route: Some(r), .. }) if *r == route);
+        seen.iter().filter(|r| wanted(&r.event)).count()
+    }
+
+    /// Every file that holds `word`, wherever it is under the root.
+    pub fn files_with(&self, word: &str) -> Vec<String> {
+        let found = Command::new("grep")
+            .args(["-rlF", "--", word])
+            .arg(self.dir.path())
+            .run_unchecked()
+            .unwrap();
+        let text = String::from_utf8(found.stdout).unwrap();
+        let under = self.dir.path().to_str().unwrap();
+        let mut files: Vec<_> = text.lines().map(|l| l.replacen(under, "", 1)).collect();
+        files.sort();
+        files
+    }
+}

@@ -1,0 +1,131 @@
+//! Waiting: for the event that can change why a step stopped.
+//!
+//! A gateway file that changes ends every wait and starts the machine over.
+
+use std::io;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::{LOOK, Life};
+use crate::contract::paths;
+use crate::host::events::Events;
+use crate::host::pace::backoff;
+use crate::life::trouble::{Blocked, On, Reason, Trouble, Waiting};
+use crate::life::world::World;
+
+/// Longest wait between two tries of a step.
+const MOST: Duration = Duration::from_secs(60);
+/// Before an answer nobody documents is asked for again.
+const SLOW: Duration = Duration::from_secs(600);
+
+/// What ended a wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Woken {
+    /// The thing waited for may be there.
+    Again,
+    /// There is another gateway file.
+    GatewayFile,
+}
+
+impl Life<'_> {
+    pub(super) async fn wait(&mut self, on: On, detail: String) -> io::Result<()> {
+        let tries = self.journal.failed();
+        let since = match &self.reporter.status.trouble {
+            Some(Trouble::Waiting(before)) if before.on == on => before.since,
+            _ => self.world.pace.now(),
+        };
+        let waiting = Waiting { on, since, detail };
+        self.publish(Some(Trouble::Waiting(waiting)))?;
+        let pace = &self.world.pace;
+        match on {
+            On::GatewayFile => self.sleep(None, false).await,
+            On::Network => self.sleep(Some(MOST), true).await,
+            On::Jet | On::Evidence => self.until(LOOK + pace.jitter(LOOK / 5)).await,
+            _ => self.until(backoff(&**pace, tries, MOST)).await,
+        }
+    }
+
+    pub(super) async fn block(
+        &mut self,
+        reason: Reason,
+        detail: String,
+        remedy: String,
+    ) -> io::Result<()> {
+        let since = match &self.reporter.status.trouble {
+            Some(Trouble::Blocked(before)) if before.reason == reason => before.since,
+            _ => self.world.pace.now(),
+        };
+        let blocked = Blocked {
+            reason,
+            since,
+            detail,
+            remedy,
+        };
+        self.publish(Some(Trouble::Blocked(blocked)))?;
+        match reason {
+            Reason::UnknownAnswer => self.until(SLOW).await,
+            Reason::Overlap => self.sleep(None, true).await,
+            // A "no" stays a "no" until the gateway file is another.
+            _ => self.sleep(None, false).await,
+        }
+    }
+
+    /// Waits for some time.
+    pub(super) async fn until(&mut self, time: Duration) -> io::Result<()> {
+        self.sleep(Some(time), false).await
+    }
+
+    async fn sleep(&mut self, time: Option<Duration>, network: bool) -> io::Result<()> {
+        let world = self.world;
+        let timer = async {
+            match time {
+                Some(time) => world.pace.sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        let change = async {
+            if network {
+                world.network.changed().await
+            } else {
+                std::future::pending().await
+            }
+        };
+        let woken = tokio::select! {
+            () = timer => Woken::Again,
+            changed = change => {
+                changed?;
+                Woken::Again
+            }
+            other = another(&self.folder, self.read, world) => {
+                other?;
+                Woken::GatewayFile
+            }
+        };
+        match woken {
+            Woken::Again => Ok(()),
+            Woken::GatewayFile => self.start_over(),
+        }
+    }
+
+    /// The gateway file's digest, if there is one that can be read.
+    pub(super) fn digest(&self) -> Option<[u8; 32]> {
+        digest(self.world)
+    }
+}
+
+/// Ends when the gateway file is not the one that was read.
+async fn another(folder: &Events, read: Option<[u8; 32]>, world: &World) -> io::Result<()> {
+    loop {
+        // Asked first: it may have changed before anybody listened.
+        if digest(world).is_some_and(|now| Some(now) != read) {
+            return Ok(());
+        }
+        folder.next().await?;
+    }
+}
+
+fn digest(world: &World) -> Option<[u8; 32]> {
+    let text = fs_err::read(world.root.at(paths::GATEWAY_FILE)).ok()?;
+    Some(Sha256::digest(text).into())
+}

@@ -1,0 +1,85 @@
+//! What the machine offers its agent, as one value: a test hands in another.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use fs_err as fs;
+
+use super::journal::{JournalFile, Keeper};
+use crate::contract::paths;
+use crate::host::network::{Network, RealNetwork};
+use crate::host::pace::{Pace, RealPace};
+use crate::host::services::{Services, Systemd};
+use crate::k3s::cluster::{Cluster, K3s};
+
+/// The machine.
+#[derive(Clone)]
+pub struct World {
+    /// Where `/` is.
+    pub root: Root,
+    /// The service manager.
+    pub services: Arc<dyn Services>,
+    /// The cluster on this machine.
+    pub cluster: Arc<dyn Cluster>,
+    /// The network.
+    pub network: Rc<dyn Network>,
+    /// Clock, waits, jitter.
+    pub pace: Rc<dyn Pace>,
+    /// Where the journal is kept.
+    pub keeper: Rc<dyn Keeper>,
+    /// Names this boot.
+    pub boot_id: String,
+    /// The machine's own name.
+    pub host_name: String,
+}
+
+/// The directory that stands for `/`.
+#[derive(Clone, Debug)]
+pub struct Root(pub PathBuf);
+
+impl Root {
+    /// An absolute path under this root.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+}
+
+impl World {
+    /// The machine this process runs on.
+    ///
+    /// # Errors
+    /// If the kernel does not name this boot.
+    pub fn real() -> std::io::Result<Self> {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let host_name = nix::unistd::gethostname()?;
+        let root = Root(PathBuf::from("/"));
+        Ok(Self {
+            keeper: Rc::new(JournalFile(root.at(paths::JOURNAL))),
+            root,
+            services: Arc::new(Systemd),
+            cluster: Arc::new(K3s),
+            network: Rc::new(RealNetwork),
+            pace: Rc::new(RealPace),
+            boot_id: boot_id.trim().to_owned(),
+            host_name: host_name.to_string_lossy().into_owned(),
+        })
+    }
+
+    /// Asks the service manager or the cluster without stopping everything else.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Services, &dyn Cluster) -> T + Send + 'static,
+    ) -> T {
+        let (services, cluster) = (Arc::clone(&self.services), Arc::clone(&self.cluster));
+        let asked = tokio::task::spawn_blocking(move || question(&*services, &*cluster)).await;
+        match asked {
+            Ok(answer) => answer,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only a runtime that shuts down cancels; then nobody waits for this.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}
