@@ -7,6 +7,7 @@
 //! The builder links this crate for [`contract`], [`proxy`] and [`trust`]: one
 //! model each, used when an image is built and again when it boots.
 
+pub mod cli;
 pub mod contract;
 pub mod host;
 pub mod k3s;

@@ -1,0 +1,124 @@
+//! The agent's command line: parse, hand over, turn an error into lines.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::contract::paths;
+use crate::host::notify::notify;
+use crate::host::pace::{Pace as _, RealPace};
+use crate::life::steps::Life;
+use crate::life::world::World;
+use crate::status::report::Reporter;
+use crate::status::{model, page, screen};
+
+/// The agent of a Postern gateway.
+#[derive(Debug, Parser)]
+#[command(name = "postern-agent", version, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Configure this machine, pair it with Palette, and keep watch (the service runs this)
+    Run,
+    /// Show what the agent is doing
+    Status {
+        /// Print the whole status as one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Keep the status on this screen
+    Console,
+}
+
+/// Runs the command line; 0 done, 1 failed, 2 usage.
+pub fn main() -> ExitCode {
+    let done = match Cli::parse().command {
+        Command::Run => run(),
+        Command::Status { json } => status(json),
+        Command::Console => console(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // With standard error gone there is nobody left to tell.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One thread is enough for a machine that mostly waits.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("starting the runtime")
+}
+
+fn run() -> anyhow::Result<()> {
+    let world = World::real().context("looking at this machine")?;
+    let runtime = runtime()?;
+    let ended = runtime.block_on(async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        let reporter = Reporter::new(
+            world.root.at(paths::STATUS),
+            Box::new(io::stdout()),
+            world.pace.now(),
+        );
+        let mut life = Life::begin(&world, reporter)?;
+        tokio::select! {
+            ended = life.live() => ended.map(|never| match never {}),
+            // Whatever runs may be cut short: the next start picks it up.
+            _ = terminate.recv() => notify("STOPPING=1"),
+        }
+    });
+    // A program that still runs is of no interest any more.
+    runtime.shutdown_background();
+    ended.context("running the gateway")
+}
+
+fn status(json: bool) -> anyhow::Result<()> {
+    let status = model::read(Path::new(paths::STATUS)).map_err(anyhow::Error::msg)?;
+    let text = if json {
+        serde_json::to_string_pretty(&status)? + "\n"
+    } else {
+        page::render(&status, RealPace.now())
+    };
+    io::stdout()
+        .write_all(text.as_bytes())
+        .context("writing the status")
+}
+
+fn console() -> anyhow::Result<()> {
+    let path = Path::new(paths::STATUS);
+    let kept = runtime()?.block_on(screen::keep(path, &mut io::stdout(), &RealPace));
+    kept.map(|never| match never {})
+        .context("keeping the status on the screen")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+        for line in [
+            vec!["postern-agent", "run"],
+            vec!["postern-agent", "status", "--json"],
+            vec!["postern-agent", "console"],
+        ] {
+            Cli::try_parse_from(line).unwrap();
+        }
+        assert!(Cli::try_parse_from(["postern-agent", "status", "--xml"]).is_err());
+    }
+}
