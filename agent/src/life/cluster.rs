@@ -1,6 +1,6 @@
 //! The step `cluster-ready`: k3s runs with the files of the step before.
 
-use super::machine::{On, Stop};
+use super::trouble::{On, Stop};
 use super::world::World;
 use crate::k3s::evidence;
 

@@ -15,8 +15,8 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::Url;
 
-use super::machine::{On, Reason, Stop};
 use super::settings::{self, Settings};
+use super::trouble::{On, Reason, Stop};
 use super::world::{Root, World};
 use crate::contract::gateway::{GatewayFile, LiteralOnly, Pairing};
 use crate::contract::image::ImageFacts;

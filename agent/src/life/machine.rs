@@ -11,10 +11,10 @@
 //! A boot starts at `unconfigured`, whatever was reached before: the files are
 //! checked, k3s is started, and what the journal and the cluster prove is not
 //! done again. Every move is a method; a move that is not drawn is an error.
+//! Why a machine stands still is told by [`super::trouble`].
 
 use std::fmt;
 
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// How far the machine is, in the order of a first boot.
@@ -168,167 +168,6 @@ impl fmt::Display for State {
     }
 }
 
-/// Why the machine does not move.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Trouble {
-    /// It will move by itself, once something happens.
-    Waiting(Waiting),
-    /// It will not move until a person does something.
-    Blocked(Blocked),
-}
-
-/// Waiting for something that may well happen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Waiting {
-    /// What for.
-    pub on: On,
-    /// Since when; kept while the machine waits for the same thing.
-    pub since: Timestamp,
-    /// What was seen last, one line.
-    pub detail: String,
-}
-
-/// Stopped until a person acts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blocked {
-    /// What is at fault.
-    pub reason: Reason,
-    /// Since when.
-    pub since: Timestamp,
-    /// What was seen.
-    pub detail: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-/// Why a step did not end in the next state.
-#[derive(Debug, thiserror::Error)]
-pub enum Stop {
-    /// It will be tried again when something happened.
-    #[error("waiting for {}: {detail}", .on.name())]
-    Wait {
-        /// What for.
-        on: On,
-        /// What was seen.
-        detail: String,
-    },
-    /// A person has to act.
-    #[error("{}: {detail}\n  help: {remedy}", .reason.name())]
-    Block {
-        /// What is at fault.
-        reason: Reason,
-        /// What was seen.
-        detail: String,
-        /// What to do.
-        remedy: String,
-    },
-    /// The agent cannot go on at all; systemd starts it again.
-    #[error(transparent)]
-    Broken(#[from] std::io::Error),
-    /// A bug: the machine was sent where it may not go.
-    #[error(transparent)]
-    Illegal(#[from] IllegalMove),
-}
-
-impl Stop {
-    /// Waiting for `on`.
-    pub fn wait(on: On, detail: impl Into<String>) -> Self {
-        Self::Wait {
-            on,
-            detail: detail.into(),
-        }
-    }
-
-    /// Blocked by `reason`.
-    pub fn block(reason: Reason, detail: impl Into<String>, remedy: &str) -> Self {
-        Self::Block {
-            reason,
-            detail: detail.into(),
-            remedy: remedy.to_owned(),
-        }
-    }
-}
-
-/// What a machine waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum On {
-    /// `/etc/postern/gateway.yaml`, which cloud-init writes from the user-data.
-    GatewayFile,
-    /// A default route and an address.
-    Network,
-    /// A clock that is not behind the image.
-    Clock,
-    /// k3s to start and answer.
-    Cluster,
-    /// A preflight check to pass.
-    Preflight,
-    /// Palette to answer.
-    Palette,
-    /// The cluster to take the manifests.
-    Manifests,
-    /// The ConfigMap `jet-system/overlord-config` with the gateway's uid.
-    OverlordUid,
-    /// The deployment `jet` to show whether an unanswered registration went through.
-    Evidence,
-    /// The deployment `jet` to stay available.
-    Jet,
-    /// cloud-init to finish before its copies of the user-data are removed.
-    CloudInit,
-}
-
-/// What stops a machine.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Reason {
-    /// The gateway file breaks a rule.
-    GatewayFile,
-    /// The image lacks or contradicts something the agent needs.
-    Image,
-    /// The pod or service network covers an address of this machine.
-    Overlap,
-    /// Palette's manifest holds something a gateway may not apply.
-    Manifest,
-    /// Palette refused; its own words are in the detail.
-    Refused,
-    /// Palette answered something its published API does not say.
-    UnknownAnswer,
-}
-
-impl On {
-    /// As it stands on the console: `waiting=default-route`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            On::GatewayFile => "gateway-file",
-            On::Network => "network",
-            On::Clock => "clock",
-            On::Cluster => "cluster",
-            On::Preflight => "preflight",
-            On::Palette => "palette",
-            On::Manifests => "manifests",
-            On::OverlordUid => "overlord-uid",
-            On::Evidence => "evidence",
-            On::Jet => "jet",
-            On::CloudInit => "cloud-init",
-        }
-    }
-}
-
-impl Reason {
-    /// As it stands on the console: `blocked=refused`.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Reason::GatewayFile => "gateway-file",
-            Reason::Image => "image",
-            Reason::Overlap => "overlap",
-            Reason::Manifest => "manifest",
-            Reason::Refused => "refused",
-            Reason::UnknownAnswer => "unknown-answer",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,9 +245,5 @@ mod tests {
             let json = serde_json::to_string(&state).unwrap();
             assert_eq!(json, format!("{:?}", state.name()));
         }
-        let on = serde_json::to_string(&On::OverlordUid).unwrap();
-        assert_eq!(on, format!("{:?}", On::OverlordUid.name()));
-        let reason = serde_json::to_string(&Reason::UnknownAnswer).unwrap();
-        assert_eq!(reason, format!("{:?}", Reason::UnknownAnswer.name()));
     }
 }

@@ -1,6 +1,6 @@
 //! The life of a booted machine, from the gateway file to a healthy gateway.
 //!
-//! [`machine`] has the states, [`journal`] what was done, [`world`] what the
+//! [`machine`] has the states, [`trouble`] why it stands still, [`journal`] what was done, [`world`] what the
 //! machine offers. The steps are functions of these, in the order of a first
 //! boot: [`settings`] and [`configure`] (the files), [`online`], [`cluster`],
 //! [`pair`] (preflight, manifests, registration), [`scrub`] (no secret stays).
@@ -23,4 +23,5 @@ pub mod pair;
 pub mod scrub;
 pub mod settings;
 pub mod steps;
+pub mod trouble;
 pub mod world;

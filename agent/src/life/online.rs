@@ -4,8 +4,8 @@ use fs_err as fs;
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::machine::{On, Reason, Stop};
 use super::settings::Settings;
+use super::trouble::{On, Reason, Stop};
 use super::world::World;
 use crate::contract::paths;
 use crate::preflight::{self, Verdict};

@@ -11,8 +11,8 @@ use ipnet::IpNet;
 use nix::sys::statvfs::statvfs;
 use sha2::{Digest, Sha256};
 
-use super::machine::{On, Reason, Stop};
 use super::settings::Settings;
+use super::trouble::{On, Reason, Stop};
 use super::world::World;
 use crate::host::files::write_atomic;
 use crate::host::http::Client;

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::machine::{On, Stop};
 use super::pair::MANIFEST;
+use super::trouble::{On, Stop};
 use super::world::World;
 use crate::contract::paths;
 use crate::host::files::{sync_dir, write_atomic};

@@ -6,7 +6,8 @@ use fs_err as fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::life::machine::{State, Trouble};
+use crate::life::machine::State;
+use crate::life::trouble::Trouble;
 use crate::pairing::Card;
 use crate::preflight::Check;
 

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use jiff::{SpanRound, Timestamp, Unit};
 
 use super::model::Status;
-use crate::life::machine::{State, Trouble};
+use crate::life::machine::State;
+use crate::life::trouble::Trouble;
 use crate::preflight::Verdict;
 
 /// Columns of a text console.
@@ -158,7 +159,7 @@ fn wrapped(line: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::life::machine::{On, Waiting};
+    use crate::life::trouble::{On, Waiting};
     use crate::pairing::{Card, Evidence};
     use crate::preflight::Check;
     use crate::status::model::Image;

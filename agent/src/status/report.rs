@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::mask::Mask;
 use super::model::Status;
 use crate::host::files::write_atomic;
-use crate::life::machine::Trouble;
+use crate::life::trouble::Trouble;
 use crate::preflight::Check;
 
 /// Where changes go.
@@ -141,7 +141,8 @@ fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::life::machine::{Blocked, On, Reason, State, Waiting};
+    use crate::life::machine::State;
+    use crate::life::trouble::{Blocked, On, Reason, Waiting};
     use std::cell::RefCell;
     use std::rc::Rc;
 

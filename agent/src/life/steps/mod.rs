@@ -19,8 +19,9 @@ use jiff::Timestamp;
 
 use super::configure;
 use super::journal::{Found, Journal, Registration};
-use super::machine::{On, State, Stop};
+use super::machine::State;
 use super::settings::Settings;
+use super::trouble::{On, Stop};
 use super::world::World;
 use super::{cluster, online, pair, scrub};
 use crate::contract::paths;
@@ -175,9 +176,14 @@ impl<'w> Life<'w> {
             return self.enter(self.journal.state.registered_before()?);
         }
         if self.strategy.is_none() {
+            // Proof may still come; a gateway file comes by itself.
+            let on = match self.journal.registration {
+                Registration::Asked { .. } => On::Evidence,
+                _ => On::GatewayFile,
+            };
             let detail =
                 "pairing is not finished, and the gateway file with its pairing code is gone";
-            return Err(Stop::wait(On::GatewayFile, detail));
+            return Err(Stop::wait(on, detail));
         }
         if self.tries() == 0 {
             let pace = &self.world.pace;

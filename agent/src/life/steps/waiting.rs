@@ -11,7 +11,7 @@ use super::{LOOK, Life};
 use crate::contract::paths;
 use crate::host::events::Events;
 use crate::host::pace::backoff;
-use crate::life::machine::{Blocked, On, Reason, Trouble, Waiting};
+use crate::life::trouble::{Blocked, On, Reason, Trouble, Waiting};
 use crate::life::world::World;
 
 /// Longest wait between two tries of a step.
