@@ -18,6 +18,8 @@ const LAST_ID: u32 = 59_999;
 const NAME_MAX: usize = 32;
 /// Where homes are.
 const HOMES: &str = "/var/home";
+/// Where root is at home.
+const ROOTS_HOME: &str = "/var/roothome";
 /// How sshd finds the image's keys beside those in the homes.
 const SSHD: &str = "\
 # Keys of the image, besides those that cloud-init puts into the homes.
@@ -98,6 +100,19 @@ impl Accounts {
         };
         self.shadow = self.shadow.lines().map(locked).collect();
     }
+
+    /// Moves root's home off the read-only root: cloud-init writes keys there
+    /// that only say "log in as somebody else".
+    fn move_roots_home(&mut self) {
+        let moved = |line: &str| {
+            let mut fields: Vec<_> = line.split(':').collect();
+            if let ["root", .., home, _] = fields.as_mut_slice() {
+                *home = ROOTS_HOME;
+            }
+            fields.join(":") + "\n"
+        };
+        self.passwd = self.passwd.lines().map(moved).collect();
+    }
 }
 
 /// The layer of `users` on a base with `accounts`.
@@ -108,8 +123,9 @@ pub fn layer(accounts: &Accounts, users: &[User], epoch: u64) -> Result<SiteLaye
     let inputs = inputs(accounts, users, epoch);
     let mut accounts = accounts.clone();
     let mut layer = LayerBuilder::new(NAME, epoch);
-    let mut homes = format!("d {HOMES} 0755 root root -\n");
+    let mut homes = format!("d {HOMES} 0755 root root -\nd {ROOTS_HOME} 0700 root root -\n");
     accounts.lock_root();
+    accounts.move_roots_home();
     for user in users {
         let id = accounts.add(&user.name, epoch / 86_400)?;
         homes.push_str(&format!("d {HOMES}/{} 0700 {id} {id} -\n", user.name));

@@ -1,1 +1,94 @@
-//! The tests that need more than one crate.
+//! What the end-to-end tests share: the built programs, the demo image, and a
+//! look into a machine's disk.
+
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use anyhow::Context;
+use fs_err as fs;
+use postern::artifact::Artifacts;
+use postern_agent::host::Command;
+
+/// The repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// A program that `just build` made; it lies one directory above this test's own.
+///
+/// # Panics
+/// If it is not built.
+pub fn program(name: &str) -> PathBuf {
+    let own = std::env::current_exe().expect("a test is a program");
+    let path = own
+        .parent()
+        .and_then(Path::parent)
+        .map(|dir| dir.join(name));
+    let path = path.expect("a test lies in target/…/deps");
+    assert!(
+        path.exists(),
+        "{} is not built: run `just build`",
+        path.display()
+    );
+    path
+}
+
+/// The demo image, built once and then found built.
+///
+/// # Panics
+/// If it cannot be built.
+pub fn demo() -> &'static Path {
+    static DEMO: OnceLock<PathBuf> = OnceLock::new();
+    DEMO.get_or_init(|| {
+        let out = program("postern").with_file_name("e2e-dist");
+        build(&["--formats", "ddgz,raw", "--out", &out.to_string_lossy()]).expect("the demo image")
+    })
+}
+
+/// Runs `postern build profiles/demo.yaml` with more arguments; returns the
+/// directory it names.
+///
+/// # Errors
+/// If the build fails.
+pub fn build(args: &[&str]) -> anyhow::Result<PathBuf> {
+    let built = Command::new(program("postern"))
+        .with_environment()
+        .cwd(repository())
+        .args(["build", "profiles/demo.yaml", "--progress", "plain"])
+        .args(args)
+        .run()?;
+    let dir = String::from_utf8(built)?;
+    Ok(repository().join(dir.trim()))
+}
+
+/// A file of the ext4 partition named `label` on the raw disk `disk`.
+///
+/// # Errors
+/// If the disk has no such partition, or it has no such file.
+pub fn read_from_disk(disk: &Path, label: &str, path: &str) -> anyhow::Result<Vec<u8>> {
+    let table = postern::disk::inspect(&mut fs::File::open(disk)?)?;
+    let partition = table.partitions.iter().find(|p| p.label == label);
+    let partition = partition.with_context(|| format!("the disk has no partition {label}"))?;
+    let image = format!("{}?offset={}", disk.display(), partition.offset);
+    let output = Command::new("debugfs")
+        .args(["-R", &format!("cat {path}"), &image])
+        .run_unchecked()?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(!said.contains("File not found"), "{label} has no {path}");
+    Ok(output.stdout)
+}
+
+/// The image's root, unpacked into `dir`.
+///
+/// # Errors
+/// If `unsquashfs` fails.
+pub fn unpack_root(image: &Artifacts, dir: &Path) -> anyhow::Result<PathBuf> {
+    let (_, squashfs) = image
+        .get(postern::artifact::Kind::Root)
+        .context("the image has a root")?;
+    let root = dir.join("root");
+    // Owners and devices are not needed, so that no root rights are.
+    let unpack = Command::new("unsquashfs").args(["-no-progress", "-quiet", "-no-xattrs", "-d"]);
+    unpack.arg(&root).arg(squashfs).run()?;
+    Ok(root)
+}

@@ -1,0 +1,198 @@
+//! A real image, taken apart with other people's tools.
+
+use std::path::Path;
+use std::process::Stdio;
+
+use fs_err as fs;
+use postern::artifact::{Artifacts, Kind};
+use postern_agent::host::Command;
+use postern_e2e::{demo, program, repository, unpack_root};
+
+fn image() -> Artifacts {
+    Artifacts::open(demo()).unwrap()
+}
+
+fn path(image: &Artifacts, kind: Kind) -> std::path::PathBuf {
+    image.get(kind).unwrap().1
+}
+
+/// Copies one partition of the raw disk to a file.
+fn partition(image: &Artifacts, label: &str, dir: &Path) -> std::path::PathBuf {
+    let found = image
+        .manifest()
+        .partitions
+        .iter()
+        .find(|p| p.label == label)
+        .unwrap();
+    let out = dir.join(label);
+    Command::new("dd")
+        .arg(format!("if={}", path(image, Kind::Raw).display()))
+        .arg(format!("of={}", out.display()))
+        .args(["bs=1M", "status=none"])
+        .arg(format!("skip={}", found.offset >> 20))
+        .arg(format!("count={}", found.size >> 20))
+        .run()
+        .unwrap();
+    out
+}
+
+#[test]
+fn reference_tools_agree_about_the_disk() {
+    let image = image();
+    let dir = tempfile::tempdir().unwrap();
+    let raw = path(&image, Kind::Raw);
+    let said = Command::new("sfdisk")
+        .arg("--verify")
+        .arg(&raw)
+        .run()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&said).contains("No errors detected"));
+    let root = partition(&image, "root-a", dir.path());
+    let verity = partition(&image, "root-a-verity", dir.path());
+    let hash = &image.manifest().root_hash;
+    Command::new("veritysetup")
+        .arg("verify")
+        .arg(&root)
+        .arg(&verity)
+        .arg(hash)
+        .run()
+        .unwrap();
+    let seed = partition(&image, "seed", dir.path());
+    Command::new("e2fsck").arg("-fn").arg(&seed).run().unwrap();
+    let esp = partition(&image, "esp", dir.path());
+    Command::new("fsck.vfat").arg("-n").arg(&esp).run().unwrap();
+    let listed = Command::new("mdir")
+        .args(["-/", "-b", "-i"])
+        .arg(&esp)
+        .run()
+        .unwrap();
+    let listed = String::from_utf8_lossy(&listed).into_owned();
+    for file in [
+        "EFI/BOOT/BOOTX64.EFI",
+        "EFI/Linux/demo_0.1.0+3.efi",
+        "loader/loader.conf",
+    ] {
+        assert!(listed.contains(file), "no {file} in {listed}");
+    }
+    let sections = Command::new("objdump")
+        .arg("-h")
+        .arg(path(&image, Kind::Uki))
+        .run()
+        .unwrap();
+    let sections = String::from_utf8_lossy(&sections).into_owned();
+    for section in [".osrel", ".cmdline", ".uname", ".initrd", ".linux"] {
+        assert!(sections.contains(section), "no {section} in {sections}");
+    }
+}
+
+#[test]
+fn zcat_gives_the_raw_disk_and_the_sums_are_right() {
+    let image = image();
+    let dir = tempfile::tempdir().unwrap();
+    let unpacked = dir.path().join("disk");
+    let file = Stdio::from(fs::File::create(&unpacked).unwrap().into_file());
+    let zcat = Command::new("zcat").arg(path(&image, Kind::Ddgz));
+    zcat.run_between(Stdio::null(), file).unwrap();
+    Command::new("cmp")
+        .arg(&unpacked)
+        .arg(path(&image, Kind::Raw))
+        .run()
+        .unwrap();
+    let sums = Command::new("sha256sum").args(["--check", "--strict", "--quiet", "SHA256SUMS"]);
+    sums.cwd(demo()).run().unwrap();
+    image.verify().unwrap();
+    let whole = image.get(Kind::Ddgz).unwrap().0.uncompressed_size;
+    assert!(
+        whole < 1 << 30,
+        "MAAS writes {whole} bytes to every machine"
+    );
+}
+
+#[test]
+fn the_root_is_what_the_profile_says_and_holds_no_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = unpack_root(&image(), dir.path()).unwrap();
+    let text = |path: &str| fs::read_to_string(root.join(path)).unwrap();
+    assert_eq!(text("etc/machine-id"), "");
+    assert!(text("etc/shadow").lines().any(|l| l.starts_with("root:*:")));
+    let issue = text("etc/issue.d/50-postern.issue");
+    assert!(
+        issue.contains("demo 0.1.0") && issue.contains("stand-in"),
+        "{issue}"
+    );
+    let ca = fs::read_to_string(repository().join("tests/fixtures/rehearsal-ca.pem")).unwrap();
+    let body: String = ca.lines().filter(|l| !l.contains("-----")).collect();
+    let bundle: String = text("etc/ssl/certs/ca-certificates.crt").lines().collect();
+    assert!(bundle.contains(&body), "the private CA is in the bundle");
+    Command::new("openssl")
+        .args(["verify", "-no-CAfile", "-no-CAstore", "-CApath"])
+        .arg(root.join("etc/ssl/certs"))
+        .arg(repository().join("tests/fixtures/rehearsal-ca.pem"))
+        .run()
+        .unwrap();
+    let keys = Command::new("find")
+        .arg(&root)
+        .args(["-name", "ssh_host_*"])
+        .run()
+        .unwrap();
+    assert!(keys.is_empty(), "host keys in the image");
+    for secret in ["DEMO-PAIRING-CODE", postern::rehearse::site::PROXY_LOGIN.1] {
+        let found = Command::new("grep")
+            .args(["-rlF", secret])
+            .arg(&root)
+            .run_unchecked()
+            .unwrap();
+        let found = String::from_utf8_lossy(&found.stdout).into_owned();
+        assert_eq!(found, "", "{secret} is in the image");
+    }
+}
+
+#[test]
+fn cloud_init_accepts_our_user_data_without_a_warning() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = unpack_root(&image(), dir.path()).unwrap();
+    let user_data = Command::new(program("postern"))
+        .cwd(repository())
+        .args(["user-data", "profiles/demo-gateway.yaml"])
+        .run()
+        .unwrap();
+    fs::create_dir_all(root.join("tmp")).unwrap();
+    fs::write(root.join("tmp/user-data"), user_data).unwrap();
+    let output = Command::new("unshare")
+        .args(["--user", "--map-root-user", "chroot"])
+        .arg(&root)
+        .args([
+            "cloud-init",
+            "schema",
+            "--annotate",
+            "--config-file",
+            "/tmp/user-data",
+        ])
+        .run_unchecked()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said).into_owned();
+    assert!(
+        output.status.success() && said.contains("Valid schema"),
+        "{said}"
+    );
+    assert!(
+        !said.to_lowercase().contains("warning") && !said.contains("deprecat"),
+        "{said}"
+    );
+}
+
+#[test]
+fn building_again_changes_nothing() {
+    let before = fs::metadata(demo().join("disk.raw.gz"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    let out = demo().parent().unwrap().to_string_lossy().into_owned();
+    postern_e2e::build(&["--formats", "ddgz,raw", "--out", &out]).unwrap();
+    let after = fs::metadata(demo().join("disk.raw.gz"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    assert_eq!(before, after);
+}

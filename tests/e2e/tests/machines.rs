@@ -1,0 +1,174 @@
+//! Whole machines in QEMU: one test per promise and per way it breaks.
+//!
+//! Each runs in a network namespace of its own, so this is not the usual test
+//! harness: the process starts itself again inside before it has threads.
+
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, ensure};
+use fs_err as fs;
+use libtest_mimic::{Arguments, Failed, Trial};
+use postern::rehearse::stations::Station;
+use postern::rehearse::{Inputs, Rehearsal, network};
+use postern::report::Report;
+use postern::userdata;
+use postern_e2e::{demo, program, read_from_disk, repository};
+
+fn main() -> ExitCode {
+    let args = Arguments::from_args();
+    if !args.list && !network::is_inside().unwrap_or(false) {
+        // Built out here, where there is a network.
+        demo();
+        let own = std::env::current_exe().expect("a test is a program");
+        let args: Vec<_> = std::env::args_os().skip(1).collect();
+        eprintln!("{}", network::exec_inside(&own, &args));
+        return ExitCode::FAILURE;
+    }
+    let trials = vec![
+        Trial::test("pairs_in_one_boot_and_later_needs_nobody", || {
+            run(pairs_in_one_boot_and_later_needs_nobody)
+        }),
+        Trial::test("a_tampered_root_is_refused", || {
+            run(a_tampered_root_is_refused)
+        }),
+        Trial::test("a_damaged_disk_fails_the_installation", || {
+            run(a_damaged_disk_fails_the_installation)
+        }),
+    ];
+    libtest_mimic::run(&args, trials).exit_code()
+}
+
+fn run(test: fn(&Path) -> anyhow::Result<()>) -> Result<(), Failed> {
+    let work = tempfile::tempdir()?;
+    test(work.path()).map_err(|error| format!("{error:#}").into())
+}
+
+/// A rehearsal of the demo whose disk is written.
+fn written(work: &Path) -> anyhow::Result<Rehearsal> {
+    let report = Report::plain(std::io::stderr());
+    let gateway = userdata::load(&repository().join("profiles/demo-gateway.yaml"))?;
+    let tools = program("curtin-stand-in");
+    let rehearsal = Rehearsal::begin(Inputs {
+        image: demo(),
+        gateway,
+        work,
+        tools: tools.parent().context("a program has a directory")?,
+        report: &report,
+    })?;
+    rehearsal.write()?;
+    Ok(rehearsal)
+}
+
+/// What makes a machine this machine, read from its disk while it is off.
+#[derive(Debug, PartialEq, Eq)]
+struct Identity {
+    machine_id: Vec<u8>,
+    host_key: Vec<u8>,
+    overlord: String,
+}
+
+fn identity(disk: &Path) -> anyhow::Result<Identity> {
+    let etc = "/lib/postern/etc/upper";
+    let state = |path: &str| read_from_disk(disk, "state", path);
+    let journal: serde_json::Value = serde_json::from_slice(&state("/lib/postern/journal.json")?)?;
+    let text = journal.to_string();
+    ensure!(
+        text.contains("healthy"),
+        "the journal does not say healthy: {text}"
+    );
+    ensure!(
+        !text.contains("DEMO-PAIRING-CODE"),
+        "the journal holds the pairing code"
+    );
+    Ok(Identity {
+        machine_id: state(&format!("{etc}/machine-id"))?,
+        host_key: state(&format!("{etc}/ssh/ssh_host_ed25519_key.pub"))?,
+        overlord: journal["overlord"].to_string(),
+    })
+}
+
+fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
+    let rehearsal = written(work)?;
+    let disk = rehearsal.disk();
+    rehearsal.install()?;
+    let booted = rehearsal.first_boot()?;
+    ensure!(booted.timeline.has(Station::PairedWithPalette));
+    let events = rehearsal.events();
+    booted.power_off()?;
+    no_secret_was_told(work, &events)?;
+    let first = identity(&disk)?;
+    ensure!(
+        !first.machine_id.is_empty() && !first.host_key.is_empty(),
+        "{first:?}"
+    );
+
+    let alone = rehearsal.without_site();
+    let booted = alone.later_boot()?;
+    booted.power_off()?;
+    let later = identity(&disk)?;
+    ensure!(first == later, "identity changed: {first:?} {later:?}");
+    Ok(())
+}
+
+/// Nothing that a person or a log collector reads holds a secret.
+fn no_secret_was_told(work: &Path, events: &[String]) -> anyhow::Result<()> {
+    let mut heard = events.join("\n");
+    for log in ["install-console.log", "first-console.log"] {
+        heard.push_str(&String::from_utf8_lossy(&fs::read(work.join(log))?));
+    }
+    let token = "stand-in-secret-of";
+    for secret in [
+        "DEMO-PAIRING-CODE",
+        postern::rehearse::site::PROXY_LOGIN.1,
+        token,
+    ] {
+        ensure!(!heard.contains(secret), "`{secret}` was told");
+    }
+    Ok(())
+}
+
+/// Changes bytes in the middle of the partition `label`.
+fn damage(disk: &PathBuf, label: &str) -> anyhow::Result<()> {
+    let table = postern::disk::inspect(&mut fs::File::open(disk)?)?;
+    let partition = table
+        .partitions
+        .iter()
+        .find(|p| p.label == label)
+        .context("partition")?;
+    let mut file = fs::OpenOptions::new().write(true).open(disk)?;
+    // The first block: read at every boot, so the test need not guess what is.
+    file.seek(SeekFrom::Start(partition.offset + 64))?;
+    file.write_all(b"tampered")?;
+    Ok(())
+}
+
+fn a_tampered_root_is_refused(work: &Path) -> anyhow::Result<()> {
+    let rehearsal = written(work)?;
+    damage(&rehearsal.disk(), "root-a")?;
+    let stations = [Station::Kernel, Station::RootVerified];
+    let Err(error) = rehearsal.boot("tampered", &stations) else {
+        anyhow::bail!("a machine with a tampered root booted");
+    };
+    let said = format!("{error:#}");
+    ensure!(
+        said.contains("verity"),
+        "it ended for another reason: {said}"
+    );
+    Ok(())
+}
+
+fn a_damaged_disk_fails_the_installation(work: &Path) -> anyhow::Result<()> {
+    let rehearsal = written(work)?;
+    damage(&rehearsal.disk(), "root-a-verity")?;
+    let Err(error) = rehearsal.install() else {
+        anyhow::bail!("the hook passed a damaged disk");
+    };
+    let said = format!("{error:#}");
+    ensure!(
+        said.contains("root-a-verity") && said.contains("manifest"),
+        "{said}"
+    );
+    Ok(())
+}
