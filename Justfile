@@ -20,7 +20,7 @@ build:
 
 # Everything but the whole machines: gates, then fast tests
 check: lint
-    {{cargo}} nextest run --release --workspace -E 'not binary(machines)'
+    {{cargo}} nextest run --release --workspace -E 'not (binary(machines) or binary(killed))'
     cargo test --quiet --release --workspace --doc
 
 # Format, lints, licences and bans
@@ -32,17 +32,17 @@ lint:
 # Every gate and every test, whole machines last
 test: build check machines
 
-# The tests that boot whole machines
+# The tests that boot whole machines or build them from nothing
 machines: build
-    {{cargo}} nextest run --release --workspace -E 'binary(machines)'
+    {{cargo}} nextest run --release --workspace -E 'binary(machines) or binary(killed)'
 
 # Known vulnerabilities in dependencies (needs the advisory database)
 advisories:
     cargo deny check advisories
 
 # Ratios against the tools a user would otherwise run
-bench: build
-    tests/bench.sh
+bench *ARGS: build
+    tests/bench.sh "$@"
 
 # Accept changed snapshots
 accept:

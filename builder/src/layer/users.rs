@@ -309,13 +309,14 @@ mod tests {
         );
         assert!(tree.get("/etc/ssh/authorized_keys.d/ops").is_none());
         assert!(tree.get("/etc/sudoers.d/50-postern-ops").is_none());
+        assert!(text(&tree, "/etc/passwd").contains(":/var/roothome:"));
         let modes = |path: &str| tree.get(path).unwrap().entry.mode;
         assert_eq!(modes("/etc/sudoers.d/50-postern-spectro"), 0o440);
         assert_eq!(modes("/etc/shadow"), 0o640);
         assert_eq!(tree.get("/etc/gshadow").unwrap().entry.gid, 42);
         assert_eq!(
             text(&tree, "/usr/lib/tmpfiles.d/postern-homes.conf"),
-            "d /var/home 0755 root root -\nd /var/home/spectro 0700 1002 1002 -\n\
+            "d /var/home 0755 root root -\nd /var/roothome 0700 root root -\nd /var/home/spectro 0700 1002 1002 -\n\
              d /var/home/ops 0700 1003 1003 -\n"
         );
     }

@@ -92,3 +92,17 @@ pub fn unpack_root(image: &Artifacts, dir: &Path) -> anyhow::Result<PathBuf> {
     unpack.arg(&root).arg(squashfs).run()?;
     Ok(root)
 }
+
+/// The store that `postern` uses when nobody names one.
+///
+/// # Panics
+/// If there is no home directory.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what the tests build with by default"
+)]
+pub fn everyday_store() -> PathBuf {
+    let var = |name| std::env::var(name).map(PathBuf::from);
+    let cache = var("XDG_CACHE_HOME").or_else(|_| var("HOME").map(|home| home.join(".cache")));
+    var("POSTERN_STORE").unwrap_or_else(|_| cache.expect("HOME is set").join("postern"))
+}

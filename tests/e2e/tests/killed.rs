@@ -1,0 +1,115 @@
+//! A build that is killed leaves nothing behind that matters, and runs again.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use fs_err as fs;
+use postern_agent::host::Command;
+use postern_e2e::{demo, everyday_store, program, repository};
+
+/// A build of the demo with an empty cache and all packages at hand.
+fn builder(store: &Path, out: &Path) -> Command {
+    Command::new(program("postern"))
+        .with_environment()
+        .cwd(repository())
+        .args(["build", "profiles/demo.yaml", "--progress", "plain"])
+        .args(["--formats", "ddgz,raw", "--store"])
+        .arg(store)
+        .arg("--out")
+        .arg(out)
+}
+
+/// Kills the build with SIGKILL as soon as it says `word`; returns everything
+/// it had started.
+fn kill_at(word: &str, store: &Path, out: &Path) -> Vec<i32> {
+    let build = builder(store, out);
+    let mut child = build
+        .spawn(Stdio::null(), Stdio::null(), Stdio::piped())
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = lines.map(Result::unwrap).find(|line| line.contains(word));
+    assert!(said.is_some(), "the build ended before it said {word:?}");
+    let started = descendants(child.id().cast_signed());
+    child.kill().unwrap();
+    child.wait().unwrap();
+    started
+}
+
+fn descendants(pid: i32) -> Vec<i32> {
+    let mut all = Vec::new();
+    let tasks = fs::read_dir(format!("/proc/{pid}/task"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    for task in tasks {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        for child in children.split_whitespace().filter_map(|c| c.parse().ok()) {
+            all.push(child);
+            all.extend(descendants(child));
+        }
+    }
+    all
+}
+
+/// Waits until none of `pids` runs any more.
+fn gone(pids: &[i32]) -> bool {
+    let began = Instant::now();
+    let runs = |pid: &i32| {
+        let state = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        !state.is_empty() && !state.contains(") Z ")
+    };
+    while pids.iter().any(runs) {
+        if began.elapsed() > Duration::from_secs(30) {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+#[test]
+fn a_killed_build_leaves_nothing_and_runs_again_to_the_same_bytes() {
+    let expected = fs::read(demo().join("SHA256SUMS")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let (store, out) = (dir.path().join("store"), dir.path().join("dist"));
+    fs::create_dir_all(&store).unwrap();
+    fs_err::os::unix::fs::symlink(everyday_store().join("blobs"), store.join("blobs")).unwrap();
+
+    let started = kill_at("Configuring packages", &store, &out);
+    assert!(
+        !started.is_empty(),
+        "the sandbox runs in a process of its own"
+    );
+    assert!(gone(&started), "the sandbox outlived the build");
+    assert!(!out.join("demo-0.1.0").exists());
+
+    let started = kill_at("Compressing the disk", &store, &out);
+    assert!(gone(&started));
+    assert!(
+        !out.join("demo-0.1.0").exists(),
+        "a finished directory is never half-written"
+    );
+
+    builder(&store, &out).run().unwrap();
+    let sums = fs::read(out.join("demo-0.1.0/SHA256SUMS")).unwrap();
+    assert_eq!(
+        sums, expected,
+        "another store, another directory, killed twice: the same bytes"
+    );
+    let visible = |entry: &fs::DirEntry| !entry.file_name().to_string_lossy().starts_with('.');
+    let left: Vec<_> = fs::read_dir(&out)
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(visible)
+        .collect();
+    assert_eq!(left.len(), 1, "only the finished directory: {left:?}");
+    let scratch = |name: &str| name.starts_with(".making-");
+    for step in fs::read_dir(store.join("made")).unwrap() {
+        for entry in fs::read_dir(step.unwrap().path()).into_iter().flatten() {
+            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+            assert!(!scratch(&name), "{name} was left in the cache");
+        }
+    }
+}
