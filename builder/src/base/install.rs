@@ -152,6 +152,9 @@ pub fn bind(from: &Path, to: &Path) -> anyhow::Result<()> {
 
 fn unprepare(root: &Path) -> anyhow::Result<()> {
     nix::mount::umount(&root.join(INSIDE).join("blobs"))?;
+    // Captured would be the mounted root of procfs, which is not the same for
+    // every builder.
+    nix::mount::umount(&root.join("proc"))?;
     fs::remove_dir_all(root.join(INSIDE))?;
     for file in ["usr/sbin/policy-rc.d", "etc/dpkg/dpkg.cfg.d/postern"] {
         fs::remove_file(root.join(file))?;

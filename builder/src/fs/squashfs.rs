@@ -75,7 +75,13 @@ fn check(tree: &Tree) -> Result<(), FsProblem> {
 
 fn command(epoch: u64, image: &Path, options: &Options) -> Command {
     let epoch = epoch.to_string();
-    let mut command = Command::new("mksquashfs")
+    // `-root-uid` has no effect on a tar (4.5.1): the root is the caller's, so
+    // the caller has to be root, if only in a namespace.
+    let program = match nix::unistd::geteuid().is_root() {
+        true => Command::new("mksquashfs"),
+        false => Command::new("unshare").args(["--user", "--map-root-user", "mksquashfs"]),
+    };
+    let mut command = program
         // Sets the image's own time and clamps those of its files; giving
         // `-mkfs-time` as well is an error.
         .env("SOURCE_DATE_EPOCH", &epoch)
@@ -88,7 +94,7 @@ fn command(epoch: u64, image: &Path, options: &Options) -> Command {
             "-quiet",
             "-exit-on-error",
         ])
-        // A tar has no root; without these it would be 0777 and the caller's.
+        // A tar has no root; without this it would be 0777.
         .args(["-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"])
         .args(["-root-time", &epoch])
         .args([
