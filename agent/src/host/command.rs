@@ -41,7 +41,9 @@ pub struct Command {
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
     /// The program is not installed.
-    #[error("{0} is not installed\n  help: install the package that brings it; `./just` does so in a checkout")]
+    #[error(
+        "{0} is not installed\n  help: install the package that brings it; `./just` does so in a checkout"
+    )]
     Missing(String),
     /// The program could not be started or talked to.
     #[error("running `{line}`: {source}")]

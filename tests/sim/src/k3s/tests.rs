@@ -305,34 +305,3 @@ fn a_deployment_crash_loops_as_long_as_the_knob_says() {
     );
     assert!(looks(&rollout).contains("successfully rolled out"));
 }
-
-#[test]
-fn waiting_ends_when_the_last_look_is_taken() {
-    let machine = Machine::new();
-    let knobs = "{\"crash-loop\": {\"kube-system/coredns\": 2}}";
-    let _server = machine.server(&[("K3S_STAND_IN_KNOBS", knobs)]);
-    let words = [
-        "kubectl",
-        "wait",
-        "--for=condition=Available",
-        "deployment/coredns",
-        "-n",
-        "kube-system",
-        "--timeout=60s",
-    ];
-    let waiting = machine.command(&words);
-    let waiting = std::thread::spawn(move || waiting.run());
-    // Whoever comes first, two looks are not enough and the third is.
-    let look = [
-        "get",
-        "deployment",
-        "coredns",
-        "-n",
-        "kube-system",
-        "-o",
-        "json",
-    ];
-    while !machine.kubectl(&look).contains("MinimumReplicasAvailable") {}
-    let said = String::from_utf8(waiting.join().unwrap().unwrap()).unwrap();
-    assert_eq!(said, "deployment.apps/coredns condition met\n");
-}
