@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::profile::{Mirror, Profile};
 use crate::source::Digest;
+use crate::tools;
 
 /// SHA-256 of everything in the profile that resolution looks at, as 64 hex
 /// digits.
@@ -39,6 +40,7 @@ pub fn digest(profile: &Profile) -> String {
             "add": sorted(&profile.packages.add),
             "remove": sorted(&profile.packages.remove),
         },
+        "tools": tools::PACKAGES,
     });
     // serde_json keeps the keys of a `Value` sorted.
     Digest::of(document.to_string().as_bytes()).to_string()

@@ -15,6 +15,7 @@ use crate::profile::{Profile, Suite};
 use crate::report::Report;
 use crate::source::mirror::MirrorError;
 use crate::source::{Archives, Digest, deb822};
+use crate::tools;
 
 /// Why there is no lock.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +70,7 @@ pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError>
     let step = report.step("Choosing packages");
     let packages = chosen(profile, &apt)?;
     let boot = loader(profile, &apt)?;
+    let tools = tools_of(&apt)?;
     step.done(format!("{} packages", packages.len()));
 
     Ok(Lock {
@@ -78,6 +80,7 @@ pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError>
         suites: releases.into_iter().map(|r| r.locked).collect(),
         packages,
         boot: vec![boot],
+        tools,
         downloads: drift::downloads(profile),
     })
 }
@@ -108,8 +111,23 @@ fn chosen(profile: &Profile, apt: &Apt) -> Result<Vec<LockedPackage>, ResolveErr
         }
         Err(error) => return Err(error.into()),
     };
+    explained(picked, &asked.keys().copied().collect(), apt)
+}
+
+/// The builder's tools with all they need, as if nothing else were installed.
+fn tools_of(apt: &Apt) -> Result<Vec<LockedPackage>, ResolveError> {
+    let picked = apt.choose(&tools::PACKAGES.map(str::to_owned))?;
+    explained(picked, &tools::PACKAGES.into(), apt)
+}
+
+/// Packages with the reason why each is in.
+fn explained(
+    picked: Vec<Picked>,
+    asked: &BTreeSet<&str>,
+    apt: &Apt,
+) -> Result<Vec<LockedPackage>, ResolveError> {
     let nodes: Vec<Node> = apt.stanzas(&picked)?.iter().map(Node::of).collect();
-    let why = explain(&nodes, &asked.keys().copied().collect());
+    let why = explain(&nodes, asked);
     let locked = picked.into_iter().map(|picked| {
         let why = why.get(&picked.name).cloned();
         let name = picked.name.clone();

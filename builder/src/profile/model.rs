@@ -93,6 +93,20 @@ impl Arch {
             Arch::Amd64 => "amd64",
         }
     }
+
+    /// The directory of its libraries (Debian Policy, "multiarch").
+    pub const fn triplet(self) -> &'static str {
+        match self {
+            Arch::Amd64 => "x86_64-linux-gnu",
+        }
+    }
+
+    /// The C library's loader (ld.so(8)).
+    pub const fn loader(self) -> &'static str {
+        match self {
+            Arch::Amd64 => "ld-linux-x86-64.so.2",
+        }
+    }
 }
 
 impl Distro {
