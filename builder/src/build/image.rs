@@ -324,6 +324,13 @@ impl Outputs<'_> {
                     artifact
                 }
                 Output::Raw => staging.raw(self.disk)?,
+                Output::Qcow2 => staging.qcow2(self.disk)?,
+                Output::Tgz => {
+                    let step = self.image.shop.report.step("Compressing the root's files");
+                    let artifact = staging.tgz(&self.image.tree)?;
+                    step.done(bytes(artifact.size));
+                    artifact
+                }
             });
         }
         artifacts.extend(staging.update(

@@ -65,8 +65,16 @@ pub(super) const ADDED: &[(&str, &str)] = &[
 /// Another `base` for the smallest profile, and part of what is told.
 pub(super) const BASES: &[(&str, &str)] = &[
     (
-        "base: {distro: ubuntu, release: noble, snapshot: 20260101T000000Z}",
-        "base.snapshot: is not supported yet",
+        "base: {distro: ubuntu, release: noble, snapshot: yesterday}",
+        "base.snapshot: `yesterday` is not a time",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, archives: [{archive: infra/ubuntu, mirror: nowhere}]}",
+        "base.archives[0].mirror: is not a URL",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, archives: [{archive: a, mirror: 'http://m', token: SESAME}]}",
+        "base.archives[0].token: does not say where",
     ),
     (
         "base: {distro: ubuntu, release: noble, mirror: nowhere}",
