@@ -16,7 +16,8 @@
 //!
 //! [`build`] calls 3 to 12 in this order. Beside them: [`userdata`] (what MAAS
 //! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
-//! read what is mostly zero), [`report`] (what is going on) and [`host`] (the
+//! read what is mostly zero), [`report`] (what is going on),
+//! [`doctor`] (whether this machine can do it) and [`host`] (the
 //! doors to the outside).
 
 pub mod artifact;
@@ -26,6 +27,7 @@ pub mod build;
 pub mod cache;
 pub mod cli;
 pub mod disk;
+pub mod doctor;
 pub mod extent;
 pub mod fs;
 pub mod host;

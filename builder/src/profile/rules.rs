@@ -313,6 +313,9 @@ mod tests {
         for text in ["root", "Me", "1me", ""] {
             user(text).unwrap_err();
         }
-        output("qcow2").unwrap_err();
+        output("vmdk").unwrap_err();
+        for text in ["2026-09-30", "20260930T000000", "20260930 000000Z"] {
+            snapshot(text).unwrap_err();
+        }
     }
 }

@@ -50,10 +50,7 @@ pub(super) const ADDED: &[(&str, &str)] = &[
     ),
     ("disk: {esp: 1MiB}", "disk.esp: `1MiB` is too small"),
     ("disk: {seed: 64MB}", "disk.seed: `64MB` is not a size"),
-    (
-        "outputs: [qcow2]",
-        "outputs[0]: `qcow2` is not supported yet",
-    ),
+    ("outputs: [vmdk]", "outputs[0]: `vmdk` is not an output"),
     ("outputs: []", "outputs: asks for nothing"),
     ("vars: 1", "vars: is a number where a mapping belongs"),
     (
