@@ -32,11 +32,12 @@ pub struct World {
 }
 
 impl World {
-    /// Makes all of it from the packages that the demo was built from.
+    /// Makes all of it from the packages that the demo was built from, and a
+    /// profile that asks for `more` as well.
     ///
     /// # Errors
     /// If a package cannot be read or repacked.
-    pub fn new() -> Result<Self> {
+    pub fn with(more: Vec<(&str, Deb)>) -> Result<Self> {
         demo();
         let dir = tempfile::tempdir()?;
         let mut archive = Archive::ubuntu()?;
@@ -62,6 +63,11 @@ impl World {
         archive.add("noble-updates", meta.field("Depends", &needs));
         let fixed = Deb::new("only-with-pro", "1~esm1").arch("amd64");
         archive.add("noble-infra-security", fixed);
+        let mut asked = vec!["only-with-pro"];
+        for (name, deb) in more {
+            archive.add("noble", deb);
+            asked.push(name);
+        }
         archive.publish()?;
         let locked = Locked {
             below: "/infra/".to_owned(),
@@ -69,7 +75,10 @@ impl World {
         };
         let served = Served::start(&archive.root(), locked)?;
         let profile = dir.path().join("gateway.yaml");
-        fs::write(&profile, profile_text(&served.url(), &archive.keyring())?)?;
+        fs::write(
+            &profile,
+            profile_text(&served.url(), &archive.keyring(), &asked.join(", "))?,
+        )?;
         Ok(Self {
             dir,
             _archive: archive,
@@ -91,13 +100,17 @@ impl World {
         }
     }
 
+    /// Where images go.
+    pub fn out(&self) -> PathBuf {
+        self.dir.path().join("dist")
+    }
+
     /// Builds the image; returns its directory.
     ///
     /// # Errors
     /// If the build fails.
     pub fn build(&self) -> Result<PathBuf> {
-        let out = self.dir.path().join("dist");
-        let build = self.postern(&["build"], true).arg("--out").arg(out);
+        let build = self.postern(&["build"], true).arg("--out").arg(self.out());
         let said = String::from_utf8(build.run()?)?;
         Ok(PathBuf::from(said.trim()))
     }
@@ -154,7 +167,7 @@ fn as_ubuntu(blob: &Path, out: &Path) -> Result<()> {
 }
 
 /// The shipped Ubuntu base, on the archive at `url`.
-fn profile_text(url: &str, keyring: &Path) -> Result<String> {
+fn profile_text(url: &str, keyring: &Path, asked: &str) -> Result<String> {
     let here = fs::canonicalize(repository())?;
     let demo = fs::read_to_string(here.join("profiles/demo.yaml"))?;
     let mut digests = demo
@@ -174,7 +187,7 @@ fn profile_text(url: &str, keyring: &Path) -> Result<String> {
          \x20   - {{name: noble-infra-updates, archive: infra/ubuntu}}\n\
          \x20 archives:\n    - archive: infra/ubuntu\n      mirror: {url}\n      components: [main]\n\
          \x20     keyring: {keyring}\n      token: {{env: {TOKEN_VARIABLE}}}\n\
-         packages:\n  add: [only-with-pro]\n\
+         packages:\n  add: [{asked}]\n\
          k3s:\n  version: v1.31.8+k3s1-stand-in\n  binary:\n    file: {here}/tests/sim/k3s-stand-in\n    sha256: {binary}\n\
          overlays: [{here}/overlays/appliance]\n"
     ))

@@ -6,10 +6,11 @@ use postern::lock::file;
 use postern_agent::host::Command;
 use postern_e2e::ubuntu::{TOKEN, World};
 use postern_e2e::unpack_root;
+use postern_sim::archive::Deb;
 
 #[test]
 fn an_ubuntu_shaped_archive_becomes_an_image() {
-    let world = World::new().unwrap();
+    let world = World::with(Vec::new()).unwrap();
 
     let closed = world.postern(&["lock"], false).run_unchecked().unwrap();
     let said = String::from_utf8_lossy(&closed.stderr).into_owned();
@@ -57,4 +58,22 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
         "",
         "the token was kept"
     );
+}
+
+#[test]
+fn a_package_whose_script_fails_is_named_with_its_last_words() {
+    let script = "#!/bin/sh\necho to the output\necho to the error >&2\nexit 7\n";
+    let fails = Deb::new("fails", "1").script("postinst", script);
+    let world = World::with(vec![("fails", fails)]).unwrap();
+    let said = format!("{:#}", world.build().unwrap_err());
+    for expected in [
+        "installing package `fails`",
+        "exit status 7",
+        "to the output",
+        "to the error",
+        "packages.remove",
+    ] {
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
+    assert!(!world.out().exists(), "nothing half-done");
 }
