@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::index_fault::IndexFault;
+use super::keep::{self, Keep};
 use super::picked::Picked;
 use crate::profile::{Base, Suite};
 use crate::source::deb822::{self, Stanza};
@@ -98,6 +99,27 @@ impl Apt {
         let (suites, keyring) = (&self.base.suites, &self.base.keyring);
         let fault = IndexFault::read(&stderr, suites, keyring);
         Err(AptError::Index(Box::new(fault)))
+    }
+
+    /// Lets everything stay that `keep` says; to be called before
+    /// [`Apt::update`].
+    ///
+    /// # Errors
+    /// If the private directories cannot be written.
+    pub fn keep(&mut self, keep: &Keep) -> Result<(), AptError> {
+        let dir = self.path("kept");
+        fs::create_dir_all(&dir)?;
+        fs::write(dir.join("Packages"), &keep.index)?;
+        fs::write(dir.join("Release"), "Origin: kept\n")?;
+        fs::write(self.path("preferences"), &keep.preferences)?;
+        let mut sources = fs::read_to_string(self.path("sources.list"))?;
+        // Ours: of packages that were verified when they came into the store.
+        sources.push_str(&format!("deb [trusted=yes] file:{} ./\n", dir.display()));
+        write_atomic(&self.path("sources.list"), sources.as_bytes(), 0o600)?;
+        let none = || AptError::Answer(format!("{} is no path", dir.display()));
+        let url = Url::from_file_path(&dir).map_err(|()| none())?;
+        self.archives.add(keep::ARCHIVE, url);
+        Ok(())
     }
 
     /// What apt would install for these words, sorted; `name-` forbids a package.
@@ -238,7 +260,7 @@ Dir::Etc::main "{dir}/empty/none";
 Dir::Etc::parts "{dir}/empty";
 Dir::Etc::sourcelist "{dir}/sources.list";
 Dir::Etc::sourceparts "{dir}/empty";
-Dir::Etc::preferences "{dir}/empty/none";
+Dir::Etc::preferences "{dir}/preferences";
 Dir::Etc::preferencesparts "{dir}/empty";
 Dir::Etc::trusted "{dir}/empty/none";
 Dir::Etc::trustedparts "{dir}/empty";

@@ -8,6 +8,7 @@ use postern_agent::contract::problem::{Problem, Problems};
 
 use super::apt::{Apt, AptError};
 use super::closure::{Node, Why, explain};
+use super::keep::{self, Keep};
 use super::model::{Lock, LockedPackage, LockedSuite};
 use super::picked::Picked;
 use super::{drift, file, inputs};
@@ -53,9 +54,26 @@ pub enum ResolveError {
 /// # Errors
 /// [`ResolveError`]; nothing is left behind.
 pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError> {
+    resolve_keeping(profile, None, report)
+}
+
+/// Like [`resolve`], with the packages of an older lock that `keep` names as
+/// they are there.
+///
+/// # Errors
+/// See [`resolve`]; [`AptError::Unmet`] also when something that is updated
+/// needs more than what stays.
+pub fn resolve_keeping(
+    profile: &Profile,
+    keep: Option<&Keep>,
+    report: &Report,
+) -> Result<Lock, ResolveError> {
     let base = &profile.base;
     let archives = Archives::of(base)?;
-    let apt = Apt::new(base, &archives)?;
+    let mut apt = Apt::new(base, &archives)?;
+    if let Some(keep) = keep {
+        apt.keep(keep)?;
+    }
 
     let step = report.step(format!("Reading {} indices", base.release));
     apt.update()?;
@@ -68,9 +86,14 @@ pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError>
     step.done(format!("{} suites, newest of {newest}", releases.len()));
 
     let step = report.step("Choosing packages");
-    let packages = chosen(profile, &apt)?;
-    let boot = loader(profile, &apt)?;
-    let tools = tools_of(&apt)?;
+    let mut packages = chosen(profile, &apt)?;
+    let mut boot = vec![loader(profile, &apt)?];
+    let mut tools = tools_of(&apt)?;
+    if let Some(keep) = keep {
+        for list in [&mut packages, &mut boot, &mut tools] {
+            restore_origins(list, keep);
+        }
+    }
     step.done(format!("{} packages", packages.len()));
 
     Ok(Lock {
@@ -79,10 +102,23 @@ pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError>
         source_date_epoch: u64::try_from(newest.as_second()).unwrap_or(0),
         suites: releases.into_iter().map(|r| r.locked).collect(),
         packages,
-        boot: vec![boot],
+        boot,
         tools,
         downloads: drift::downloads(profile),
     })
+}
+
+/// Names the archives that kept packages once came from.
+fn restore_origins(packages: &mut [LockedPackage], keep: &Keep) {
+    for package in packages {
+        if package.archive != keep::ARCHIVE {
+            continue;
+        }
+        if let Some(origin) = keep.origin(&package.name, &package.version) {
+            package.archive.clone_from(&origin.archive);
+            package.path.clone_from(&origin.path);
+        }
+    }
 }
 
 /// What apt would install into an empty system, and why.
@@ -238,7 +274,7 @@ fn refused(problems: Vec<Problem>) -> Result<(), ResolveError> {
 }
 
 /// The name that differs least, if it differs by no more than two letters.
-fn nearest<'a>(name: &str, names: &'a BTreeSet<String>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, names: &'a BTreeSet<String>) -> Option<&'a str> {
     let close = names
         .iter()
         .filter(|other| other.len().abs_diff(name.len()) <= 2);

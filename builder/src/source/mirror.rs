@@ -147,6 +147,11 @@ impl Archives {
         })
     }
 
+    /// Adds an archive.
+    pub fn add(&mut self, archive: &str, url: Url) {
+        self.bases.insert(archive.to_owned(), url);
+    }
+
     /// The URL of an archive, without a slash at the end. May hold a password.
     pub fn base(&self, archive: &str) -> Option<&Url> {
         self.bases.get(archive)
