@@ -7,9 +7,11 @@
 mod build;
 mod failure;
 mod lock;
+mod pool;
 mod rehearse;
 mod sandbox;
 mod schema;
+mod store;
 mod user_data;
 mod verify;
 
@@ -67,6 +69,7 @@ enum Verb {
     Verify(verify::Verify),
     Rehearse(rehearse::Rehearse),
     UserData(user_data::UserData),
+    Store(store::Store),
     Schema(schema::Schema),
     Completions(schema::Completions),
     #[command(hide = true)]
@@ -97,6 +100,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Verb::Verify(verb) => verb.run(global),
         Verb::Rehearse(verb) => verb.run(global),
         Verb::UserData(verb) => verb.run(),
+        Verb::Store(verb) => verb.run(global),
         Verb::Schema(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(Cli::command()),
         Verb::Sandbox(verb) => verb.run(),
@@ -115,11 +119,14 @@ impl Global {
     }
 
     fn store(&self) -> anyhow::Result<Store> {
-        let root = match &self.store {
-            Some(dir) => dir.clone(),
-            None => cache_home()?.join("postern"),
-        };
-        Ok(Store::open(&root)?)
+        Ok(Store::open(&self.store_root()?)?)
+    }
+
+    fn store_root(&self) -> anyhow::Result<PathBuf> {
+        match &self.store {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(cache_home()?.join("postern")),
+        }
     }
 }
 

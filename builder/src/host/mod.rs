@@ -1,5 +1,6 @@
 //! The builder's own doors to the outside, beside those it shares with the
 //! agent ([`postern_agent::host`]).
 
+pub mod aws;
 pub mod http;
 pub mod tools;

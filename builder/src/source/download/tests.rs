@@ -220,7 +220,9 @@ fn what_is_not_the_file_is_refused() {
                 }
             )
         }),
-        ("403 Forbidden", "", b"", |f| matches!(f, Fault::Status(_))),
+        ("403 Forbidden", "", b"", |f| {
+            matches!(f, Fault::Status { .. })
+        }),
     ];
     for (status, headers, body, expected) in cases {
         let server = Server::new(move |request| match (status, request.from) {
