@@ -388,6 +388,6 @@ fn stops_all(fault: &Fault) -> bool {
 }
 
 #[cfg(test)]
-mod server;
+pub(in crate::source) mod server;
 #[cfg(test)]
 mod tests;

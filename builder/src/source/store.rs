@@ -227,7 +227,7 @@ impl Store {
 
     fn begun(&self, digest: &Digest) -> io::Result<Option<Part<'_>>> {
         let lock = self.locked(digest)?;
-        if self.path(digest).try_exists()? {
+        if self.used(&self.path(digest))?.is_some() {
             lock.remove()?;
             return Ok(None);
         }

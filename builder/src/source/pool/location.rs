@@ -161,7 +161,7 @@ mod tests {
             "ftp://example.org/",
             "s3:///prefix",
             "s3://A_b/prefix",
-            "s3://bucket/a/%2e%2e/b",
+            "s3://bucket/a%2fb",
             "s3://bucket/a b",
             "s3://bucket:1/",
             "file://elsewhere/pool",

@@ -34,15 +34,14 @@ impl Hold {
         fs::create_dir_all(&dir)?;
         loop {
             let named = tempfile::Builder::new().prefix("").tempfile_in(&dir)?;
-            let path = named.path().to_owned();
-            let file = File::open(&path)?;
+            let (file, path) = named.into_parts();
+            let file = File::from_parts(file, path.to_path_buf());
             file.file().lock_shared()?;
             // Before it was locked it looked abandoned.
             if is_at(&file, &path)? {
-                let (_file, path) = named.keep().map_err(|e| e.error)?;
                 return Ok(Self {
                     _locked: file,
-                    path,
+                    path: path.keep().map_err(|failed| failed.error)?,
                 });
             }
         }

@@ -71,15 +71,21 @@ impl Store {
     fn adopted(&self, made: &Path) -> io::Result<Record> {
         let file = File::open(made)?;
         let (sha256, size) = Digest::of_reader(&file)?;
-        let mode = file.metadata()?.permissions().mode();
-        file.set_permissions(std::fs::Permissions::from_mode(mode & 0o555))?;
-        file.file().set_modified(clock::now().into())?;
-        file.sync_all()?;
         let target = self.path(&sha256);
         let dir = target.parent().unwrap_or(self.root());
         fs::create_dir_all(dir)?;
         let lock = self.locked(&sha256)?;
-        fs::rename(made, &target)?;
+        settled(&file, &file)?;
+        match fs::rename(made, &target) {
+            // The blobs are elsewhere, through a link or a mount.
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                let mut copy = tempfile::NamedTempFile::new_in(dir)?;
+                io::copy(&mut File::open(made)?, &mut copy)?;
+                settled(&File::open(copy.path())?, &file)?;
+                copy.persist(&target).map_err(|failed| failed.error)?;
+            }
+            renamed => renamed?,
+        }
         files::sync_dir(dir)?;
         lock.remove()?;
         self.known().insert(sha256);
@@ -112,4 +118,13 @@ impl Store {
         file.take(LONGEST_RECORD).read_to_end(&mut bytes)?;
         Ok(Record::parse(&bytes).ok())
     }
+}
+
+/// Makes a file what a blob is: read-only, as private as `model` was made, used
+/// now, and on the disk.
+fn settled(file: &File, model: &File) -> io::Result<()> {
+    let mode = model.metadata()?.permissions().mode();
+    file.set_permissions(std::fs::Permissions::from_mode(mode & 0o555))?;
+    file.file().set_modified(clock::now().into())?;
+    file.sync_all()
 }

@@ -1,3 +1,5 @@
+mod upkeep;
+
 use super::*;
 
 fn store() -> (tempfile::TempDir, Store) {
