@@ -1,7 +1,7 @@
 //! Options that name pools.
 
-use clap::Args;
-use clap::builder::BoolishValueParser;
+use clap::builder::FalseyValueParser;
+use clap::{ArgAction, Args};
 
 use crate::host::aws::Aws;
 use crate::report::Report;
@@ -28,13 +28,8 @@ pub struct Pool {
     #[arg(
         long,
         env = "POSTERN_POOL_PUSH",
-        value_parser = BoolishValueParser::new(),
-        num_args = 0..=1,
-        require_equals = true,
-        default_value = "false",
-        default_missing_value = "true",
-        hide_default_value = true,
-        hide_possible_values = true
+        action = ArgAction::SetTrue,
+        value_parser = FalseyValueParser::new()
     )]
     pool_push: bool,
 }
@@ -59,5 +54,50 @@ impl Pool {
             ..Options::default()
         };
         Ok(Pools::open(&locations, &options, report)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Given {
+        #[command(flatten)]
+        pool: Pool,
+    }
+
+    fn open(words: &[&str]) -> anyhow::Result<Pools> {
+        let given = Given::try_parse_from([&["postern"], words].concat())?;
+        given.pool.open(true, &Report::quiet())
+    }
+
+    #[test]
+    fn several_pools_none_and_empty_ones() {
+        assert!(open(&[]).unwrap().is_empty());
+        assert!(open(&["--pool", ""]).unwrap().is_empty());
+        assert!(
+            open(&["--pool", "https://pool.invalid"])
+                .unwrap()
+                .is_empty()
+        );
+        let several = open(&["--pool", "/a,, /b", "--pool", "c", "--pool-push"]).unwrap();
+        assert_eq!(format!("{several:?}"), r#"Pools(Some(["/a", "/b", "c"]))"#);
+    }
+
+    #[test]
+    fn a_password_in_an_address_is_refused_and_not_repeated() {
+        for address in [
+            "https://u:TOPSECRET@pool.invalid",
+            "s3://k:TOPSECRET@bucket",
+        ] {
+            let error = open(&["--pool", address]).unwrap_err();
+            assert!(
+                !format!("{error:#} {error:?}").contains("TOPSECRET"),
+                "{error}"
+            );
+        }
     }
 }

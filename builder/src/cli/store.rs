@@ -1,14 +1,16 @@
 //! `postern store`
 
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use postern_agent::contract::size;
 use serde::Serialize;
-use std::collections::BTreeMap;
-use std::time::SystemTime;
 
 use super::Global;
 use crate::report::bytes;
+use crate::source::Digest;
 use crate::source::store::{Blob, Inventory, Limits, Made, Verified, prune, verify};
 
 /// The largest files that a list shows to a person.
@@ -109,7 +111,7 @@ impl List {
 }
 
 /// Kinds with count, size and last use; then the largest blobs by name.
-fn table(inventory: &Inventory, names: &BTreeMap<crate::source::Digest, String>) -> String {
+fn table(inventory: &Inventory, names: &BTreeMap<Digest, String>) -> String {
     let results = inventory.results();
     let mut kinds: BTreeMap<&str, (usize, u64, SystemTime)> = BTreeMap::new();
     for blob in &inventory.blobs {
@@ -197,19 +199,23 @@ impl Prune {
             "removed"
         };
         println!(
-            "{what} {} files, {}; {} left",
-            pruned.removed,
+            "{what} {}, {}; {} left",
+            count(pruned.removed),
             bytes(pruned.freed),
             bytes(pruned.left)
         );
         if pruned.in_use > 0 {
-            let kept = pruned.in_use;
+            let kept = count(pruned.in_use);
             global.report().note(format!(
-                "{kept} files stay because a running build uses them: prune again later"
+                "a running build uses {kept} that should go: prune again later"
             ));
         }
         Ok(())
     }
+}
+
+fn count(files: usize) -> String {
+    format!("{files} file{}", if files == 1 { "" } else { "s" })
 }
 
 /// Read everything in the store again; remove what is damaged

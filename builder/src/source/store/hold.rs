@@ -6,7 +6,8 @@
 //!                         exclusive for the moment in which one is removed
 //! ```
 //! Whatever a build uses it first marks by setting its mtime. Pruning removes
-//! nothing that was used since the oldest running build began. Both kinds of
+//! nothing that was used since the oldest running build began; the kernel dates
+//! a new file up to a tick back, so a little more stays. Both kinds of
 //! locks are `flock`s: they end with their process, however it ends.
 
 use std::io;

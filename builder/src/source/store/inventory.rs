@@ -151,7 +151,8 @@ fn package(path: &Path) -> Option<String> {
     let mut control = Deb::open(path).ok()?.control().ok()?;
     for entry in control.entries().ok()? {
         let mut entry = entry.ok()?;
-        if entry.path().ok()?.file_name()? != "control" {
+        // The directory itself has no name.
+        if entry.path().ok()?.file_name() != Some("control".as_ref()) {
             continue;
         }
         let mut text = String::new();
