@@ -262,7 +262,7 @@ impl Crew<'_> {
             name: want.name.clone(),
             place: "nowhere".to_owned(),
             archive: None,
-            fault: Fault::Connection("the lock names no place to fetch it from".to_owned()),
+            fault: Fault::Nowhere,
         });
         let (here, there): (Vec<_>, Vec<_>) = want
             .origins

@@ -70,6 +70,9 @@ pub enum Fault {
         /// The beginning came from an earlier try, which may be what was wrong.
         resumed: bool,
     },
+    /// Nobody says where it is.
+    #[error("no place is known to fetch it from")]
+    Nowhere,
     /// A file of this machine could not be read.
     #[error("{0}")]
     File(#[source] io::Error),
@@ -107,6 +110,7 @@ impl Fault {
             Fault::TooLong { .. } | Fault::Wrong { .. } => {
                 "do not use this mirror, or if the file was changed on purpose, correct its digest"
             }
+            Fault::Nowhere => "lock the profile anew, or give a pool that has it",
             Fault::File(_) => "check the path in the profile",
             Fault::Store(_) => "see above",
             Fault::Cancelled => "run it again: what came is kept",

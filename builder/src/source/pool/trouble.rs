@@ -21,7 +21,7 @@ impl Trouble {
     /// the pool has not the object.
     pub fn of(fault: Fault) -> Option<Self> {
         match fault {
-            Fault::Vanished(_) => None,
+            Fault::Vanished(_) | Fault::Nowhere => None,
             Fault::Store(_) | Fault::Cancelled => Some(Trouble::Ours(fault)),
             Fault::Truncated { .. } | Fault::TooLong { .. } | Fault::Wrong { .. } => {
                 Some(Trouble::Damaged(fault.to_string()))
