@@ -128,6 +128,12 @@ fn prunes_nothing_that_a_running_build_uses() {
     assert_eq!((pruned.removed, pruned.in_use), (3, 3));
     assert_eq!(fs::read(old).unwrap(), b"old");
     assert_eq!(fs::read(base).unwrap(), b"base");
+    for blob in Inventory::of(dir.path()).unwrap().blobs {
+        aged(&build.path(&blob.digest), 1);
+    }
+    for step in ["base", "initrd"] {
+        aged(&dir.path().join(slot(step).path()), 1);
+    }
     let another = Store::open(dir.path()).unwrap();
     drop(build);
     let pruned = prune(dir.path(), nothing, false).unwrap();
