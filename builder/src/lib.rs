@@ -11,7 +11,8 @@
 //! 9. [`boot`]: what the firmware starts
 //! 10. [`disk`]: one GPT disk
 //! 11. [`artifact`]: what is left for the user
-//! 12. [`rehearse`]: a whole deployment on this machine
+//! 12. [`inspect`] and [`diff`]: what is in artifacts, and how two differ
+//! 13. [`rehearse`]: a whole deployment on this machine
 //!
 //! [`build`] calls 3 to 11 in this order. Beside them: [`userdata`] (what MAAS
 //! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
@@ -24,10 +25,12 @@ pub mod boot;
 pub mod build;
 pub mod cache;
 pub mod cli;
+pub mod diff;
 pub mod disk;
 pub mod extent;
 pub mod fs;
 pub mod host;
+pub mod inspect;
 pub mod layer;
 pub mod lock;
 pub mod profile;

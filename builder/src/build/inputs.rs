@@ -13,6 +13,9 @@ use crate::lock::{LockedPackage, LockedProfile};
 use crate::profile::{Download, Mirror, Origin, Profile};
 use crate::source::{self, Archives, Digest, Want};
 
+/// Changes whenever a build leaves other files from the same inputs.
+const ARTIFACTS: u32 = 2;
+
 /// The key of the whole image: the lock, the profile as it was validated,
 /// every file it names, the agent, this builder and the tools.
 pub fn key(
@@ -31,7 +34,7 @@ pub fn key(
         format!("{profile:?}"),
         overlays,
         Digest::of(&fs::read(agent)?).to_string(),
-        env!("CARGO_PKG_VERSION"),
+        (env!("CARGO_PKG_VERSION"), ARTIFACTS),
         tools,
     );
     Key::of("image", FORMAT, &inputs)

@@ -141,4 +141,4 @@ fn feed(command: &Command, tree: &Tree) -> Result<(), FsProblem> {
 
 #[cfg(test)]
 #[path = "squashfs_tests.rs"]
-pub(super) mod tests;
+pub(crate) mod tests;

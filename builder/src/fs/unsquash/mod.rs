@@ -146,6 +146,11 @@ impl<'a> Image<'a> {
         walk::list(self)
     }
 
+    /// What the byte at `offset` of the image belongs to, for messages.
+    pub fn part(&self, offset: u64) -> &'static str {
+        self.superblock.part(offset)
+    }
+
     /// A reader of files' bytes. Each thread needs one of its own.
     ///
     /// # Errors

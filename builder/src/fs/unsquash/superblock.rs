@@ -25,6 +25,7 @@ pub(super) struct Superblock {
     pub(super) root: Place,
     pub(super) inode_table: u64,
     pub(super) directory_table: u64,
+    bytes_used: u64,
     fragments: u32,
     ids: u16,
     id_table: u64,
@@ -105,12 +106,26 @@ impl Superblock {
             fragments: word(16),
             ids: half(26),
             root: Place::from(at(32, 8)),
+            bytes_used: at(40, 8),
             id_table: at(48, 8),
             xattr_table: at(56, 8),
             inode_table: at(64, 8),
             directory_table: at(72, 8),
             fragment_table: at(80, 8),
         })
+    }
+
+    /// What the byte at `offset` belongs to. The tables lie in this order
+    /// behind the data; each but the first two is led to by a list behind it.
+    pub(super) fn part(&self, offset: u64) -> &'static str {
+        match offset {
+            o if o < SIZE as u64 => "the superblock",
+            o if o < self.inode_table => "the files' data",
+            o if o < self.directory_table => "the table of inodes",
+            o if o < self.fragment_table => "the table of names",
+            o if o < self.bytes_used => "the small tables",
+            _ => "the padding",
+        }
     }
 
     /// The numbers of owners and groups.

@@ -50,6 +50,8 @@ pub(super) const ADDED: &[(&str, &str)] = &[
     ),
     ("disk: {esp: 1MiB}", "disk.esp: `1MiB` is too small"),
     ("disk: {seed: 64MB}", "disk.seed: `64MB` is not a size"),
+    ("disk: {budget: 1GB}", "disk.budget: `1GB` is not a size"),
+    ("disk: {budget: 0}", "disk.budget: `0` leaves no room"),
     (
         "outputs: [qcow2]",
         "outputs[0]: `qcow2` is not supported yet",
