@@ -234,7 +234,10 @@ impl fmt::Display for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
         if let Some(ByteDiff { first, last, count }) = self.bytes {
-            write!(f, ": {count} bytes differ, from byte {first} to {last}")?;
+            match count {
+                1 => write!(f, ": byte {first} differs")?,
+                _ => write!(f, ": {count} bytes differ, from byte {first} to {last}")?,
+            }
         }
         if let Some(note) = &self.note {
             write!(f, ": {note}")?;

@@ -243,6 +243,11 @@ impl fmt::Display for Diff {
         self.boot(f)?;
         section(f, "packages", &self.packages)?;
         section(f, "files", &self.files)?;
+        let root = |change: &ArtifactChange| change.kind == Kind::Root;
+        if self.files.is_empty() && self.artifacts.iter().any(root) {
+            let why = "none, but the root has other bytes: other times, or packed otherwise";
+            writeln!(f, "\nfiles: {why}")?;
+        }
         self.sizes(f)
     }
 }
