@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 
 use crate::base::{self, Base};
 use crate::cache::Cache;
-use crate::host::tools;
 use crate::lock::LockedProfile;
 use crate::report::Report;
 use crate::source::{Access, Store};
+use crate::tools::Tools;
 
 /// Changes whenever the same inputs would give another image.
 const FORMAT: u32 = 1;
@@ -41,18 +41,23 @@ pub struct Workshop<'a> {
 /// # Errors
 /// What a step fails with; an earlier build's directory is then untouched.
 pub fn build(locked: &LockedProfile, shop: Workshop<'_>) -> anyhow::Result<PathBuf> {
-    let tools = tools::versions()?;
     let cache = Cache::open(shop.store.root(), shop.report)?;
-    let key = inputs::key(locked, shop.agent, &tools)?;
+    let key = inputs::key(locked, shop.agent)?;
     if let Some(dir) = inputs::unchanged(locked, shop.out, &cache, &key) {
         shop.report.note("nothing has changed since the last build");
         return Ok(dir);
     }
     inputs::fetch(locked, shop)?;
+    let tools = Tools::make(
+        locked.lock(),
+        locked.profile().base.arch,
+        shop.store,
+        &cache,
+    )?;
     let base = base(locked, shop, &cache)?;
     let layers = layers::Layers::make(locked, &base, shop)?;
     let image = image::Image::merge(locked, shop, &cache, &base, &layers)?;
-    let dir = image.make(tools)?;
+    let dir = image.make(&tools)?;
     inputs::remember(&cache, &key, &dir)?;
     Ok(dir)
 }

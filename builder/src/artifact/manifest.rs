@@ -66,6 +66,10 @@ pub enum Kind {
     Ddgz,
     /// The disk as it is.
     Raw,
+    /// The disk for virtual machines.
+    Qcow2,
+    /// The root's files, compressed, without partitions: MAAS' file type `tgz`.
+    Tgz,
     /// The unified kernel image, for an update.
     Uki,
     /// The root file system, for an update.
@@ -97,6 +101,8 @@ impl Kind {
         match self {
             Kind::Ddgz => "ddgz",
             Kind::Raw => "raw",
+            Kind::Qcow2 => "qcow2",
+            Kind::Tgz => "tgz",
             Kind::Uki => "uki",
             Kind::Root => "root",
             Kind::Verity => "verity",

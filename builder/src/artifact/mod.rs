@@ -8,6 +8,7 @@ mod commit;
 pub mod gzip;
 mod manifest;
 mod outputs;
+pub mod qcow2;
 pub mod sbom;
 mod sums;
 pub mod unzip;

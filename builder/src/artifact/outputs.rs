@@ -1,6 +1,6 @@
 //! Writing the outputs into a staging directory.
 
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use fs_err as fs;
@@ -8,10 +8,11 @@ use fs_err as fs;
 use super::commit::Staging;
 use super::gzip::compress;
 use super::manifest::{Artifact, Kind};
-use super::{ArtifactError, failed, sums};
+use super::{ArtifactError, failed, qcow2, sums};
 use crate::boot::esp::uki_name;
 use crate::disk::Disk;
-use crate::extent::ReadAt;
+use crate::extent::{FileBytes, ReadAt};
+use crate::tree::Tree;
 
 impl Staging {
     /// Writes `disk.raw.gz`.
@@ -44,6 +45,51 @@ impl Staging {
         let (size, sha256) = sums::digest(&path).map_err(failed("hashing", &path))?;
         debug_assert_eq!(size, disk.size());
         Ok(plain(Kind::Raw, "disk.raw", size, sha256))
+    }
+
+    /// Writes `disk.qcow2`.
+    ///
+    /// # Errors
+    /// [`ArtifactError`].
+    pub fn qcow2(&self, disk: &Disk) -> Result<Artifact, ArtifactError> {
+        let path = self.path("disk.qcow2")?;
+        let write = || {
+            let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(&path)?);
+            qcow2::write(disk, &mut out)?;
+            sums::digest(&path)
+        };
+        let (size, sha256) = write().map_err(failed("writing", &path))?;
+        Ok(Artifact {
+            uncompressed_size: disk.size(),
+            ..plain(Kind::Qcow2, "disk.qcow2", size, sha256)
+        })
+    }
+
+    /// Writes `rootfs.tar.gz`: every file of the tree, what the root file
+    /// system leaves out included.
+    ///
+    /// # Errors
+    /// [`ArtifactError::Io`].
+    pub fn tgz(&self, tree: &Tree) -> Result<Artifact, ArtifactError> {
+        let path = self.path("rootfs.tar.gz")?;
+        let write = || {
+            let dir = path.parent().unwrap_or(Path::new("."));
+            let mut tar = tempfile::NamedTempFile::new_in(dir)?;
+            let mut out = BufWriter::with_capacity(1 << 20, tar.as_file_mut());
+            tree.write_tar(&mut out)?;
+            out.flush()?;
+            drop(out);
+            let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(&path)?);
+            compress(&FileBytes::open(tar.path())?, &mut out)
+        };
+        let packed = write().map_err(failed("compressing the root's files to", &path))?;
+        Ok(Artifact {
+            kind: Kind::Tgz,
+            path: "rootfs.tar.gz".to_owned(),
+            size: packed.size,
+            sha256: packed.sha256,
+            uncompressed_size: packed.uncompressed_size,
+        })
     }
 
     /// Writes what an update of a running machine needs: the UKI, the root

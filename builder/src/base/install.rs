@@ -13,6 +13,7 @@ use fs_err::os::unix::fs::symlink;
 use nix::mount::{MsFlags, mount};
 use postern_agent::host::Command;
 
+use super::dpkg_fault::DpkgFault;
 use super::plan::{InstallPlan, Package};
 use crate::source::deb::Deb;
 
@@ -53,7 +54,7 @@ pub fn install(
     step("Unpacking packages")?;
     chroot.dpkg("--unpack", &others)?;
     step("Configuring packages")?;
-    chroot.run(&["dpkg", "--configure", "--pending"])?;
+    chroot.run_dpkg(&["--configure", "--pending"].map(str::to_owned))?;
     step("Comparing the package database with the lock")?;
     let found = chroot.run(&[
         "dpkg-query",
@@ -173,16 +174,18 @@ pub struct Chroot<'a> {
 impl Chroot<'_> {
     /// Runs `words` with `/` at the root; returns what it printed.
     pub fn run(&self, words: &[&str]) -> anyhow::Result<Vec<u8>> {
-        let chroot = Command::new("chroot")
+        Ok(self.command().args(words).run()?)
+    }
+
+    fn command(&self) -> Command {
+        Command::new("chroot")
             .arg(self.root)
-            .args(words)
             .cwd(self.root)
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("DEBCONF_NONINTERACTIVE_SEEN", "true")
             // Kernel hooks of dracut and initramfs-tools leave the initrd to us.
             .env("INITRD", "No")
-            .env("SOURCE_DATE_EPOCH", self.epoch.to_string());
-        Ok(chroot.run()?)
+            .env("SOURCE_DATE_EPOCH", self.epoch.to_string())
     }
 
     fn dpkg(&self, action: &str, packages: &[&Package]) -> anyhow::Result<()> {
@@ -191,11 +194,22 @@ impl Chroot<'_> {
         }
         // The lock is a complete solution, so dpkg need not refuse an order of
         // unpacking in which a pre-dependency is not configured yet.
-        let mut words = vec!["dpkg".to_owned(), "--force-depends".into(), action.into()];
+        let mut words = vec!["--force-depends".to_owned(), action.to_owned()];
         let name = |p: &&Package| format!("/{INSIDE}/debs/{}", p.file_name());
         words.extend(packages.iter().map(name));
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
-        self.run(&words).map(|_| ())
+        self.run_dpkg(&words)
+    }
+
+    /// Scripts talk to both outputs; together they are in order.
+    fn run_dpkg(&self, words: &[String]) -> anyhow::Result<()> {
+        let shell = self
+            .command()
+            .args(["sh", "-c", "exec dpkg \"$@\" 2>&1", "dpkg"]);
+        let output = shell.args(words).run_unchecked()?;
+        if output.status.success() {
+            return Ok(());
+        }
+        Err(DpkgFault::read(&String::from_utf8_lossy(&output.stdout)).into())
     }
 }
 

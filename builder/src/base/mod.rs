@@ -8,11 +8,13 @@
 //! - `plan`: what to make, as data that crosses into the sandbox
 //! - [`sandbox`]: entering it, and the program that runs inside
 //! - `install`: packages → installed root
+//! - `dpkg_fault`: which package did not install, and why
 //! - `scrub`: nothing in the root that tells when or where it was made
 //! - `initrd`: installed root → initrd, by the distribution's dracut
 //! - `capture`: installed root → layer
 
 mod capture;
+mod dpkg_fault;
 mod initrd;
 mod initrd_overlay;
 mod install;

@@ -1,6 +1,5 @@
 //! From a merged tree to artifacts: root, verity, kernel image, disk.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -23,6 +22,7 @@ use crate::profile::Output;
 use crate::report::bytes;
 use crate::source::Digest;
 use crate::source::deb::Deb;
+use crate::tools::{self, Tools};
 use crate::tree::{MergePolicy, Tree, TreePath, merge};
 use crate::verity::{self, RootHash, Salt};
 
@@ -74,12 +74,12 @@ impl<'a> Image<'a> {
     }
 
     /// Makes everything else and leaves it in the output directory.
-    pub fn make(self, tools: BTreeMap<String, String>) -> anyhow::Result<PathBuf> {
+    pub fn make(self, tools: &Tools) -> anyhow::Result<PathBuf> {
         let profile = self.locked.profile();
         let scratch = tempfile::Builder::new()
             .prefix(crate::cache::SCRATCH)
             .tempdir_in(self.cache.dir("image")?)?;
-        let root = self.root(&tools)?;
+        let root = self.root(tools)?;
         let identity = Identity {
             name: profile.name.clone(),
             version: profile.version.clone(),
@@ -104,8 +104,8 @@ impl<'a> Image<'a> {
             root: root.squashfs.clone(),
             verity: root.verity.clone(),
         };
-        self.esp(&identity, esp_files, &images.esp)?;
-        self.seed(&identity, &manifest, &images.seed)?;
+        self.esp(&identity, esp_files, &images.esp, tools)?;
+        self.seed(&identity, &manifest, &images.seed, tools)?;
         let disk = Disk::assemble(&layout, &images)?;
         step.done(bytes(layout.size().0));
         let outputs = Outputs {
@@ -114,21 +114,21 @@ impl<'a> Image<'a> {
             uki: &uki,
             disk: &disk,
         };
-        outputs.commit(&manifest, tools)
+        outputs.commit(&manifest)
     }
 
     /// The root file system and its hash tree, reused while the tree is the same.
-    fn root(&self, tools: &BTreeMap<String, String>) -> anyhow::Result<Root> {
+    fn root(&self, tools: &Tools) -> anyhow::Result<Root> {
         let options = squashfs::Options::default();
         let inputs = (
             self.tree_digest.to_string(),
             format!("{options:?}"),
-            tools.get("mksquashfs"),
+            tools.digest().to_string(),
         );
         let key = Key::of("root", FORMAT, &inputs)?;
         let squashfs = self.cache.file(&key, |out| {
             let step = self.shop.report.step("Making the root file system");
-            let size = squashfs::write(&self.shipped()?, out, &options)?;
+            let size = squashfs::write(&self.shipped()?, out, &options, tools)?;
             step.done(bytes(size));
             Ok(())
         })?;
@@ -236,7 +236,13 @@ impl<'a> Image<'a> {
         Ok(Deb::open(&deb)?.files(names)?)
     }
 
-    fn esp(&self, identity: &Identity, files: Vec<esp::EspFile>, out: &Path) -> anyhow::Result<()> {
+    fn esp(
+        &self,
+        identity: &Identity,
+        files: Vec<esp::EspFile>,
+        out: &Path,
+        tools: &Tools,
+    ) -> anyhow::Result<()> {
         let mut layer = LayerBuilder::new("esp", self.tree.epoch());
         for (path, content) in files {
             layer.add_file(&path, 0o644, content)?;
@@ -247,11 +253,17 @@ impl<'a> Image<'a> {
             label: "ESP".into(),
             serial,
         };
-        Ok(fat::write(&self.alone(layer)?, out, &options)?)
+        Ok(fat::write(&self.alone(layer)?, out, &options, tools)?)
     }
 
     /// The seed partition: the hook, the manifest, and room for what it adds.
-    fn seed(&self, identity: &Identity, manifest: &SeedManifest, out: &Path) -> anyhow::Result<()> {
+    fn seed(
+        &self,
+        identity: &Identity,
+        manifest: &SeedManifest,
+        out: &Path,
+        tools: &Tools,
+    ) -> anyhow::Result<()> {
         let mut layer = LayerBuilder::new("seed", self.tree.epoch());
         layer.add_file_from(paths::seed::HOOK, 0o755, self.shop.agent)?;
         let mut json = serde_json::to_vec_pretty(manifest)?;
@@ -263,7 +275,7 @@ impl<'a> Image<'a> {
             label: Role::Seed.label().into(),
             uuid: identity.filesystem_uuid(Role::Seed),
         };
-        Ok(ext4::write(&self.alone(layer)?, out, &options)?)
+        Ok(ext4::write(&self.alone(layer)?, out, &options, tools)?)
     }
 
     /// A tree of one layer: a small file system of its own.
@@ -283,11 +295,7 @@ struct Outputs<'a> {
 }
 
 impl Outputs<'_> {
-    fn commit(
-        &self,
-        seed: &SeedManifest,
-        tools: BTreeMap<String, String>,
-    ) -> anyhow::Result<PathBuf> {
+    fn commit(&self, seed: &SeedManifest) -> anyhow::Result<PathBuf> {
         let profile = self.image.locked.profile();
         let lock = self.image.locked.lock();
         let staging = Staging::begin(self.image.shop.out, &profile.name, &profile.version)?;
@@ -305,7 +313,7 @@ impl Outputs<'_> {
             artifacts,
             partitions: seed.partitions.iter().map(Partition::from).collect(),
             lock_sha256: Digest::of(crate::lock::file::render(lock).as_bytes()).to_string(),
-            tools,
+            tools: tools::versions(lock),
             source_date_epoch: lock.source_date_epoch,
         };
         Ok(staging.commit(&manifest)?)
@@ -341,6 +349,13 @@ impl Outputs<'_> {
                     artifact
                 }
                 Output::Raw => staging.raw(self.disk)?,
+                Output::Qcow2 => staging.qcow2(self.disk)?,
+                Output::Tgz => {
+                    let step = self.image.shop.report.step("Compressing the root's files");
+                    let artifact = staging.tgz(&self.image.tree)?;
+                    step.done(bytes(artifact.size));
+                    artifact
+                }
             });
         }
         artifacts.extend(staging.update(

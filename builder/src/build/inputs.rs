@@ -1,6 +1,5 @@
 //! What a build is made from: its key, and the bytes it needs.
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,20 +8,16 @@ use fs_err as fs;
 use super::{FORMAT, Workshop};
 use crate::artifact::Artifacts;
 use crate::cache::{Cache, Key};
-use crate::lock::{LockedPackage, LockedProfile};
-use crate::profile::{Download, Mirror, Origin, Profile};
-use crate::source::{self, Archives, Digest, Want};
+use crate::lock::LockedProfile;
+use crate::profile::{Mirror, Profile};
+use crate::source::{self, Archives, Digest};
 
 /// Changes whenever a build leaves other files from the same inputs.
 const ARTIFACTS: u32 = 2;
 
 /// The key of the whole image: the lock, the profile as it was validated,
-/// every file it names, the agent, this builder and the tools.
-pub fn key(
-    locked: &LockedProfile,
-    agent: &Path,
-    tools: &BTreeMap<String, String>,
-) -> anyhow::Result<Key> {
+/// every file it names, the agent and this builder.
+pub fn key(locked: &LockedProfile, agent: &Path) -> anyhow::Result<Key> {
     let profile = locked.profile();
     let mut overlays = Vec::new();
     for dir in &profile.overlays {
@@ -35,7 +30,6 @@ pub fn key(
         overlays,
         Digest::of(&fs::read(agent)?).to_string(),
         (env!("CARGO_PKG_VERSION"), ARTIFACTS),
-        tools,
     );
     Key::of("image", FORMAT, &inputs)
 }
@@ -95,35 +89,7 @@ pub fn fetch(locked: &LockedProfile, shop: Workshop<'_>) -> anyhow::Result<()> {
         (Mirror::Host, source::Access::Offline) => archives.ok(),
         _ => Some(archives?),
     };
-    let lock = locked.lock();
-    let mut wants = Vec::new();
-    for package in lock.packages.iter().chain(&lock.boot) {
-        wants.push(package_want(package, archives.as_ref())?);
-    }
-    let k3s = &locked.profile().k3s;
-    wants.push(download_want("k3s", &k3s.binary)?);
-    if let Some(images) = &k3s.images {
-        wants.push(download_want("k3s images", images)?);
-    }
+    let wants = source::wants(locked, archives.as_ref())?;
     source::fetch(shop.store, &wants, shop.access, shop.report)?;
     Ok(())
-}
-
-fn package_want(package: &LockedPackage, archives: Option<&Archives>) -> anyhow::Result<Want> {
-    let url = archives.and_then(|a| a.file(&package.archive, &package.path));
-    Ok(Want {
-        name: format!("{} {}", package.name, package.version),
-        size: Some(package.size),
-        sha256: package.sha256.parse()?,
-        origins: url.map(Origin::Url).into_iter().collect(),
-    })
-}
-
-fn download_want(name: &str, download: &Download) -> anyhow::Result<Want> {
-    Ok(Want {
-        name: name.to_owned(),
-        size: None,
-        sha256: download.sha256.parse()?,
-        origins: vec![download.origin.clone()],
-    })
 }

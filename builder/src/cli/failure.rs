@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::lock::{LockError, LockFileError};
 use crate::profile::LoadError;
+use crate::report::ci::Service;
 use crate::source::FetchError;
 
 const FAILED: u8 = 1;
@@ -17,7 +18,22 @@ pub fn tell(error: &anyhow::Error) -> ExitCode {
     let styled = std::io::stderr().is_terminal();
     let text = rendered(error, styled).unwrap_or_else(|| format!("error: {error:#}"));
     anstream::eprintln!("{}", text.trim_end());
+    for annotation in annotations(error) {
+        eprintln!("{annotation}");
+    }
     ExitCode::from(code(error))
+}
+
+/// What the CI service we run in shows beside the lines at fault.
+fn annotations(error: &anyhow::Error) -> Vec<String> {
+    let (Some(service), Some(LoadError::Invalid { problems, .. })) =
+        (Service::here(), error.downcast_ref())
+    else {
+        return Vec::new();
+    };
+    let all = problems.0.iter();
+    all.filter_map(|problem| service.annotation(problem))
+        .collect()
 }
 
 /// Problems in what a person wrote are shown with the lines they are on.

@@ -17,6 +17,9 @@ pub struct Lock {
     /// Resolve anew even if the lock fits the profile
     #[arg(long)]
     update: bool,
+    /// Update this package and leave all others as they are (repeatable)
+    #[arg(long, value_name = "NAME", requires = "update")]
+    package: Vec<String>,
     /// Tell what resolving anew would change, and change nothing
     #[arg(long, conflicts_with = "update")]
     diff: bool,
@@ -38,7 +41,9 @@ impl Lock {
             Err(_) if self.update => None,
             Err(error) => return Err(error.into()),
         };
-        let locked = if self.update {
+        let locked = if !self.package.is_empty() {
+            LockedProfile::update_some(profile, &self.package, &global.store()?, &report)?
+        } else if self.update {
             LockedProfile::update(profile, &report)?
         } else {
             LockedProfile::open(profile, Policy::Resolve, &report)?

@@ -6,6 +6,7 @@
 
 mod build;
 mod diff;
+mod doctor;
 mod failure;
 mod inspect;
 mod lock;
@@ -24,6 +25,7 @@ use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::report::Report;
+use crate::report::ci::Service;
 use crate::source::Store;
 
 /// Builds immutable gateway appliance images that MAAS deploys and that pair
@@ -53,7 +55,8 @@ struct Global {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Progress {
-    /// A terminal gets bars, anything else plain lines
+    /// A terminal gets bars, GitHub Actions and GitLab CI foldable groups,
+    /// anything else plain lines
     #[default]
     Auto,
     /// One line when a step begins and one when it ends
@@ -71,8 +74,10 @@ enum Verb {
     Verify(verify::Verify),
     Rehearse(rehearse::Rehearse),
     UserData(user_data::UserData),
+    Doctor(doctor::Doctor),
     Schema(schema::Schema),
     Completions(schema::Completions),
+    Man(schema::Man),
     #[command(hide = true)]
     Sandbox(sandbox::Sandbox),
 }
@@ -103,8 +108,10 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Verify(verb) => verb.run(global),
         Verb::Rehearse(verb) => verb.run(global),
         Verb::UserData(verb) => verb.run(),
+        Verb::Doctor(verb) => verb.run(global),
         Verb::Schema(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(Cli::command()),
+        Verb::Man(verb) => verb.run(Cli::command()),
         Verb::Sandbox(verb) => verb.run(),
     }?;
     Ok(ExitCode::SUCCESS)
@@ -117,16 +124,23 @@ impl Global {
             _ if self.quiet => Report::quiet(),
             Progress::Json => Report::json(stderr),
             Progress::Auto if stderr.is_terminal() => Report::terminal(),
-            Progress::Auto | Progress::Plain => Report::plain(stderr),
+            Progress::Auto => match Service::here() {
+                Some(service) => Report::grouped(service, stderr),
+                None => Report::plain(stderr),
+            },
+            Progress::Plain => Report::plain(stderr),
         }
     }
 
     fn store(&self) -> anyhow::Result<Store> {
-        let root = match &self.store {
-            Some(dir) => dir.clone(),
-            None => cache_home()?.join("postern"),
-        };
-        Ok(Store::open(&root)?)
+        Ok(Store::open(&self.store_dir()?)?)
+    }
+
+    fn store_dir(&self) -> anyhow::Result<PathBuf> {
+        match &self.store {
+            Some(dir) => Ok(dir.clone()),
+            None => Ok(cache_home()?.join("postern")),
+        }
     }
 }
 

@@ -1,4 +1,6 @@
-//! `postern schema` and `postern completions`
+//! `postern schema`, `postern completions` and `postern man`
+
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -42,6 +44,23 @@ pub struct Completions {
 impl Completions {
     pub(super) fn run(self, mut command: clap::Command) -> anyhow::Result<()> {
         clap_complete::generate(self.shell, &mut command, "postern", &mut std::io::stdout());
+        Ok(())
+    }
+}
+
+/// Write the manual pages, one file per verb
+#[derive(Debug, Args)]
+pub struct Man {
+    /// Where to
+    #[arg(value_name = "DIR")]
+    dir: PathBuf,
+}
+
+impl Man {
+    pub(super) fn run(self, command: clap::Command) -> anyhow::Result<()> {
+        fs_err::create_dir_all(&self.dir)?;
+        clap_mangen::generate_to(command, &self.dir)?;
+        println!("{}", self.dir.display());
         Ok(())
     }
 }

@@ -9,6 +9,7 @@ use super::*;
 use crate::disk::{Bytes, Disk, Identity, Images, Layout, Sizes};
 use crate::fs::{ext4, fat, squashfs};
 use crate::layer::{Inputs, LayerBuilder};
+use crate::tools::Tools;
 use crate::tree::{MergePolicy, Tree, merge};
 use crate::verity;
 
@@ -51,10 +52,12 @@ fn disk(dir: &Path, name: &str, [root, esp, seed]: [Files<'_>; 3]) -> PathBuf {
         root: at("root"),
         verity: at("verity"),
     };
+    let options = squashfs::Options::default();
     squashfs::write(
         &tree_with_noise(root),
         &images.root,
-        &squashfs::Options::default(),
+        &options,
+        &Tools::of_host(),
     )
     .unwrap();
     verity::format(&images.root, &images.verity, &[7; 32], uuid::Uuid::nil()).unwrap();
@@ -63,13 +66,13 @@ fn disk(dir: &Path, name: &str, [root, esp, seed]: [Files<'_>; 3]) -> PathBuf {
         label: "ESP".into(),
         serial: 7,
     };
-    fat::write(&tree(esp), &images.esp, &options).unwrap();
+    fat::write(&tree(esp), &images.esp, &options, &Tools::of_host()).unwrap();
     let options = ext4::Options {
         size: 16 << 20,
         label: "seed".into(),
         uuid: uuid::Uuid::from_u128(7),
     };
-    ext4::write(&tree(seed), &images.seed, &options).unwrap();
+    ext4::write(&tree(seed), &images.seed, &options, &Tools::of_host()).unwrap();
     // The same on both, as in two builds that should be equal.
     let identity = Identity {
         name: "edge".to_owned(),

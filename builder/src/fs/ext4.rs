@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::stage::Stage;
 use super::{FsError, FsProblem, atomically};
+use crate::tools::Tools;
 use crate::tree::{Entry, Kind, Tree, TreePath};
 
 /// Bytes a block.
@@ -39,7 +40,7 @@ pub struct Options {
 ///
 /// # Errors
 /// [`FsError`]; what was at `out` is then untouched.
-pub fn write(tree: &Tree, out: &Path, options: &Options) -> Result<(), FsError> {
+pub fn write(tree: &Tree, out: &Path, options: &Options, tools: &Tools) -> Result<(), FsError> {
     atomically("ext4", out, |image| {
         if tree.epoch() > EPOCH_MAX {
             return Err(FsProblem::Epoch(tree.epoch()));
@@ -51,25 +52,26 @@ pub fn write(tree: &Tree, out: &Path, options: &Options) -> Result<(), FsError> 
             .open(image)?
             .set_len(options.size)?;
         let image = fs_err::canonicalize(image)?;
-        mke2fs(&image, tree.epoch(), options).run()?;
-        check_room(&image, &stage, options.size)?;
+        mke2fs(&image, tree.epoch(), options, tools).run()?;
+        check_room(&image, &stage, options.size, tools)?;
         fs_err::write(stage.dir().join("script"), script)?;
-        fill(&image, &stage, tree.epoch())
+        fill(&image, &stage, tree.epoch(), tools)
     })
 }
 
 /// A program that believes that it is `epoch`: both variables, because
 /// e2fsprogs before 1.47.1 knows only its own.
-fn at_epoch(program: &str, epoch: u64) -> Command {
+fn at_epoch(program: &str, epoch: u64, tools: &Tools) -> Command {
     let epoch = epoch.to_string();
-    Command::new(program)
+    tools
+        .command(program)
         .env("E2FSPROGS_FAKE_TIME", &epoch)
         .env("SOURCE_DATE_EPOCH", &epoch)
 }
 
-fn mke2fs(image: &Path, epoch: u64, options: &Options) -> Command {
+fn mke2fs(image: &Path, epoch: u64, options: &Options, tools: &Tools) -> Command {
     let uuid = options.uuid.hyphenated().to_string();
-    at_epoch("mke2fs", epoch)
+    at_epoch("mke2fs", epoch, tools)
         .env("MKE2FS_CONFIG", "/dev/null")
         .args([
             "-q",
@@ -164,8 +166,8 @@ fn quoted(path: &TreePath, word: &str) -> Result<String, FsProblem> {
 }
 
 /// Compares what is free with what is coming.
-fn check_room(image: &Path, stage: &Stage<'_>, size: u64) -> Result<(), FsProblem> {
-    let header = Command::new("dumpe2fs").arg("-h").arg(image).run()?;
+fn check_room(image: &Path, stage: &Stage<'_>, size: u64, tools: &Tools) -> Result<(), FsProblem> {
+    let header = tools.command("dumpe2fs").arg("-h").arg(image).run()?;
     let header = String::from_utf8_lossy(&header);
     let value = |key: &str| {
         let line = header.lines().find_map(|line| line.strip_prefix(key))?;
@@ -191,8 +193,8 @@ fn check_room(image: &Path, stage: &Stage<'_>, size: u64) -> Result<(), FsProble
 
 /// Runs the script. debugfs goes on after a mistake, so every word of it on
 /// standard error beyond its banner is one.
-fn fill(image: &Path, stage: &Stage<'_>, epoch: u64) -> Result<(), FsProblem> {
-    let command = at_epoch("debugfs", epoch)
+fn fill(image: &Path, stage: &Stage<'_>, epoch: u64, tools: &Tools) -> Result<(), FsProblem> {
+    let command = at_epoch("debugfs", epoch, tools)
         .args(["-w", "-f", "script"])
         .arg(image)
         .cwd(stage.dir());
@@ -255,7 +257,7 @@ mod tests {
     fn the_image_is_sound_and_holds_the_files() {
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("seed.ext4");
-        write(&seed(), &image, &options()).unwrap();
+        write(&seed(), &image, &options(), &Tools::of_host()).unwrap();
         assert_eq!(fs_err::metadata(&image).unwrap().len(), 16 << 20);
         Command::new("e2fsck").arg("-fn").arg(&image).run().unwrap();
         let listing = debugfs("ls -p /", &image) + &debugfs("ls -p /curtin", &image);
@@ -285,7 +287,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let make = |name: &str| {
             let image = dir.path().join(name);
-            write(&seed(), &image, &options()).unwrap();
+            write(&seed(), &image, &options(), &Tools::of_host()).unwrap();
             fs_err::read(image).unwrap()
         };
         let first = make("a");
@@ -302,7 +304,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("seed.ext4");
         let big = || tree(vec![("big", file(vec![1; 20 << 20]), 0o644)]);
-        let error = write(&big(), &image, &options()).unwrap_err();
+        let error = write(&big(), &image, &options(), &Tools::of_host()).unwrap_err();
         let FsProblem::TooSmall { needed, .. } = error.what else {
             panic!("{error}")
         };
@@ -311,7 +313,7 @@ mod tests {
             size: needed,
             ..options()
         };
-        write(&big(), &image, &options).unwrap();
+        write(&big(), &image, &options, &Tools::of_host()).unwrap();
     }
 
     #[test]
@@ -322,7 +324,13 @@ mod tests {
             ("a\"b", file("x"), "plain ASCII"),
             ("soft", Kind::Symlink("\n".into()), "plain ASCII"),
         ] {
-            let error = write(&tree(vec![(path, kind, 0o644)]), image, &options()).unwrap_err();
+            let error = write(
+                &tree(vec![(path, kind, 0o644)]),
+                image,
+                &options(),
+                &Tools::of_host(),
+            )
+            .unwrap_err();
             assert!(error.to_string().contains(says), "{error}");
         }
     }

@@ -8,6 +8,7 @@ use postern_agent::host::Command;
 
 use super::stage::Stage;
 use super::{FsError, FsProblem, atomically};
+use crate::tools::Tools;
 use crate::tree::{Entry, Kind, Tree, TreePath};
 
 /// Bytes a sector.
@@ -41,7 +42,7 @@ pub struct Options {
 ///
 /// # Errors
 /// [`FsError`]; what was at `out` is then untouched.
-pub fn write(tree: &Tree, out: &Path, options: &Options) -> Result<(), FsError> {
+pub fn write(tree: &Tree, out: &Path, options: &Options, tools: &Tools) -> Result<(), FsError> {
     atomically("FAT", out, |image| {
         check(tree)?;
         let cluster = cluster_for(tree, options.size)?;
@@ -51,11 +52,13 @@ pub fn write(tree: &Tree, out: &Path, options: &Options) -> Result<(), FsError> 
             .open(image)?
             .set_len(options.size)?;
         let image = fs_err::canonicalize(image)?;
-        mkfs(&image, cluster, options).run()?;
+        mkfs(&image, cluster, options, tools).run()?;
         for (path, _, staged) in &stage.entries {
             let command = match staged {
-                None => mtool("mmd", tree.epoch(), &image),
-                Some(staged) => mtool("mcopy", tree.epoch(), &image).arg("-m").arg(staged),
+                None => mtool("mmd", tree.epoch(), &image, tools),
+                Some(staged) => mtool("mcopy", tree.epoch(), &image, tools)
+                    .arg("-m")
+                    .arg(staged),
             };
             let command = command.arg(format!("::{path}")).cwd(stage.dir());
             command.run()?;
@@ -64,8 +67,9 @@ pub fn write(tree: &Tree, out: &Path, options: &Options) -> Result<(), FsError> 
     })
 }
 
-fn mkfs(image: &Path, cluster: u64, options: &Options) -> Command {
-    Command::new("mkfs.vfat")
+fn mkfs(image: &Path, cluster: u64, options: &Options, tools: &Tools) -> Command {
+    tools
+        .command("mkfs.vfat")
         .args(["--invariant", "-F", "32", "-S", &SECTOR.to_string()])
         .args(["-s", &cluster.to_string(), "-R", &RESERVED.to_string()])
         .args(["-i", &format!("{:08x}", options.serial)])
@@ -73,9 +77,10 @@ fn mkfs(image: &Path, cluster: u64, options: &Options) -> Command {
         .arg(image)
 }
 
-fn mtool(program: &str, epoch: u64, image: &Path) -> Command {
+fn mtool(program: &str, epoch: u64, image: &Path, tools: &Tools) -> Command {
     let epoch = epoch.clamp(FIRST_SECOND, LAST_SECOND);
-    Command::new(program)
+    tools
+        .command(program)
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
         // The geometry of an image means nothing, and a person's ~/.mtoolsrc neither.
         .env("MTOOLS_SKIP_CHECK", "1")
@@ -215,7 +220,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let image = dir.path().join("esp.fat");
         for size in [40 << 20, 300 << 20] {
-            write(&esp(), &image, &options(size)).unwrap();
+            write(&esp(), &image, &options(size), &Tools::of_host()).unwrap();
             assert_eq!(fs_err::metadata(&image).unwrap().len(), size);
             Command::new("fsck.vfat")
                 .arg("-n")
@@ -250,7 +255,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let make = |name: &str| {
             let image = dir.path().join(name);
-            write(&esp(), &image, &options(40 << 20)).unwrap();
+            write(&esp(), &image, &options(40 << 20), &Tools::of_host()).unwrap();
             fs_err::read(image).unwrap()
         };
         let first = make("a");
@@ -268,12 +273,12 @@ mod tests {
         let image = dir.path().join("esp.fat");
         let full = tree(&[("big", vec![1; 50 << 20]), ("x", vec![])]);
         for tree in [esp(), full] {
-            let error = write(&tree, &image, &options(10 << 20)).unwrap_err();
+            let error = write(&tree, &image, &options(10 << 20), &Tools::of_host()).unwrap_err();
             let FsProblem::TooSmall { needed, .. } = error.what else {
                 panic!("{error}")
             };
             assert!(!image.exists());
-            write(&tree, &image, &options(needed)).unwrap();
+            write(&tree, &image, &options(needed), &Tools::of_host()).unwrap();
             Command::new("fsck.vfat")
                 .arg("-n")
                 .arg(&image)

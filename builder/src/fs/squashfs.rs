@@ -11,6 +11,7 @@ use std::process::Stdio;
 use postern_agent::host::{Command, CommandError};
 
 use super::{FsError, FsProblem, atomically};
+use crate::tools::Tools;
 use crate::tree::Tree;
 
 /// Namespaces of extended attributes that squashfs can hold
@@ -45,11 +46,11 @@ impl Default for Options {
 ///
 /// # Errors
 /// [`FsError`]; what was at `out` is then untouched.
-pub fn write(tree: &Tree, out: &Path, options: &Options) -> Result<u64, FsError> {
+pub fn write(tree: &Tree, out: &Path, options: &Options, tools: &Tools) -> Result<u64, FsError> {
     let mut size = 0;
     atomically("squashfs", out, |image| {
         check(tree)?;
-        feed(&command(tree.epoch(), image, options), tree)?;
+        feed(&command(tree.epoch(), image, options, tools), tree)?;
         size = fs_err::metadata(image)?.len();
         Ok(())
     })?;
@@ -73,13 +74,16 @@ fn check(tree: &Tree) -> Result<(), FsProblem> {
     Ok(())
 }
 
-fn command(epoch: u64, image: &Path, options: &Options) -> Command {
+fn command(epoch: u64, image: &Path, options: &Options, tools: &Tools) -> Command {
     let epoch = epoch.to_string();
     // `-root-uid` has no effect on a tar (4.5.1): the root is the caller's, so
     // the caller has to be root, if only in a namespace.
     let program = match nix::unistd::geteuid().is_root() {
-        true => Command::new("mksquashfs"),
-        false => Command::new("unshare").args(["--user", "--map-root-user", "mksquashfs"]),
+        true => tools.command("mksquashfs"),
+        false => {
+            let unshare = Command::new("unshare").args(["--user", "--map-root-user"]);
+            tools.command_in(unshare, "mksquashfs")
+        }
     };
     let mut command = program
         // Sets the image's own time and clamps those of its files; giving

@@ -69,7 +69,7 @@ fn the_image_holds_the_tree() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("root.squashfs");
     let tree = tree();
-    let size = write(&tree, &image, &Options::default()).unwrap();
+    let size = write(&tree, &image, &Options::default(), &Tools::of_host()).unwrap();
     assert_eq!(size, fs_err::metadata(&image).unwrap().len());
     assert_eq!(size % 4096, 0);
 
@@ -112,7 +112,7 @@ fn the_image_holds_the_tree() {
 fn capabilities_survive() {
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("root.squashfs");
-    write(&tree(), &image, &Options::default()).unwrap();
+    write(&tree(), &image, &Options::default(), &Tools::of_host()).unwrap();
     // unsquashfs sets attributes only for root, so look for the record itself:
     // namespace 2 (security), then name and value, each after its length. So
     // short a table does not shrink and is stored as it is.
@@ -132,7 +132,7 @@ fn any_number_of_processors_gives_the_same_bytes() {
             processors,
             ..Options::default()
         };
-        write(&tree, &path, &options).unwrap();
+        write(&tree, &path, &options, &Tools::of_host()).unwrap();
         fs_err::read(path).unwrap()
     };
     let first = image(Some(1));
@@ -152,7 +152,7 @@ fn nothing_is_left_of_a_failure() {
     fs_err::write(&tar, b"").unwrap();
     let image = dir.path().join("out/image");
     fs_err::create_dir(dir.path().join("out")).unwrap();
-    let error = write(&tree, &image, &Options::default())
+    let error = write(&tree, &image, &Options::default(), &Tools::of_host())
         .unwrap_err()
         .to_string();
     assert!(error.contains("of layer base"), "{error}");
@@ -160,7 +160,9 @@ fn nothing_is_left_of_a_failure() {
         level: 77,
         ..Options::default()
     };
-    let error = write(&self::tree(), &image, &bad).unwrap_err().to_string();
+    let error = write(&self::tree(), &image, &bad, &Tools::of_host())
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("mksquashfs") && error.contains("level"),
         "{error}"
@@ -181,7 +183,7 @@ fn refuses_attributes_it_would_lose() {
     let tree = merge([(&layer, &MergePolicy::AddOnly)], EPOCH).unwrap();
     let dir = tempfile::tempdir().unwrap();
     let image = dir.path().join("image");
-    let error = write(&tree, &image, &Options::default()).unwrap_err();
+    let error = write(&tree, &image, &Options::default(), &Tools::of_host()).unwrap_err();
     assert!(
         error
             .to_string()

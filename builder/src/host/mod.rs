@@ -2,4 +2,3 @@
 //! agent ([`postern_agent::host`]).
 
 pub mod http;
-pub mod tools;

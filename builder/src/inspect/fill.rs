@@ -66,6 +66,7 @@ mod tests {
     use crate::extent::FileBytes;
     use crate::fs::{ext4 as ext4_image, fat as fat_image};
     use crate::layer::{Inputs, LayerBuilder};
+    use crate::tools::Tools;
     use crate::tree::{MergePolicy, Tree, merge};
     use std::path::Path;
 
@@ -89,7 +90,7 @@ mod tests {
                 label: "ESP".into(),
                 serial: 7,
             };
-            fat_image::write(&tree(bytes), &path, &options).unwrap();
+            fat_image::write(&tree(bytes), &path, &options, &Tools::of_host()).unwrap();
             measured(fat, &path)
         };
         let (small, large) = (fat_used(1), fat_used(10 << 20));
@@ -103,7 +104,7 @@ mod tests {
                 label: "seed".into(),
                 uuid: uuid::Uuid::from_u128(7),
             };
-            ext4_image::write(&tree(bytes), &path, &options).unwrap();
+            ext4_image::write(&tree(bytes), &path, &options, &Tools::of_host()).unwrap();
             measured(ext4, &path)
         };
         let (small, large) = (ext4_used(1), ext4_used(10 << 20));

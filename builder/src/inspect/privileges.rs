@@ -149,6 +149,7 @@ mod tests {
     use super::*;
     use crate::extent::FileBytes;
     use crate::fs::{squashfs, unsquash};
+    use crate::tools::Tools;
 
     #[test]
     fn capabilities_read_as_getcap_prints_them() {
@@ -190,7 +191,13 @@ mod tests {
     fn finds_what_the_squashfs_tests_have() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let tree = squashfs::tests::tree();
-        squashfs::write(&tree, file.path(), &squashfs::Options::default()).unwrap();
+        squashfs::write(
+            &tree,
+            file.path(),
+            &squashfs::Options::default(),
+            &Tools::of_host(),
+        )
+        .unwrap();
         let bytes = FileBytes::open(file.path()).unwrap();
         let image = unsquash::Image::open(&bytes).unwrap();
         let found = read(&Root::open(&image).unwrap());

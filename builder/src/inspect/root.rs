@@ -134,6 +134,7 @@ pub(super) mod tests {
     use crate::extent::FileBytes;
     use crate::fs::squashfs;
     use crate::layer::{Inputs, LayerBuilder};
+    use crate::tools::Tools;
     use crate::tree::{MergePolicy, merge};
 
     /// Runs `look` on an image of the layer that `fill` makes.
@@ -146,7 +147,13 @@ pub(super) mod tests {
         let site = layer.finish(Inputs::new("test", 9));
         let tree = merge([(&site.layer, &MergePolicy::AddOnly)], 9).unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
-        squashfs::write(&tree, file.path(), &squashfs::Options::default()).unwrap();
+        squashfs::write(
+            &tree,
+            file.path(),
+            &squashfs::Options::default(),
+            &Tools::of_host(),
+        )
+        .unwrap();
         let bytes = FileBytes::open(file.path()).unwrap();
         let image = Image::open(&bytes).unwrap();
         look(&Root::open(&image).unwrap())

@@ -4,19 +4,21 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use postern_agent::host::files::write_atomic;
 use postern_agent::host::{Command, CommandError};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
+use url::Url;
 
 use super::index_fault::IndexFault;
+use super::keep::{self, Keep};
 use super::picked::Picked;
 use crate::profile::{Base, Suite};
-use crate::source::Archives;
 use crate::source::deb822::{self, Stanza};
+use crate::source::{Archives, Digest};
 
 /// A private apt. Its directory goes with it.
 pub struct Apt {
@@ -69,8 +71,12 @@ impl Apt {
             fs::create_dir_all(apt.path(sub))?;
         }
         fs::write(apt.path("state/status"), "")?;
-        fs::copy(&base.keyring, apt.keyring()?)?;
+        for suite in &base.suites {
+            let keyring = base.keyring_of(&suite.archive);
+            fs::copy(keyring, apt.keyring(keyring)?)?;
+        }
         let sources = apt.sources()?;
+        write_atomic(&apt.path("auth.conf"), apt.logins().as_bytes(), 0o600)?;
         // Sources and proxies may hold passwords; the directory is 0700 as well.
         write_atomic(&apt.path("sources.list"), sources.as_bytes(), 0o600)?;
         write_atomic(&apt.path("apt.conf"), apt.config().as_bytes(), 0o600)?;
@@ -93,6 +99,27 @@ impl Apt {
         let (suites, keyring) = (&self.base.suites, &self.base.keyring);
         let fault = IndexFault::read(&stderr, suites, keyring);
         Err(AptError::Index(Box::new(fault)))
+    }
+
+    /// Lets everything stay that `keep` says; to be called before
+    /// [`Apt::update`].
+    ///
+    /// # Errors
+    /// If the private directories cannot be written.
+    pub fn keep(&mut self, keep: &Keep) -> Result<(), AptError> {
+        let dir = self.path("kept");
+        fs::create_dir_all(&dir)?;
+        fs::write(dir.join("Packages"), &keep.index)?;
+        fs::write(dir.join("Release"), "Origin: kept\n")?;
+        fs::write(self.path("preferences"), &keep.preferences)?;
+        let mut sources = fs::read_to_string(self.path("sources.list"))?;
+        // Ours: of packages that were verified when they came into the store.
+        sources.push_str(&format!("deb [trusted=yes] file:{} ./\n", dir.display()));
+        write_atomic(&self.path("sources.list"), sources.as_bytes(), 0o600)?;
+        let none = || AptError::Answer(format!("{} is no path", dir.display()));
+        let url = Url::from_file_path(&dir).map_err(|()| none())?;
+        self.archives.add(keep::ARCHIVE, url);
+        Ok(())
     }
 
     /// What apt would install for these words, sorted; `name-` forbids a package.
@@ -176,26 +203,41 @@ impl Apt {
         self.dir.path().join(below)
     }
 
-    /// Where the keyring is copied to. apt tells the two forms of keyrings by
+    /// Where a keyring is copied to. apt tells the two forms of keyrings by
     /// their suffix, and its sources cannot hold every path.
-    fn keyring(&self) -> io::Result<PathBuf> {
-        let armored = fs::read(&self.base.keyring)?.starts_with(b"-----BEGIN PGP");
-        Ok(self.path(if armored {
-            "keyring.asc"
-        } else {
-            "keyring.gpg"
-        }))
+    fn keyring(&self, file: &Path) -> io::Result<PathBuf> {
+        let content = fs::read(file)?;
+        let form = match content.starts_with(b"-----BEGIN PGP") {
+            true => "asc",
+            false => "gpg",
+        };
+        Ok(self.path(&format!("{}.{form}", Digest::of(&content))))
+    }
+
+    /// Users and passwords of the archives, in apt's own file for them
+    /// (apt_auth.conf(5)): addresses show in what apt says.
+    fn logins(&self) -> String {
+        let login = |(_, url): (&str, &Url)| {
+            let (user, password) = (url.username(), url.password()?);
+            let place = without_login(url);
+            Some(format!(
+                "machine {place}/ login {user} password {password}\n"
+            ))
+        };
+        self.archives.bases().filter_map(login).collect()
     }
 
     fn sources(&self) -> Result<String, AptError> {
-        let keyring = self.keyring()?;
-        let (arch, keyring) = (self.base.arch.debian(), keyring.display());
-        let components = self.base.components.join(" ");
+        let arch = self.base.arch.debian();
         let line = |suite: &Suite| {
             let Suite { name, archive } = suite;
             let url = self.archives.base(archive).ok_or_else(|| {
                 AptError::Answer(format!("the mirror has no address for archive {archive}"))
             })?;
+            let url = without_login(url);
+            let keyring = self.keyring(self.base.keyring_of(archive))?;
+            let keyring = keyring.display();
+            let components = self.base.components_of(archive).join(" ");
             Ok(format!(
                 "deb [arch={arch} signed-by={keyring}] {url} {name} {components}\n"
             ))
@@ -218,11 +260,11 @@ Dir::Etc::main "{dir}/empty/none";
 Dir::Etc::parts "{dir}/empty";
 Dir::Etc::sourcelist "{dir}/sources.list";
 Dir::Etc::sourceparts "{dir}/empty";
-Dir::Etc::preferences "{dir}/empty/none";
+Dir::Etc::preferences "{dir}/preferences";
 Dir::Etc::preferencesparts "{dir}/empty";
 Dir::Etc::trusted "{dir}/empty/none";
 Dir::Etc::trustedparts "{dir}/empty";
-Dir::Etc::netrc "{dir}/empty/none";
+Dir::Etc::netrc "{dir}/auth.conf";
 Dir::Etc::netrcparts "{dir}/empty";
 APT::Architecture "{arch}";
 APT::Architectures {{ "{arch}"; }};
@@ -230,6 +272,10 @@ APT::Architectures {{ "{arch}"; }};
             arch = self.base.arch.debian()
         );
         config.push_str(FIXED);
+        if self.base.snapshot.is_some() {
+            // What is kept of old times is expired.
+            config.push_str("Acquire::Check-Valid-Until \"false\";\n");
+        }
         if let Some(proxies) = self.archives.proxies() {
             let mut proxy = |scheme: &str, proxy: Option<&str>| {
                 let value = proxy.unwrap_or("DIRECT").replace(['"', '\\', '\n'], "");
@@ -294,6 +340,15 @@ fn complaint(stdout: &str, stderr: &str) -> String {
         .skip_while(|line| !line.contains("unmet dependencies"));
     let errors = stderr.lines().filter(|line| line.starts_with("E: "));
     unmet.chain(errors).collect::<Vec<_>>().join("\n")
+}
+
+/// The address of an archive as others may read it.
+fn without_login(url: &Url) -> Url {
+    let mut url = url.clone();
+    // Both fail only for addresses that can hold neither.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url
 }
 
 /// The end of the name under which apt keeps an index: it escapes some

@@ -103,12 +103,12 @@ pub struct Change {
 /// whose bytes changed under the same version count as changed.
 pub fn between(old: &Lock, new: &Lock) -> Changes {
     let (old, new) = (index(old), index(new));
-    let names: BTreeSet<&str> = old.keys().chain(new.keys()).copied().collect();
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let changed = names.into_iter().filter_map(|name| {
         let (before, after) = (old.get(name), new.get(name));
         let same = before.map(|p| &p.sha256) == after.map(|p| &p.sha256);
         (!same).then(|| Change {
-            name: name.to_owned(),
+            name: name.clone(),
             old: before.map(|p| p.version.clone()),
             new: after.map(|p| p.version.clone()),
         })
@@ -116,9 +116,12 @@ pub fn between(old: &Lock, new: &Lock) -> Changes {
     Changes(changed.collect())
 }
 
-fn index(lock: &Lock) -> BTreeMap<&str, &LockedPackage> {
-    let all = lock.packages.iter().chain(&lock.boot);
-    all.map(|p| (p.name.as_str(), p)).collect()
+/// Packages by name. A tool is another thing than the package in the image.
+fn index(lock: &Lock) -> BTreeMap<String, &LockedPackage> {
+    let image = lock.packages.iter().chain(&lock.boot);
+    let image = image.map(|p| (p.name.clone(), p));
+    let tools = lock.tools.iter().map(|p| (format!("{} (tool)", p.name), p));
+    image.chain(tools).collect()
 }
 
 impl fmt::Display for Changes {

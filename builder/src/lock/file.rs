@@ -82,6 +82,7 @@ pub fn render(lock: &Lock) -> String {
         ("suites", lines(&lock.suites)),
         ("packages", lines(&lock.packages)),
         ("boot", lines(&lock.boot)),
+        ("tools", lines(&lock.tools)),
         ("downloads", lines(&lock.downloads)),
     ];
     let lists = lists.map(|(key, items)| match items.is_empty() {
@@ -163,13 +164,13 @@ fn check(lock: &Lock) -> Vec<(String, String)> {
     for (i, download) in lock.downloads.iter().enumerate() {
         digest(format!("downloads[{i}].sha256"), &download.sha256);
     }
-    for (list, packages) in [("packages", &lock.packages), ("boot", &lock.boot)] {
+    for (list, packages) in lock.lists() {
         for (i, package) in packages.iter().enumerate() {
             digest(format!("{list}[{i}].sha256"), &package.sha256);
         }
     }
     let archives: BTreeSet<&str> = lock.suites.iter().map(|s| s.archive.as_str()).collect();
-    for (list, packages) in [("packages", &lock.packages), ("boot", &lock.boot)] {
+    for (list, packages) in lock.lists() {
         let mut before: Option<&LockedPackage> = None;
         for (i, package) in packages.iter().enumerate() {
             let key = |field: &str| format!("{list}[{i}].{field}");

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::profile::{Mirror, Profile};
 use crate::source::Digest;
+use crate::tools;
 
 /// SHA-256 of everything in the profile that resolution looks at, as 64 hex
 /// digits.
@@ -17,6 +18,16 @@ pub fn digest(profile: &Profile) -> String {
         Mirror::Url(url) => url.to_string(),
     };
     let suites: Vec<_> = base.suites.iter().map(|s| [&s.archive, &s.name]).collect();
+    // The token opens an archive; what is in it does not depend on whose it is.
+    let archives: Vec<_> = base
+        .elsewhere
+        .iter()
+        .map(|e| {
+            let keyring = e.keyring.as_ref().and_then(|file| file.file_name());
+            let keyring = keyring.map(|name| name.to_string_lossy());
+            json!([e.archive, e.mirror.as_str(), e.components, keyring])
+        })
+        .collect();
     let k3s = &profile.k3s;
     let document = json!({
         "base": {
@@ -26,6 +37,8 @@ pub fn digest(profile: &Profile) -> String {
             "keyring": base.keyring.file_name().map(|name| name.to_string_lossy()),
             "mirror": mirror,
             "release": base.release,
+            "snapshot": base.snapshot,
+            "archives": archives,
             "suites": suites,
         },
         "firmware": sorted(&profile.firmware),
@@ -39,6 +52,7 @@ pub fn digest(profile: &Profile) -> String {
             "add": sorted(&profile.packages.add),
             "remove": sorted(&profile.packages.remove),
         },
+        "tools": tools::PACKAGES,
     });
     // serde_json keeps the keys of a `Value` sorted.
     Digest::of(document.to_string().as_bytes()).to_string()

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 
 use super::drift;
 use super::file::{self, LockFileError};
+use super::keep::{Keep, KeepError};
 use super::model::Lock;
-use super::resolve::{ResolveError, resolve};
+use super::resolve::{ResolveError, resolve, resolve_keeping};
 use crate::profile::Profile;
 use crate::report::Report;
+use crate::source::Store;
 
 /// A profile and its current lock. Cannot be made from a lock that does not fit.
 #[derive(Clone, Debug)]
@@ -44,6 +46,9 @@ pub enum LockError {
         /// Why it was not made anew.
         policy: Policy,
     },
+    /// Nothing of the old lock can stay.
+    #[error(transparent)]
+    Keep(#[from] KeepError),
     /// Resolving failed.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
@@ -102,6 +107,24 @@ impl LockedProfile {
     /// [`LockError`]; the old lock is then untouched.
     pub fn update(profile: Profile, report: &Report) -> Result<Self, LockError> {
         let lock = resolve(&profile, report)?;
+        file::write(&profile.file, &lock)?;
+        Ok(Self { profile, lock })
+    }
+
+    /// Updates the packages named in `update`, and of all others only what
+    /// these need.
+    ///
+    /// # Errors
+    /// [`LockError`]; the old lock is then untouched.
+    pub fn update_some(
+        profile: Profile,
+        update: &[String],
+        store: &Store,
+        report: &Report,
+    ) -> Result<Self, LockError> {
+        let old = file::read(&profile.file)?;
+        let keep = Keep::all_but(update, old, store)?;
+        let lock = resolve_keeping(&profile, Some(&keep), report)?;
         file::write(&profile.file, &lock)?;
         Ok(Self { profile, lock })
     }

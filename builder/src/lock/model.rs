@@ -20,8 +20,22 @@ pub struct Lock {
     pub packages: Vec<LockedPackage>,
     /// Packages whose files make the disk but are not installed (the boot loader).
     pub boot: Vec<LockedPackage>,
+    /// Packages whose programs write the image's bytes, with all they need,
+    /// sorted by name; nothing of them is in the image.
+    pub tools: Vec<LockedPackage>,
     /// Downloads that are not packages, sorted by name.
     pub downloads: Vec<LockedDownload>,
+}
+
+impl Lock {
+    /// The lists of packages, by the name they have in the file.
+    pub fn lists(&self) -> [(&'static str, &[LockedPackage]); 3] {
+        [
+            ("packages", &self.packages),
+            ("boot", &self.boot),
+            ("tools", &self.tools),
+        ]
+    }
 }
 
 /// One suite as it was when resolved.

@@ -8,6 +8,7 @@ use postern_agent::contract::problem::{Problem, Problems};
 
 use super::apt::{Apt, AptError};
 use super::closure::{Node, Why, explain};
+use super::keep::{self, Keep};
 use super::model::{Lock, LockedPackage, LockedSuite};
 use super::picked::Picked;
 use super::{drift, file, inputs};
@@ -15,6 +16,7 @@ use crate::profile::{Profile, Suite};
 use crate::report::Report;
 use crate::source::mirror::MirrorError;
 use crate::source::{Archives, Digest, deb822};
+use crate::tools;
 
 /// Why there is no lock.
 #[derive(Debug, thiserror::Error)]
@@ -52,9 +54,26 @@ pub enum ResolveError {
 /// # Errors
 /// [`ResolveError`]; nothing is left behind.
 pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError> {
+    resolve_keeping(profile, None, report)
+}
+
+/// Like [`resolve`], with the packages of an older lock that `keep` names as
+/// they are there.
+///
+/// # Errors
+/// See [`resolve`]; [`AptError::Unmet`] also when something that is updated
+/// needs more than what stays.
+pub fn resolve_keeping(
+    profile: &Profile,
+    keep: Option<&Keep>,
+    report: &Report,
+) -> Result<Lock, ResolveError> {
     let base = &profile.base;
     let archives = Archives::of(base)?;
-    let apt = Apt::new(base, &archives)?;
+    let mut apt = Apt::new(base, &archives)?;
+    if let Some(keep) = keep {
+        apt.keep(keep)?;
+    }
 
     let step = report.step(format!("Reading {} indices", base.release));
     apt.update()?;
@@ -67,8 +86,14 @@ pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError>
     step.done(format!("{} suites, newest of {newest}", releases.len()));
 
     let step = report.step("Choosing packages");
-    let packages = chosen(profile, &apt)?;
-    let boot = loader(profile, &apt)?;
+    let mut packages = chosen(profile, &apt)?;
+    let mut boot = vec![loader(profile, &apt)?];
+    let mut tools = tools_of(&apt)?;
+    if let Some(keep) = keep {
+        for list in [&mut packages, &mut boot, &mut tools] {
+            restore_origins(list, keep);
+        }
+    }
     step.done(format!("{} packages", packages.len()));
 
     Ok(Lock {
@@ -77,9 +102,23 @@ pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError>
         source_date_epoch: u64::try_from(newest.as_second()).unwrap_or(0),
         suites: releases.into_iter().map(|r| r.locked).collect(),
         packages,
-        boot: vec![boot],
+        boot,
+        tools,
         downloads: drift::downloads(profile),
     })
+}
+
+/// Names the archives that kept packages once came from.
+fn restore_origins(packages: &mut [LockedPackage], keep: &Keep) {
+    for package in packages {
+        if package.archive != keep::ARCHIVE {
+            continue;
+        }
+        if let Some(origin) = keep.origin(&package.name, &package.version) {
+            package.archive.clone_from(&origin.archive);
+            package.path.clone_from(&origin.path);
+        }
+    }
 }
 
 /// What apt would install into an empty system, and why.
@@ -108,8 +147,23 @@ fn chosen(profile: &Profile, apt: &Apt) -> Result<Vec<LockedPackage>, ResolveErr
         }
         Err(error) => return Err(error.into()),
     };
+    explained(picked, &asked.keys().copied().collect(), apt)
+}
+
+/// The builder's tools with all they need, as if nothing else were installed.
+fn tools_of(apt: &Apt) -> Result<Vec<LockedPackage>, ResolveError> {
+    let picked = apt.choose(&tools::PACKAGES.map(str::to_owned))?;
+    explained(picked, &tools::PACKAGES.into(), apt)
+}
+
+/// Packages with the reason why each is in.
+fn explained(
+    picked: Vec<Picked>,
+    asked: &BTreeSet<&str>,
+    apt: &Apt,
+) -> Result<Vec<LockedPackage>, ResolveError> {
     let nodes: Vec<Node> = apt.stanzas(&picked)?.iter().map(Node::of).collect();
-    let why = explain(&nodes, &asked.keys().copied().collect());
+    let why = explain(&nodes, asked);
     let locked = picked.into_iter().map(|picked| {
         let why = why.get(&picked.name).cloned();
         let name = picked.name.clone();
@@ -220,7 +274,7 @@ fn refused(problems: Vec<Problem>) -> Result<(), ResolveError> {
 }
 
 /// The name that differs least, if it differs by no more than two letters.
-fn nearest<'a>(name: &str, names: &'a BTreeSet<String>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(name: &str, names: &'a BTreeSet<String>) -> Option<&'a str> {
     let close = names
         .iter()
         .filter(|other| other.len().abs_diff(name.len()) <= 2);

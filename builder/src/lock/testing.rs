@@ -22,6 +22,8 @@ pub fn profile() -> Profile {
             release: "trixie".to_owned(),
             arch: Arch::Amd64,
             mirror: Mirror::Host,
+            snapshot: None,
+            elsewhere: Vec::new(),
             suites: vec![Suite {
                 name: "trixie".to_owned(),
                 archive: "debian".to_owned(),

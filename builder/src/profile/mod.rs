@@ -13,8 +13,8 @@ mod validate;
 
 pub use load::LoadError;
 pub use model::{
-    Arch, Base, Certificate, DiskSizes, Distro, Download, K3s, Kernel, Mirror, Origin, Output,
-    Packages, Profile, Suite, User,
+    Arch, Base, Certificate, DiskSizes, Distro, Download, Elsewhere, K3s, Kernel, Mirror, Origin,
+    Output, Packages, Profile, Suite, Token, User,
 };
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! every default is filled in; nothing after the loader asks "is it set?".
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use postern_agent::contract::gateway::ProxySettings;
 use url::Url;
@@ -53,6 +53,10 @@ pub struct Base {
     pub arch: Arch,
     /// Where packages come from.
     pub mirror: Mirror,
+    /// The archives as they were at this time, `YYYYMMDDTHHMMSSZ`.
+    pub snapshot: Option<String>,
+    /// Archives that are not on the mirror, by their path.
+    pub elsewhere: Vec<Elsewhere>,
     /// Suites to resolve from, the release first, then updates and security.
     pub suites: Vec<Suite>,
     /// Archive components: `main`, `universe`.
@@ -68,6 +72,30 @@ pub struct Suite {
     pub name: String,
     /// Archive path below the mirror's root: `ubuntu`, `debian`, `debian-security`.
     pub archive: String,
+}
+
+/// An archive with a mirror of its own, such as Ubuntu Pro's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Archive path below its mirror: `infra/ubuntu`.
+    pub archive: String,
+    /// The address above it.
+    pub mirror: Url,
+    /// Its components; empty means the same as everywhere.
+    pub components: Vec<String>,
+    /// Keyring that must have signed its suites, if not [`Base::keyring`].
+    pub keyring: Option<PathBuf>,
+    /// Where the token is that opens it; the token itself is read when it is used.
+    pub token: Option<Token>,
+}
+
+/// Where a secret is kept. Never the secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// In an environment variable.
+    Env(String),
+    /// In a file, absolute path.
+    File(PathBuf),
 }
 
 /// A supported distribution.
@@ -93,9 +121,53 @@ impl Arch {
             Arch::Amd64 => "amd64",
         }
     }
+
+    /// The directory of its libraries (Debian Policy, "multiarch").
+    pub const fn triplet(self) -> &'static str {
+        match self {
+            Arch::Amd64 => "x86_64-linux-gnu",
+        }
+    }
+
+    /// The C library's loader (ld.so(8)).
+    pub const fn loader(self) -> &'static str {
+        match self {
+            Arch::Amd64 => "ld-linux-x86-64.so.2",
+        }
+    }
+}
+
+impl Base {
+    /// The mirror of an archive that is not on the common one.
+    pub fn elsewhere(&self, archive: &str) -> Option<&Elsewhere> {
+        self.elsewhere.iter().find(|e| e.archive == archive)
+    }
+
+    /// The components of an archive.
+    pub fn components_of(&self, archive: &str) -> &[String] {
+        match self.elsewhere(archive) {
+            Some(elsewhere) if !elsewhere.components.is_empty() => &elsewhere.components,
+            _ => &self.components,
+        }
+    }
+
+    /// The keyring that must have signed an archive's suites.
+    pub fn keyring_of(&self, archive: &str) -> &Path {
+        let own = self.elsewhere(archive).and_then(|e| e.keyring.as_deref());
+        own.unwrap_or(&self.keyring)
+    }
 }
 
 impl Distro {
+    /// Where the distribution keeps its archives as they once were; a path of
+    /// archive and time follows.
+    pub const fn snapshots(self) -> &'static str {
+        match self {
+            Distro::Debian => "https://snapshot.invalid/archive",
+            Distro::Ubuntu => "https://snapshot.ubuntu.com",
+        }
+    }
+
     /// The name in `/etc/os-release`, `ID=`.
     pub const fn id(self) -> &'static str {
         match self {
@@ -213,6 +285,10 @@ pub enum Output {
     Ddgz,
     /// `disk.raw`, sparse.
     Raw,
+    /// `disk.qcow2`, for virtual machines.
+    Qcow2,
+    /// `rootfs.tar.gz`: the root's files, for machines that MAAS partitions.
+    Tgz,
 }
 
 #[cfg(test)]

@@ -79,14 +79,36 @@ pub(super) fn mirror(text: &str) -> Result<Mirror, Complaint> {
     if text == "host" {
         return Ok(Mirror::Host);
     }
-    let Ok(url) = Url::parse(text) else {
+    if Url::parse(text).is_err() {
         return Err(Complaint::new("is neither `host` nor a URL", remedy));
+    }
+    mirror_url(text).map(Mirror::Url)
+}
+
+/// The address above an archive.
+pub(super) fn mirror_url(text: &str) -> Result<Url, Complaint> {
+    let remedy = "write the URL above the archive: `http://mirror.example`";
+    let Ok(url) = Url::parse(text) else {
+        return Err(Complaint::new("is not a URL", remedy));
     };
     if !matches!(url.scheme(), "http" | "https" | "file") {
         return Err(Complaint::new("is not an http, https or file URL", remedy));
     }
     without_user_info(&url)?;
-    Ok(Mirror::Url(url))
+    Ok(url)
+}
+
+/// A time as both distributions' snapshot services write it.
+pub(super) fn snapshot(text: &str) -> Result<String, Complaint> {
+    let shape = text.bytes().zip(*b"00000000T000000Z");
+    let fits = shape.clone().all(|(byte, wanted)| match wanted {
+        b'0' => byte.is_ascii_digit(),
+        other => byte == other,
+    });
+    if text.len() == 16 && fits {
+        return Ok(text.to_owned());
+    }
+    complain(text, "a time", "write it as `20260930T000000Z`, in UTC")
 }
 
 /// Where a download is fetched from.
@@ -228,11 +250,9 @@ pub(super) fn output(text: &str) -> Result<Output, Complaint> {
     match text {
         "ddgz" => Ok(Output::Ddgz),
         "raw" => Ok(Output::Raw),
-        "tgz" | "qcow2" => {
-            let what = format!("`{text}` is not supported yet");
-            Err(Complaint::new(what, "write `ddgz` or `raw`"))
-        }
-        _ => complain(text, "an output", "write `ddgz` or `raw`"),
+        "qcow2" => Ok(Output::Qcow2),
+        "tgz" => Ok(Output::Tgz),
+        _ => complain(text, "an output", "write `ddgz`, `raw`, `qcow2` or `tgz`"),
     }
 }
 
@@ -320,6 +340,9 @@ mod tests {
         for text in ["root", "Me", "1me", ""] {
             user(text).unwrap_err();
         }
-        output("qcow2").unwrap_err();
+        output("vmdk").unwrap_err();
+        for text in ["2026-09-30", "20260930T000000", "20260930 000000Z"] {
+            snapshot(text).unwrap_err();
+        }
     }
 }

@@ -73,8 +73,11 @@ struct Base {
     /// `host`, the archive of this machine's own apt, or the URL above the
     /// archives. Without it: `host`.
     mirror: Option<String>,
-    /// Not supported yet.
+    /// The archives as they were at this time, `20260930T000000Z`, from the
+    /// distribution's snapshot service, or below `mirror` if that is a URL.
     snapshot: Option<String>,
+    /// Archives with a mirror of their own.
+    archives: Option<Vec<Archive>>,
     /// Without it: `main`, on Ubuntu `universe` as well.
     components: Option<Vec<String>>,
     /// Without it: the release with its updates and security fixes.
@@ -94,6 +97,32 @@ enum Distro {
 #[serde(rename_all = "kebab-case")]
 enum Arch {
     Amd64,
+}
+
+/// An archive that is not on the common mirror.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Archive {
+    /// Path below its mirror, as suites name it.
+    archive: String,
+    /// The address above it.
+    mirror: String,
+    /// Without it: as everywhere.
+    components: Option<Vec<String>>,
+    /// Keyring that must have signed its suites. Without it: `base.keyring`.
+    keyring: Option<String>,
+    /// Where the token is kept that opens it.
+    token: Option<Token>,
+}
+
+/// Where a secret is kept: one of the two.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Token {
+    /// Environment variable.
+    env: Option<String>,
+    /// File.
+    file: Option<String>,
 }
 
 /// One suite of an archive.
@@ -213,6 +242,10 @@ enum Output {
     Ddgz,
     /// `disk.raw`, sparse.
     Raw,
+    /// `disk.qcow2`, for virtual machines.
+    Qcow2,
+    /// `rootfs.tar.gz`, the root's files, for machines that MAAS partitions.
+    Tgz,
 }
 
 /// What one gateway is.

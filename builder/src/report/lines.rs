@@ -15,16 +15,16 @@ impl Sink for Quiet {
 }
 
 /// A writer that whole lines go to.
-struct Lines(Mutex<Box<dyn Write + Send>>);
+pub(super) struct Lines(Mutex<Box<dyn Write + Send>>);
 
 impl Lines {
-    fn new(out: impl Write + Send + 'static) -> Self {
+    pub(super) fn new(out: impl Write + Send + 'static) -> Self {
         Self(Mutex::new(Box::new(out)))
     }
 
     /// One write per line, so lines of several processes do not mix. A reader
     /// that went away is no reason to stop building.
-    fn line(&self, mut line: String) {
+    pub(super) fn line(&self, mut line: String) {
         line.push('\n');
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let _gone = out.write_all(line.as_bytes()).and_then(|()| out.flush());
@@ -42,27 +42,32 @@ impl Plain {
 
 impl Sink for Plain {
     fn take(&self, event: &Event<'_>) {
-        match event {
-            Event::Started { title, .. } => self.0.line(format!("{title} ...")),
-            Event::Progress { .. } => {}
-            Event::Note { text, .. } => self.0.line(format!("note: {text}")),
-            Event::Done {
-                title,
-                summary,
-                elapsed,
-                ..
-            } => {
-                let elapsed = seconds(*elapsed);
-                let line = match summary.is_empty() {
-                    true => format!("{title}: done ({elapsed})"),
-                    false => format!("{title}: {summary} ({elapsed})"),
-                };
-                self.0.line(line);
-            }
-            Event::Failed { title, elapsed, .. } => {
-                let elapsed = seconds(*elapsed);
-                self.0.line(format!("{title}: failed ({elapsed})"));
-            }
+        if let Some(line) = plain(event) {
+            self.0.line(line);
+        }
+    }
+}
+
+/// The line of an event, if it has one.
+pub(super) fn plain(event: &Event<'_>) -> Option<String> {
+    match event {
+        Event::Started { title, .. } => Some(format!("{title} ...")),
+        Event::Progress { .. } => None,
+        Event::Note { text, .. } => Some(format!("note: {text}")),
+        Event::Done {
+            title,
+            summary,
+            elapsed,
+            ..
+        } => {
+            let elapsed = seconds(*elapsed);
+            Some(match summary.is_empty() {
+                true => format!("{title}: done ({elapsed})"),
+                false => format!("{title}: {summary} ({elapsed})"),
+            })
+        }
+        Event::Failed { title, elapsed, .. } => {
+            Some(format!("{title}: failed ({})", seconds(*elapsed)))
         }
     }
 }

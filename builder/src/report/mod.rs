@@ -9,6 +9,7 @@
 //! step.done("230 packages, 103 MB");
 //! ```
 
+pub mod ci;
 mod lines;
 mod terminal;
 
@@ -108,6 +109,11 @@ impl Report {
     /// For a log: one line when a step begins, one when it ends.
     pub fn plain(out: impl Write + Send + 'static) -> Self {
         Self::to(lines::Plain::new(out))
+    }
+
+    /// For the log of a CI service: like [`Report::plain`], folded by step.
+    pub fn grouped(service: ci::Service, out: impl Write + Send + 'static) -> Self {
+        Self::to(ci::Groups::new(service, out))
     }
 
     /// For a program: one JSON object a line.

@@ -51,6 +51,29 @@ fn plain_lines_tell_of_beginnings_and_ends() {
 }
 
 #[test]
+fn a_ci_log_folds_by_step_and_never_overlaps() {
+    let out = Shared::default();
+    story(&Report::grouped(ci::Service::GitHub, out.clone()));
+    insta::assert_snapshot!(out.text(), @r"
+    ::group::Fetching packages
+    Counting ...
+    note: the mirror is slow
+    note: hello
+    Fetching packages: 2 packages (T)
+    ::endgroup::
+    Counting: failed (T)
+    ");
+    let out = Shared::default();
+    Report::grouped(ci::Service::GitLab, out.clone())
+        .step("One")
+        .done("");
+    let text = out.text();
+    let sections: Vec<_> = text.matches("section_").collect();
+    assert_eq!(sections.len(), 2, "{text:?}");
+    assert!(text.contains(":postern_0\r\x1b[0KOne\n"), "{text:?}");
+}
+
+#[test]
 fn json_lines_are_one_object_each() {
     let out = Shared::default();
     story(&Report::json(out.clone()));

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use postern_agent::host::{Command, CommandError};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::apt_sources::{self, Entry};
 use super::transfer::shown;
 use crate::host::http::Proxies;
-use crate::profile::{Base, Distro, Mirror};
+use crate::profile::{Base, Distro, Elsewhere, Mirror, Token};
 
 /// A base URL for each archive of a profile, and how to get there.
 #[derive(Clone)]
@@ -59,6 +59,16 @@ pub enum MirrorError {
         "base.mirror `{0}` is not an address that archives can be below\n  help: write an http, https or file URL"
     )]
     NotABase(String),
+    /// The token that opens an archive is not there.
+    #[error(
+        "there is no token for archive {archive}: {place}\n  help: provide it as `base.archives` of the profile says, or leave the archive out"
+    )]
+    NoToken {
+        /// The archive.
+        archive: String,
+        /// What is missing where.
+        place: String,
+    },
     /// The machine's configuration could not be read.
     #[error("reading this machine's apt configuration: {0}")]
     Read(#[from] io::Error),
@@ -73,13 +83,24 @@ impl Archives {
     /// # Errors
     /// [`MirrorError`]; every variant says what to write instead.
     pub fn of(base: &Base) -> Result<Self, MirrorError> {
-        match &base.mirror {
-            Mirror::Url(url) => Self::below(url, base),
-            Mirror::Host => Ok(Self {
+        let mut archives = match (&base.mirror, &base.snapshot) {
+            (Mirror::Url(url), snapshot) => Self::below(url, snapshot.as_deref(), base),
+            (Mirror::Host, Some(time)) => {
+                let service = base.distro.snapshots();
+                let url = Url::parse(service);
+                let url = url.map_err(|_| MirrorError::NotABase(service.to_owned()))?;
+                Self::below(&url, Some(time), base)
+            }
+            (Mirror::Host, None) => Ok(Self {
                 proxies: Some(host_proxies()?),
                 ..Self::of_machine(base, Path::new("/"))?
             }),
+        }?;
+        for elsewhere in &base.elsewhere {
+            let url = opened(elsewhere)?;
+            archives.bases.insert(elsewhere.archive.clone(), url);
         }
+        Ok(archives)
     }
 
     /// No archives: for downloads that are not packages.
@@ -90,9 +111,13 @@ impl Archives {
         }
     }
 
-    fn below(url: &Url, base: &Base) -> Result<Self, MirrorError> {
+    fn below(url: &Url, snapshot: Option<&str>, base: &Base) -> Result<Self, MirrorError> {
         let bases = names(base).map(|archive| {
-            let below = joined(url, archive).ok_or_else(|| MirrorError::NotABase(shown(url)));
+            let path = match snapshot {
+                Some(time) => format!("{archive}/{time}"),
+                None => archive.to_owned(),
+            };
+            let below = joined(url, &path).ok_or_else(|| MirrorError::NotABase(shown(url)));
             Ok((archive.to_owned(), below?))
         });
         Ok(Self {
@@ -120,6 +145,11 @@ impl Archives {
             bases: bases.collect::<Result<_, MirrorError>>()?,
             proxies: None,
         })
+    }
+
+    /// Adds an archive.
+    pub fn add(&mut self, archive: &str, url: Url) {
+        self.bases.insert(archive.to_owned(), url);
     }
 
     /// The URL of an archive, without a slash at the end. May hold a password.
@@ -151,10 +181,47 @@ impl Archives {
     }
 }
 
-/// The archives of a profile, each once.
+/// The archives of a profile that are on the common mirror, each once.
 fn names(base: &Base) -> impl Iterator<Item = &str> {
     let names: BTreeSet<&str> = base.suites.iter().map(|s| s.archive.as_str()).collect();
-    names.into_iter()
+    let common = |name: &&str| base.elsewhere(name).is_none();
+    names.into_iter().filter(common)
+}
+
+/// The address of an archive with a mirror of its own, with its token as the
+/// password of the user `bearer`, as Ubuntu Pro wants it.
+fn opened(elsewhere: &Elsewhere) -> Result<Url, MirrorError> {
+    let refused = || MirrorError::NotABase(shown(&elsewhere.mirror));
+    let mut url = joined(&elsewhere.mirror, &elsewhere.archive).ok_or_else(refused)?;
+    if let Some(token) = &elsewhere.token {
+        let token = read(token, &elsewhere.archive)?;
+        url.set_username("bearer").map_err(|()| refused())?;
+        let password = url.set_password(Some(token.expose_secret()));
+        password.map_err(|()| refused())?;
+    }
+    Ok(url)
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the profile names the variable that holds the token"
+)]
+fn read(token: &Token, archive: &str) -> Result<SecretString, MirrorError> {
+    let none = |place: String| MirrorError::NoToken {
+        archive: archive.to_owned(),
+        place,
+    };
+    let text = match token {
+        Token::Env(name) => {
+            let value = std::env::var(name);
+            value.map_err(|_| none(format!("the environment variable {name} is not set")))?
+        }
+        Token::File(file) => fs::read_to_string(file)?,
+    };
+    match text.trim() {
+        "" => Err(none("it is empty".to_owned())),
+        token => Ok(SecretString::from(token)),
+    }
 }
 
 /// `base` with the segments of `path` added; reserved characters in them are

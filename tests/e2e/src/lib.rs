@@ -1,6 +1,8 @@
 //! What the end-to-end tests share: the built programs, the demo image, and a
 //! look into a machine's disk.
 
+pub mod ubuntu;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 

@@ -155,3 +155,44 @@ fn the_hook_tells_everything_that_curtin_did_not_give_it() {
         assert!(said.contains(variable), "no {variable} in {said}");
     }
 }
+
+#[test]
+fn the_doctor_tells_programs_and_people_the_same() {
+    let done = postern(&["doctor", "--for", "build", "--json"]).success();
+    let checks: serde_json::Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
+    let checks = checks.as_array().unwrap();
+    let table = postern(&["doctor", "--for", "build"]).success();
+    let table = String::from_utf8_lossy(&table.get_output().stdout).into_owned();
+    assert!(checks.len() > 5, "{checks:?}");
+    for check in checks {
+        let name = check["name"].as_str().unwrap();
+        assert!(table.contains(name), "no {name:?} in {table}");
+    }
+}
+
+#[test]
+fn manual_pages_are_written_for_every_verb() {
+    let dir = tempfile::tempdir().unwrap();
+    postern(&["man", &dir.path().to_string_lossy()]).success();
+    for page in ["postern.1", "postern-build.1", "postern-doctor.1"] {
+        let text = fs::read_to_string(dir.path().join(page)).unwrap();
+        assert!(text.contains(".TH"), "{page}");
+    }
+}
+
+#[test]
+fn a_ci_service_is_shown_problems_at_their_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let profile = write(dir.path(), "bad.yaml", "apiVersion: postern/v1\nnmae: x\n");
+    let failed = Command::new(program("postern"))
+        .env("GITHUB_ACTIONS", "true")
+        .args(["build", &profile])
+        .assert()
+        .code(3);
+    let said = stderr(&failed);
+    let mut annotations = said
+        .lines()
+        .filter(|line| line.starts_with("::error file="));
+    let at_its_line = |a: &str| a.contains("bad.yaml,line=2,col=1::nmae:");
+    assert!(annotations.any(at_its_line), "{said}");
+}

@@ -12,8 +12,9 @@
 //! ```
 
 mod deb;
+mod served;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -24,6 +25,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 pub use deb::Deb;
+pub use served::{Locked, Served};
 
 /// An archive with its signing key, in a directory of its own that goes with it.
 #[derive(Debug)]
@@ -48,8 +50,10 @@ pub struct Suite {
     pub valid_until: Option<Timestamp>,
     /// Who signs it.
     pub signed: Signed,
-    /// What is in it.
+    /// What is in its component `main`.
     pub debs: Vec<Deb>,
+    /// Packages that others made, with the component they are in.
+    pub files: Vec<(String, PathBuf)>,
 }
 
 /// Who signs a suite.
@@ -150,30 +154,42 @@ impl Archive {
         self.suite(suite).debs.push(deb);
     }
 
+    /// Puts a package that somebody else made into a component of a suite.
+    ///
+    /// # Panics
+    /// If there is no such suite.
+    pub fn add_file(&mut self, suite: &str, component: &str, deb: &Path) {
+        let file = (component.to_owned(), deb.to_owned());
+        self.suite(suite).files.push(file);
+    }
+
+    /// Opens a further suite, in an archive that may be another one.
+    pub fn add_suite(&mut self, archive: &str, name: &str, codename: &str) {
+        let suite = Suite::new(archive, name, codename);
+        self.suites.insert(name.to_owned(), suite);
+    }
+
     /// Writes (again) all files of the archive and signs the suites.
     ///
     /// # Errors
-    /// If a file cannot be written or gpg fails.
+    /// If a file cannot be read or written, or gpg fails.
     pub fn publish(&self) -> Result<()> {
         for suite in self.suites.values() {
             let archive = self.root().join(&suite.archive);
-            let mut packages = String::new();
-            for deb in &suite.debs {
-                let (path, bytes) = (deb.path(), deb.bytes()?);
-                packages.push_str(&format!(
-                    "{}Filename: {path}\nSize: {}\nSHA256: {}\n\n",
-                    deb.control(),
-                    bytes.len(),
-                    sha256(&bytes)
-                ));
-                write(&archive.join(path), &bytes)?;
-            }
             let dists = archive.join("dists").join(suite.name());
-            write(
-                &dists.join("main/binary-amd64/Packages"),
-                packages.as_bytes(),
-            )?;
-            let release = suite.release(&packages);
+            let components = suite.components();
+            let mut indices = BTreeMap::new();
+            for component in components {
+                let mut packages = String::new();
+                for (control, path, bytes) in suite.packages(component)? {
+                    packages.push_str(&stanza(&control, &path, &bytes));
+                    write(&archive.join(path), &bytes)?;
+                }
+                let index = format!("{component}/binary-amd64/Packages");
+                write(&dists.join(&index), packages.as_bytes())?;
+                indices.insert(index, packages);
+            }
+            let release = suite.release(&indices);
             self.sign(&dists, &release, suite.signed)?;
         }
         Ok(())
@@ -242,19 +258,43 @@ impl Suite {
             valid_until: None,
             signed: Signed::ByKeyring,
             debs: Vec::new(),
+            files: Vec::new(),
         }
     }
 
     /// The name under `dists/`: Debian's pockets differ in their code names,
     /// Ubuntu's in their suites.
     pub fn name(&self) -> &str {
-        match self.archive.as_str() {
-            "ubuntu" => &self.suite,
-            _ => &self.codename,
+        match self.archive.starts_with("debian") {
+            true => &self.codename,
+            false => &self.suite,
         }
     }
 
-    fn release(&self, packages: &str) -> String {
+    /// Every component with something in it, and `main`.
+    fn components(&self) -> BTreeSet<&str> {
+        let files = self.files.iter().map(|(component, _)| component.as_str());
+        files.chain(["main"]).collect()
+    }
+
+    /// Control file, path below the archive, and bytes of each package.
+    fn packages(&self, component: &str) -> Result<Vec<(String, String, Vec<u8>)>> {
+        let mut all = Vec::new();
+        let made = self.debs.iter().filter(|_| component == "main");
+        for deb in made {
+            all.push((deb.control(), deb.path(), deb.bytes()?));
+        }
+        let files = self.files.iter().filter(|(of, _)| of == component);
+        for (_, file) in files {
+            let control = Command::new("dpkg-deb").arg("--field").arg(file).run()?;
+            let name = file.file_name().context("a package has a name")?;
+            let path = format!("pool/{component}/{}", name.to_string_lossy());
+            all.push((String::from_utf8(control)?, path, fs::read(file)?));
+        }
+        Ok(all)
+    }
+
+    fn release(&self, indices: &BTreeMap<String, String>) -> String {
         let date = |at: &Timestamp| at.strftime("%a, %d %b %Y %H:%M:%S UTC").to_string();
         let mut text = format!(
             "Origin: Test\nLabel: Test\nSuite: {}\nCodename: {}\nDate: {}\n",
@@ -265,13 +305,23 @@ impl Suite {
         if let Some(until) = &self.valid_until {
             text.push_str(&format!("Valid-Until: {}\n", date(until)));
         }
+        let components: Vec<_> = self.components().into_iter().collect();
         text.push_str(&format!(
-            "Architectures: amd64 all\nNo-Support-for-Architecture-all: Packages\nComponents: main\nSHA256:\n {} {} main/binary-amd64/Packages\n",
-            sha256(packages.as_bytes()),
-            packages.len()
+            "Architectures: amd64 all\nNo-Support-for-Architecture-all: Packages\nComponents: {}\nSHA256:\n",
+            components.join(" ")
         ));
+        for (path, index) in indices {
+            let digest = sha256(index.as_bytes());
+            text.push_str(&format!(" {digest} {} {path}\n", index.len()));
+        }
         text
     }
+}
+
+/// A package in an index.
+fn stanza(control: &str, path: &str, bytes: &[u8]) -> String {
+    let (size, digest) = (bytes.len(), sha256(bytes));
+    format!("{control}Filename: {path}\nSize: {size}\nSHA256: {digest}\n\n")
 }
 
 fn sha256(bytes: &[u8]) -> String {

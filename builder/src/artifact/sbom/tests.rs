@@ -38,6 +38,7 @@ fn lock() -> Lock {
             package("linux-image-amd64", "6.12.1-1", Reason::Asked),
         ],
         boot: vec![package("systemd-boot-efi", "257", Reason::Asked)],
+        tools: vec![package("squashfs-tools", "1:4.6.1-1", Reason::Asked)],
         downloads: vec![LockedDownload {
             name: "k3s".to_owned(),
             sha256: "b".repeat(64),

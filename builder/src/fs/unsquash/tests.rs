@@ -12,11 +12,12 @@ use super::super::squashfs::tests::tree;
 use super::super::squashfs::{Options, write};
 use super::*;
 use crate::extent::FileBytes;
+use crate::tools::Tools;
 use crate::tree::{self, Tree};
 
 fn image(tree: &Tree, dir: &Path) -> PathBuf {
     let path = dir.join("root.squashfs");
-    write(tree, &path, &Options::default()).unwrap();
+    write(tree, &path, &Options::default(), &Tools::of_host()).unwrap();
     path
 }
 

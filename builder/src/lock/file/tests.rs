@@ -35,6 +35,7 @@ fn lock() -> Lock {
             package("libc6", Reason::NeededBy("bash".to_owned())),
         ],
         boot: Vec::new(),
+        tools: Vec::new(),
         downloads: vec![LockedDownload {
             name: "k3s".to_owned(),
             sha256: "a".repeat(64),
@@ -75,6 +76,7 @@ fn one_package_a_line() {
         {"name":"libc6","version":"1:5.2-1","arch":"amd64","archive":"debian","path":"pool/main/b/libc6_5.2-1_amd64.deb","size":7,"sha256":"bb","reason":{"needed-by":"bash"},"essential":false}
       ],
       "boot": [],
+      "tools": [],
       "downloads": [
         {"name":"k3s","sha256":"aa"}
       ]

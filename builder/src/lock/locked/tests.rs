@@ -115,11 +115,11 @@ fn from_profile_to_bytes_and_then_offline() {
     let (dir, archive, profile) = world();
     let locked = open(&profile, Policy::Resolve).unwrap();
     let archives = Archives::of(&profile.base).unwrap();
-    let wants = wants(&locked, &archives);
+    let wants = wants(&locked, Some(&archives)).unwrap();
     assert_eq!(
         wants.len(),
-        locked.lock().packages.len() + 2,
-        "and the loader and k3s"
+        locked.lock().packages.len() + 2 + locked.lock().tools.len() - 1,
+        "and the loader, k3s and the tools, but libc6 only once"
     );
     let store = Store::open(&dir.path().join("store")).unwrap();
     let online = Access::Online(Online::new(archives).unwrap());
@@ -132,4 +132,63 @@ fn from_profile_to_bytes_and_then_offline() {
         let bytes = fs::read(store.file(&want.sha256).unwrap()).unwrap();
         assert!(want.size.is_none_or(|size| size == bytes.len() as u64));
     }
+}
+
+#[test]
+fn one_package_is_updated_and_the_rest_stays_even_if_the_archive_forgot_it() {
+    let (dir, mut archive, profile) = world();
+    let old = open(&profile, Policy::Resolve).unwrap();
+    let archives = Archives::of(&profile.base).unwrap();
+    let store = Store::open(&dir.path().join("store")).unwrap();
+    let online = Access::Online(Online::new(archives.clone()).unwrap());
+    let wanted = wants(&old, Some(&archives)).unwrap();
+    fetch(&store, &wanted, &online, &Report::quiet()).unwrap();
+
+    // A newer version of everything; the old files are gone.
+    for suite in ["noble", "noble-updates", "noble-security"] {
+        archive.suite(suite).debs.clear();
+    }
+    for name in [
+        "base-files",
+        "mawk",
+        "libc6",
+        "linux",
+        "dracut",
+        "kmod",
+        "boot-efi",
+    ]
+    .into_iter()
+    .chain(["libstdc++6"])
+    .chain(crate::tools::PACKAGES)
+    {
+        let needs = if name == "linux" {
+            "kmod, linux-initramfs-tool"
+        } else {
+            "libc6 | kmod"
+        };
+        let deb = Deb::new(name, "99:1").field("Pre-Depends", needs);
+        let provides = if name == "mawk" {
+            "awk"
+        } else {
+            "linux-initramfs-tool"
+        };
+        archive.add("noble", deb.field("Provides", provides));
+    }
+    fs::remove_dir_all(archive.root()).unwrap();
+    archive.publish().unwrap();
+
+    let only = ["linux".to_owned()];
+    let report = Report::quiet();
+    let new = LockedProfile::update_some(profile.clone(), &only, &store, &report).unwrap();
+    let changes = drift::between(old.lock(), new.lock()).to_string();
+    insta::assert_snapshot!(changes, @"~ linux 6.8 -> 99:1");
+    let stays = |lock: &crate::lock::Lock| {
+        let found = lock.packages.iter().find(|p| p.name == "dracut");
+        found.map(|p| (p.archive.clone(), p.path.clone()))
+    };
+    assert_eq!(stays(new.lock()), stays(old.lock()));
+
+    let unknown = ["linus".to_owned()];
+    let error = LockedProfile::update_some(profile, &unknown, &store, &report).unwrap_err();
+    assert!(error.to_string().contains("is it `linux`?"), "{error}");
 }

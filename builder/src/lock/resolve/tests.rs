@@ -30,12 +30,18 @@ pub(in crate::lock) fn noble() -> Archive {
         Deb::new("greedy", "1").field("Depends", "no-such-thing"),
         Deb::new("libstdc++6", "14~rc1+x").arch("amd64"),
     ];
-    for deb in debs {
+    for deb in debs.into_iter().chain(tools()) {
         archive.add("noble", deb);
     }
     archive.add("noble-updates", Deb::new("libc6", "2.39.1").arch("amd64"));
     archive.add("noble-security", Deb::new("kmod", "1+sec"));
     archive
+}
+
+/// The builder's tools.
+fn tools() -> [Deb; 4] {
+    crate::tools::PACKAGES
+        .map(|name| Deb::new(name, "1").field("Pre-Depends", "libc6 | base-files"))
 }
 
 pub(in crate::lock) fn profile_of(archive: &Archive) -> Profile {
@@ -100,7 +106,18 @@ fn resolves_with_reasons() {
         (lock.boot[0].name.as_str(), &lock.boot[0].reason),
         ("boot-efi", &Reason::Asked)
     );
-    for package in lock.packages.iter().chain(&lock.boot) {
+    let tools: Vec<_> = lock.tools.iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(
+        tools,
+        [
+            "dosfstools",
+            "e2fsprogs",
+            "libc6",
+            "mtools",
+            "squashfs-tools"
+        ]
+    );
+    for package in lock.lists().into_iter().flat_map(|(_, list)| list) {
         let file = archive.root().join(&package.archive).join(&package.path);
         let bytes = fs_err::read(file).unwrap();
         assert_eq!(
@@ -145,6 +162,9 @@ fn debian_has_security_in_an_archive_of_its_own() {
     );
     archive.add("trixie", Deb::new("linux", "6.12"));
     archive.add("trixie-updates", Deb::new("boot-efi", "257"));
+    for tool in tools() {
+        archive.add("trixie", tool);
+    }
     archive.publish().unwrap();
     let mut profile = profile_of(&archive);
     profile.base.distro = Distro::Debian;

@@ -52,10 +52,7 @@ pub(super) const ADDED: &[(&str, &str)] = &[
     ("disk: {seed: 64MB}", "disk.seed: `64MB` is not a size"),
     ("disk: {budget: 1GB}", "disk.budget: `1GB` is not a size"),
     ("disk: {budget: 0}", "disk.budget: `0` leaves no room"),
-    (
-        "outputs: [qcow2]",
-        "outputs[0]: `qcow2` is not supported yet",
-    ),
+    ("outputs: [vmdk]", "outputs[0]: `vmdk` is not an output"),
     ("outputs: []", "outputs: asks for nothing"),
     ("vars: 1", "vars: is a number where a mapping belongs"),
     (
@@ -67,8 +64,16 @@ pub(super) const ADDED: &[(&str, &str)] = &[
 /// Another `base` for the smallest profile, and part of what is told.
 pub(super) const BASES: &[(&str, &str)] = &[
     (
-        "base: {distro: ubuntu, release: noble, snapshot: 20260101T000000Z}",
-        "base.snapshot: is not supported yet",
+        "base: {distro: ubuntu, release: noble, snapshot: yesterday}",
+        "base.snapshot: `yesterday` is not a time",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, archives: [{archive: infra/ubuntu, mirror: nowhere}]}",
+        "base.archives[0].mirror: is not a URL",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, archives: [{archive: a, mirror: 'http://m', token: SESAME}]}",
+        "base.archives[0].token: does not say where",
     ),
     (
         "base: {distro: ubuntu, release: noble, mirror: nowhere}",

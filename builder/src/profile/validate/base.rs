@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use postern_agent::contract::document::{Complaint, Findings, Item, Value};
 
-use crate::profile::model::{Arch, Base, Distro, Kernel, Mirror, Packages, Suite};
+use crate::profile::model::{
+    Arch, Base, Distro, Elsewhere, Kernel, Mirror, Packages, Suite, Token,
+};
 use crate::profile::rules;
 
 use super::{files, list};
@@ -22,12 +24,10 @@ pub(super) fn base(item: &Item<'_>, findings: &mut Findings) -> Option<Base> {
     let arch = arch.map_or(Some(Arch::Amd64), |item| item.parsed(findings, rules::arch));
     let mirror = fields.optional("mirror");
     let mirror = mirror.map_or(Some(Mirror::Host), |i| i.parsed(findings, rules::mirror));
-    if let Some(item) = fields.optional("snapshot") {
-        findings.add(item.problem(Complaint::new(
-            "is not supported yet",
-            "remove it: the lock already fixes every package by its digest",
-        )));
-    }
+    let snapshot = fields.optional("snapshot");
+    let snapshot = snapshot.map(|item| item.parsed(findings, rules::snapshot));
+    let elsewhere = fields.optional("archives");
+    let elsewhere = elsewhere.map(|item| read_archives(&item, findings));
     let components = list(&mut fields, "components", findings, rules::archive_word);
     let suites = fields.optional("suites");
     let suites = suites.map(|item| read_suites(&item, findings));
@@ -45,6 +45,11 @@ pub(super) fn base(item: &Item<'_>, findings: &mut Findings) -> Option<Base> {
         distro,
         arch: arch?,
         mirror: mirror?,
+        snapshot: match snapshot {
+            Some(written) => Some(written?),
+            None => None,
+        },
+        elsewhere: elsewhere.unwrap_or_default(),
         suites: suites.unwrap_or_else(|| default_suites(distro, &release)),
         components: match components.is_empty() {
             true => default_components(distro),
@@ -70,6 +75,73 @@ fn read_suites(item: &Item<'_>, findings: &mut Findings) -> Vec<Suite> {
         })
     });
     suites.collect()
+}
+
+fn read_archives(item: &Item<'_>, findings: &mut Findings) -> Vec<Elsewhere> {
+    let items = item.list(findings).unwrap_or_default();
+    let mut all: Vec<Elsewhere> = Vec::new();
+    for item in items {
+        let Some(archive) = read_archive(&item, findings) else {
+            continue;
+        };
+        if all.iter().any(|other| other.archive == archive.archive) {
+            let what = format!("the archive `{}` is there twice", archive.archive);
+            findings.add(item.problem(Complaint::new(what, "keep one of the two")));
+        }
+        all.push(archive);
+    }
+    all
+}
+
+fn read_archive(item: &Item<'_>, findings: &mut Findings) -> Option<Elsewhere> {
+    let mut fields = item.fields(findings)?;
+    let archive = fields.required("archive", "archive: infra/ubuntu", findings);
+    let archive = archive.and_then(|item| item.parsed(findings, rules::archive_path));
+    let mirror = fields.required("mirror", "mirror: https://esm.ubuntu.com", findings);
+    let mirror = mirror.and_then(|item| item.parsed(findings, rules::mirror_url));
+    let components = list(&mut fields, "components", findings, rules::archive_word);
+    let keyring = fields.optional("keyring");
+    let keyring = keyring.map(|item| files::existing_file(&item, findings));
+    let token = fields.optional("token");
+    let token = token.map(|item| read_token(&item, findings));
+    fields.finish(findings);
+    Some(Elsewhere {
+        archive: archive?,
+        mirror: mirror?,
+        components,
+        keyring: match keyring {
+            Some(written) => Some(written?),
+            None => None,
+        },
+        token: match token {
+            Some(written) => Some(written?),
+            None => None,
+        },
+    })
+}
+
+/// Only where it is kept: a profile is kept in the open.
+fn read_token(item: &Item<'_>, findings: &mut Findings) -> Option<Token> {
+    let complaint = Complaint::new(
+        "does not say where the token is kept",
+        "write `{env: NAME}` or `{file: path}`, never the token itself",
+    );
+    if !matches!(item.node.value, Value::Map(_)) {
+        findings.add(item.problem(complaint));
+        return None;
+    }
+    let mut fields = item.fields(findings)?;
+    let (env, file) = (fields.optional("env"), fields.optional("file"));
+    let refused = fields.problem(complaint);
+    fields.finish(findings);
+    match (env, file) {
+        (Some(env), None) => Some(Token::Env(env.text(findings)?.to_owned())),
+        (None, Some(file)) => Some(Token::File(files::existing_file(&file, findings)?)),
+        _ => {
+            findings.add(refused);
+            None
+        }
+    }
 }
 
 /// The release with all that was fixed since.

@@ -13,6 +13,8 @@ fn base(distro: Distro, mirror: Mirror, archives: &[&str]) -> Base {
         release: "any".to_owned(),
         arch: Arch::Amd64,
         mirror,
+        snapshot: None,
+        elsewhere: Vec::new(),
         suites: archives.iter().map(suite).collect(),
         components: vec!["main".to_owned()],
         keyring: PathBuf::from("/k.gpg"),
@@ -193,4 +195,51 @@ pub(in crate::source) fn debian_at(url: &str) -> Base {
         Mirror::Url(Url::parse(url).unwrap()),
         &["debian"],
     )
+}
+
+#[test]
+fn a_snapshot_is_the_archive_at_a_time() {
+    let time = "20260930T000000Z";
+    let mut of = base(Distro::Ubuntu, Mirror::Host, &["ubuntu"]);
+    of.snapshot = Some(time.to_owned());
+    let file = Archives::of(&of).unwrap().file("ubuntu", "pool/a.deb");
+    let expected = format!("https://snapshot.ubuntu.com/ubuntu/{time}/pool/a.deb");
+    assert_eq!(file.unwrap().as_str(), expected);
+    of.mirror = Mirror::Url("http://m.example/kept".parse().unwrap());
+    let file = Archives::of(&of).unwrap().file("ubuntu", "pool/a.deb");
+    let expected = format!("http://m.example/kept/ubuntu/{time}/pool/a.deb");
+    assert_eq!(file.unwrap().as_str(), expected);
+}
+
+#[test]
+fn an_archive_elsewhere_is_opened_by_its_token_which_nobody_sees() {
+    let dir = tempfile::tempdir().unwrap();
+    let token = dir.path().join("token");
+    let mirror = Mirror::Url("http://m.example".parse().unwrap());
+    let mut of = base(Distro::Ubuntu, mirror, &["ubuntu", "infra/ubuntu"]);
+    of.elsewhere = vec![Elsewhere {
+        archive: "infra/ubuntu".to_owned(),
+        mirror: "https://esm.example".parse().unwrap(),
+        components: Vec::new(),
+        keyring: None,
+        token: Some(Token::File(token.clone())),
+    }];
+    fs::write(&token, "\n").unwrap();
+    let error = Archives::of(&of).unwrap_err().to_string();
+    assert!(
+        error.contains("no token for archive infra/ubuntu"),
+        "{error}"
+    );
+    fs::write(&token, "SESAME\n").unwrap();
+    let archives = Archives::of(&of).unwrap();
+    let url = archives.base("infra/ubuntu").unwrap();
+    assert_eq!(
+        url.as_str(),
+        "https://bearer:SESAME@esm.example/infra/ubuntu"
+    );
+    assert_eq!(
+        archives.base("ubuntu").unwrap().as_str(),
+        "http://m.example/ubuntu"
+    );
+    assert!(!format!("{archives:?}").contains("SESAME"));
 }

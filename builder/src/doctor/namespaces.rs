@@ -1,0 +1,120 @@
+//! Whether the build's sandbox can be entered.
+
+use std::path::Path;
+
+use fs_err as fs;
+use nix::unistd::{User, geteuid};
+use postern_agent::host::Command;
+
+use super::{Check, Health, Work};
+
+/// Owners that packages use: a range of this many is what `adduser` gives.
+const RANGE: u64 = 65_536;
+
+/// Switches that forbid user namespaces, by the value that does, and what to do.
+const SWITCHES: [(&str, &str, &str); 3] = [
+    (
+        "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+        "1",
+        "run `sysctl kernel.apparmor_restrict_unprivileged_userns=0`, or give the builder an AppArmor profile with `userns`",
+    ),
+    (
+        "/proc/sys/kernel/unprivileged_userns_clone",
+        "0",
+        "run `sysctl kernel.unprivileged_userns_clone=1`",
+    ),
+    (
+        "/proc/sys/user/max_user_namespaces",
+        "0",
+        "run `sysctl user.max_user_namespaces=10000`",
+    ),
+];
+
+/// Enters namespaces as a build does.
+pub fn sandbox() -> Check {
+    let unshare = Command::new("unshare")
+        .args(["--mount", "--pid", "--net", "--ipc", "--uts", "--fork"])
+        .arg("--kill-child");
+    let root = geteuid().is_root();
+    let unshare = match root {
+        true => unshare,
+        false => unshare.args(["--user", "--map-root-user", "--map-auto"]),
+    };
+    let name = "build sandbox";
+    match unshare.arg("true").run() {
+        Ok(_) if root => Check::new(Work::Build, name, Health::Good, "namespaces, as root"),
+        Ok(_) => Check::new(Work::Build, name, Health::Good, "namespaces, without root"),
+        Err(error) => {
+            let said = error.to_string();
+            let last = said.lines().last().unwrap_or_default();
+            let last = last.trim_start_matches([' ', '|']).to_owned();
+            Check::new(Work::Build, name, Health::Bad, last).remedy(remedy(root))
+        }
+    }
+}
+
+fn remedy(root: bool) -> &'static str {
+    if root {
+        return "namespaces are forbidden here, as in an unprivileged container: build on a host, or in a container that may create them";
+    }
+    let forbids = |(file, value, _): &&(&str, &str, &str)| {
+        fs::read_to_string(file).is_ok_and(|found| found.trim() == *value)
+    };
+    match SWITCHES.iter().find(forbids) {
+        Some((.., remedy)) => remedy,
+        None => {
+            "install uidmap and give your user a range in /etc/subuid and /etc/subgid, or build as root"
+        }
+    }
+}
+
+/// Without root, a range of owners for what packages install.
+pub fn ranges() -> Vec<Check> {
+    if geteuid().is_root() {
+        return Vec::new();
+    }
+    let user = User::from_uid(geteuid()).ok().flatten();
+    let user = user.map_or_else(|| geteuid().to_string(), |user| user.name);
+    ["/etc/subuid", "/etc/subgid"]
+        .map(|file| range(Path::new(file), &user))
+        .to_vec()
+}
+
+fn range(file: &Path, user: &str) -> Check {
+    let text = fs::read_to_string(file).unwrap_or_default();
+    let (name, count) = (file.display().to_string(), granted(&text, user));
+    let health = match count >= RANGE {
+        true => Health::Good,
+        false => Health::Bad,
+    };
+    let check = Check::new(Work::Build, name, health, format!("{count} for {user}"));
+    match health {
+        Health::Good => check,
+        _ => check.remedy(format!(
+            "run `usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}` as root"
+        )),
+    }
+}
+
+/// How many owners `user` may use (subuid(5): `user:first:count`).
+fn granted(text: &str, user: &str) -> u64 {
+    let mine = text.lines().filter_map(|line| {
+        let mut fields = line.trim().split(':');
+        (fields.next()? == user).then_some(())?;
+        fields.nth(1)?.parse::<u64>().ok()
+    });
+    mine.sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_the_ranges_of_one_user() {
+        let text = "root:1:5\nbuilder:100000:65536\nbuilder:200000:1\n# x\nbuilder2:1:9\n";
+        assert_eq!(granted(text, "builder"), 65_537);
+        assert_eq!(granted(text, "nobody"), 0);
+        assert_eq!(granted("builder:x\n", "builder"), 0);
+    }
+}

@@ -1,0 +1,79 @@
+//! Ubuntu's way through the builder, on an Ubuntu-shaped archive.
+
+use fs_err as fs;
+use postern::artifact::{Artifacts, Kind};
+use postern::lock::file;
+use postern_agent::host::Command;
+use postern_e2e::ubuntu::{TOKEN, World};
+use postern_e2e::unpack_root;
+use postern_sim::archive::Deb;
+
+#[test]
+fn an_ubuntu_shaped_archive_becomes_an_image() {
+    let world = World::with(Vec::new()).unwrap();
+
+    let closed = world.postern(&["lock"], false).run_unchecked().unwrap();
+    let said = String::from_utf8_lossy(&closed.stderr).into_owned();
+    assert!(!closed.status.success());
+    assert!(said.contains("no token for archive infra/ubuntu"), "{said}");
+    assert!(!file::path_of(&world.profile).exists());
+
+    let image = Artifacts::open(&world.build().unwrap()).unwrap();
+    let manifest = image.manifest();
+    assert_eq!(
+        (manifest.distro.as_str(), manifest.release.as_str()),
+        ("ubuntu", "noble")
+    );
+    image.verify().unwrap();
+
+    let text = fs::read_to_string(file::path_of(&world.profile)).unwrap();
+    let lock = file::parse(&text, "gateway.lock").unwrap();
+    let find = |name: &str| lock.packages.iter().find(|p| p.name == name).unwrap();
+    assert!(
+        find("base-files").version.ends_with("+ubuntu1"),
+        "the security pocket"
+    );
+    assert_eq!(find("only-with-pro").archive, "infra/ubuntu");
+    assert!(find("dracut").path.starts_with("pool/universe/"));
+    assert_eq!(find("linux-image-generic").archive, "ubuntu");
+
+    let dir = tempfile::tempdir().unwrap();
+    let root = unpack_root(&image, dir.path()).unwrap();
+    let release = fs::read_to_string(root.join("usr/lib/os-release")).unwrap();
+    assert!(release.contains("ID=ubuntu"), "{release}");
+    let (_, uki) = image.get(Kind::Uki).unwrap();
+    let section = dir.path().join("osrel");
+    let objcopy = Command::new("objcopy").args(["-O", "binary", "--only-section=.osrel"]);
+    objcopy.arg(&uki).arg(&section).run().unwrap();
+    let release = fs::read_to_string(section).unwrap();
+    assert!(release.contains("IMAGE_ID=ubuntu-shaped"), "{release}");
+
+    let found = Command::new("grep").args(["-rlF", TOKEN]).arg(&root);
+    let found = found
+        .arg(file::path_of(&world.profile))
+        .run_unchecked()
+        .unwrap();
+    assert_eq!(
+        String::from_utf8_lossy(&found.stdout),
+        "",
+        "the token was kept"
+    );
+}
+
+#[test]
+fn a_package_whose_script_fails_is_named_with_its_last_words() {
+    let script = "#!/bin/sh\necho to the output\necho to the error >&2\nexit 7\n";
+    let fails = Deb::new("fails", "1").script("postinst", script);
+    let world = World::with(vec![("fails", fails)]).unwrap();
+    let said = format!("{:#}", world.build().unwrap_err());
+    for expected in [
+        "installing package `fails`",
+        "exit status 7",
+        "to the output",
+        "to the error",
+        "packages.remove",
+    ] {
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
+    assert!(!world.out().exists(), "nothing half-done");
+}
