@@ -1,6 +1,8 @@
 //! The conductor: a locked profile becomes a directory of artifacts, one call
 //! per step, the costly ones cached by the digest of what goes into them.
 
+mod bill;
+mod budget;
 mod image;
 mod inputs;
 mod layers;

@@ -12,7 +12,8 @@
 //! 10. [`boot`]: what the firmware starts
 //! 11. [`disk`]: one GPT disk
 //! 12. [`artifact`]: what is left for the user
-//! 13. [`rehearse`]: a whole deployment on this machine
+//! 13. [`inspect`] and [`diff`]: what is in artifacts, and how two differ
+//! 14. [`rehearse`]: a whole deployment on this machine
 //!
 //! [`build`] calls 3 to 12 in this order. Beside them: [`userdata`] (what MAAS
 //! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
@@ -26,11 +27,13 @@ pub mod boot;
 pub mod build;
 pub mod cache;
 pub mod cli;
+pub mod diff;
 pub mod disk;
 pub mod doctor;
 pub mod extent;
 pub mod fs;
 pub mod host;
+pub mod inspect;
 pub mod layer;
 pub mod lock;
 pub mod profile;

@@ -95,6 +95,27 @@ pub struct Partition {
     pub sha256: Option<String>,
 }
 
+impl Kind {
+    /// The word in a manifest.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Kind::Ddgz => "ddgz",
+            Kind::Raw => "raw",
+            Kind::Qcow2 => "qcow2",
+            Kind::Tgz => "tgz",
+            Kind::Uki => "uki",
+            Kind::Root => "root",
+            Kind::Verity => "verity",
+        }
+    }
+}
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.word())
+    }
+}
+
 impl From<&SeedPartition> for Partition {
     fn from(seed: &SeedPartition) -> Self {
         Self {
@@ -152,27 +173,32 @@ pub(super) fn is_digest(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// An installed package, as `packages.json` lists it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Package name.
+    pub name: String,
+    /// Version as dpkg writes it.
+    pub version: String,
+    /// `amd64` or `all`.
+    pub arch: String,
+    /// SHA-256 of the `.deb`, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
 /// `packages.json`: what is installed, sorted as the lock is.
 ///
 /// # Errors
 /// None that can happen: every key is a string.
 pub fn packages_json(packages: &[LockedPackage]) -> serde_json::Result<Vec<u8>> {
-    #[derive(Serialize)]
-    struct Package<'a> {
-        name: &'a str,
-        version: &'a str,
-        arch: &'a str,
-        sha256: &'a str,
-    }
-    let list: Vec<_> = packages
-        .iter()
-        .map(|p| Package {
-            name: &p.name,
-            version: &p.version,
-            arch: &p.arch,
-            sha256: &p.sha256,
-        })
-        .collect();
+    let package = |p: &LockedPackage| Package {
+        name: p.name.clone(),
+        version: p.version.clone(),
+        arch: p.arch.clone(),
+        sha256: p.sha256.clone(),
+    };
+    let list: Vec<_> = packages.iter().map(package).collect();
     let mut bytes = serde_json::to_vec_pretty(&list)?;
     bytes.push(b'\n');
     Ok(bytes)

@@ -9,12 +9,13 @@ pub mod gzip;
 mod manifest;
 mod outputs;
 pub mod qcow2;
+pub mod sbom;
 mod sums;
 pub mod unzip;
 mod verify;
 
 pub use commit::Staging;
-pub use manifest::{Artifact, Kind, Manifest, Partition, packages_json};
+pub use manifest::{Artifact, Kind, Manifest, Package, Partition, packages_json};
 pub use verify::{Artifacts, Mismatch};
 
 use std::io;
@@ -22,6 +23,10 @@ use std::path::{Path, PathBuf};
 
 /// Name of the manifest in an artifact directory.
 pub const MANIFEST: &str = "manifest.json";
+/// Name of the list of installed packages in an artifact directory.
+pub const PACKAGES: &str = "packages.json";
+/// Name of the software bill of materials in an artifact directory.
+pub const SBOM: &str = "sbom.cdx.json";
 /// Name of the list of digests, in the form `sha256sum --check` reads.
 pub const SUMS: &str = "SHA256SUMS";
 

@@ -9,8 +9,8 @@ use postern_agent::contract::paths;
 use postern_agent::contract::seed::SeedManifest;
 
 use super::layers::Layers;
-use super::{FORMAT, Workshop};
-use crate::artifact::{Artifact, Manifest, Partition, Staging, packages_json};
+use super::{FORMAT, Workshop, bill, budget};
+use crate::artifact::{Artifact, Manifest, PACKAGES, Partition, SBOM, Staging, packages_json};
 use crate::base::Base;
 use crate::boot::{Cmdline, Uki, esp, os_release};
 use crate::cache::{Cache, Key};
@@ -95,6 +95,7 @@ impl<'a> Image<'a> {
             seed: Bytes(profile.disk.seed),
         };
         let layout = Layout::plan(&identity, &sizes)?;
+        budget::check(&layout, profile.disk.budget, || self.shipped())?;
         let digests = esp::digests(&esp_files);
         let manifest = seed_manifest(&identity, &layout, &root.squashfs, &root.verity, digests)?;
         let images = Images {
@@ -127,11 +128,7 @@ impl<'a> Image<'a> {
         let key = Key::of("root", FORMAT, &inputs)?;
         let squashfs = self.cache.file(&key, |out| {
             let step = self.shop.report.step("Making the root file system");
-            let mut tree = self.tree.clone();
-            for dir in EMPTIED {
-                tree = tree.without_contents_of(&TreePath::new(dir)?);
-            }
-            let size = squashfs::write(&tree, out, &options, tools)?;
+            let size = squashfs::write(&self.shipped()?, out, &options, tools)?;
             step.done(bytes(size));
             Ok(())
         })?;
@@ -150,6 +147,15 @@ impl<'a> Image<'a> {
             verity,
             hash,
         })
+    }
+
+    /// The tree as it is on the root.
+    fn shipped(&self) -> anyhow::Result<Tree> {
+        let mut tree = self.tree.clone();
+        for dir in EMPTIED {
+            tree = tree.without_contents_of(&TreePath::new(dir)?);
+        }
+        Ok(tree)
     }
 
     fn uki(&self, hash: RootHash) -> anyhow::Result<Vec<u8>> {
@@ -294,7 +300,8 @@ impl Outputs<'_> {
         let lock = self.image.locked.lock();
         let staging = Staging::begin(self.image.shop.out, &profile.name, &profile.version)?;
         let artifacts = self.write(&staging)?;
-        staging.write("packages.json", &packages_json(&lock.packages)?)?;
+        staging.write(PACKAGES, &packages_json(&lock.packages)?)?;
+        staging.write(SBOM, &self.sbom()?)?;
         let manifest = Manifest {
             schema: 1,
             name: profile.name.clone(),
@@ -310,6 +317,24 @@ impl Outputs<'_> {
             source_date_epoch: lock.source_date_epoch,
         };
         Ok(staging.commit(&manifest)?)
+    }
+
+    /// What is in the image, for programs that look for known faults.
+    fn sbom(&self) -> anyhow::Result<Vec<u8>> {
+        let Image {
+            locked,
+            shop,
+            cache,
+            tree,
+            ..
+        } = self.image;
+        let bill = bill::Bill {
+            locked,
+            shop: *shop,
+            cache,
+            tree,
+        };
+        bill.write(self.root.hash, self.image.kernel()?)
     }
 
     fn write(&self, staging: &Staging) -> anyhow::Result<Vec<Artifact>> {

@@ -12,6 +12,9 @@ use crate::lock::LockedProfile;
 use crate::profile::{Mirror, Profile};
 use crate::source::{self, Archives, Digest};
 
+/// Changes whenever a build leaves other files from the same inputs.
+const ARTIFACTS: u32 = 2;
+
 /// The key of the whole image: the lock, the profile as it was validated,
 /// every file it names, the agent and this builder.
 pub fn key(locked: &LockedProfile, agent: &Path) -> anyhow::Result<Key> {
@@ -26,7 +29,7 @@ pub fn key(locked: &LockedProfile, agent: &Path) -> anyhow::Result<Key> {
         format!("{profile:?}"),
         overlays,
         Digest::of(&fs::read(agent)?).to_string(),
-        env!("CARGO_PKG_VERSION"),
+        (env!("CARGO_PKG_VERSION"), ARTIFACTS),
     );
     Key::of("image", FORMAT, &inputs)
 }

@@ -111,7 +111,7 @@ fn trust_layer(profile: &Profile, base: &Tree, epoch: u64) -> anyhow::Result<Sit
 }
 
 /// Last part of where a download came from: k3s tells a bundle's compression by it.
-fn file_name(origin: &Origin) -> String {
+pub(super) fn file_name(origin: &Origin) -> String {
     let path = match origin {
         Origin::Url(url) => Path::new(url.path()),
         Origin::File(file) => file,

@@ -5,8 +5,10 @@
 //! other side refused or cannot be reached.
 
 mod build;
+mod diff;
 mod doctor;
 mod failure;
+mod inspect;
 mod lock;
 mod pool;
 mod rehearse;
@@ -69,6 +71,8 @@ enum Progress {
 enum Verb {
     Build(build::Build),
     Lock(lock::Lock),
+    Inspect(inspect::Inspect),
+    Diff(diff::Diff),
     Verify(verify::Verify),
     Rehearse(rehearse::Rehearse),
     UserData(user_data::UserData),
@@ -92,14 +96,16 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match dispatch(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => failure::tell(&error),
     }
 }
 
-fn dispatch(cli: Cli) -> anyhow::Result<()> {
+fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     let global = &cli.global;
     match cli.verb {
+        Verb::Inspect(verb) => verb.run(),
+        Verb::Diff(verb) => return verb.run(),
         Verb::Build(verb) => verb.run(global),
         Verb::Lock(verb) => verb.run(global),
         Verb::Verify(verb) => verb.run(global),
@@ -111,7 +117,8 @@ fn dispatch(cli: Cli) -> anyhow::Result<()> {
         Verb::Completions(verb) => verb.run(Cli::command()),
         Verb::Man(verb) => verb.run(Cli::command()),
         Verb::Sandbox(verb) => verb.run(),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 impl Global {

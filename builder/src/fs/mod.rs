@@ -1,7 +1,7 @@
 //! File system images. All are made from a [`Tree`](crate::tree::Tree), whole
 //! or not at all, without root rights, and the same tree gives the same bytes.
 //!
-//! - [`squashfs`]: the root
+//! - [`squashfs`]: the root; [`unsquash`] reads it back
 //! - [`ext4`]: the seed partition
 //! - [`fat`]: the EFI system partition
 
@@ -9,6 +9,7 @@ pub mod ext4;
 pub mod fat;
 pub mod squashfs;
 mod stage;
+pub mod unsquash;
 
 use std::io;
 use std::path::{Path, PathBuf};

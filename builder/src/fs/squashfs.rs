@@ -145,4 +145,4 @@ fn feed(command: &Command, tree: &Tree) -> Result<(), FsProblem> {
 
 #[cfg(test)]
 #[path = "squashfs_tests.rs"]
-mod tests;
+pub(crate) mod tests;

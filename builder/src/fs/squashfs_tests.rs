@@ -8,7 +8,7 @@ const EPOCH: u64 = 1_700_000_000;
 /// cap_net_raw=ep, with a newline put in.
 const CAPABILITY: &[u8] = b"\x01\0\0\x02\0\x20\n\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
-fn tree() -> Tree {
+pub(crate) fn tree() -> Tree {
     let mut layer = Layer {
         name: "base".into(),
         ..Layer::default()

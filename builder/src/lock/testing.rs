@@ -52,6 +52,7 @@ pub fn profile() -> Profile {
             esp: 64 << 20,
             seed: 16 << 20,
             root_slot: 512 << 20,
+            budget: 1 << 30,
         },
         outputs: Vec::new(),
     }

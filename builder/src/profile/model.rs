@@ -36,7 +36,7 @@ pub struct Profile {
     pub overlays: Vec<PathBuf>,
     /// Values for overlay templates.
     pub vars: BTreeMap<String, serde_json::Value>,
-    /// Partition sizes.
+    /// Sizes of partitions, and what the disk may come to.
     pub disk: DiskSizes,
     /// What to make besides the manifest.
     pub outputs: Vec<Output>,
@@ -255,7 +255,7 @@ pub struct User {
     pub sudo: bool,
 }
 
-/// Partition sizes in bytes, multiples of 1 MiB.
+/// Sizes in bytes; those of partitions are multiples of 1 MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DiskSizes {
     /// EFI system partition.
@@ -264,6 +264,8 @@ pub struct DiskSizes {
     pub seed: u64,
     /// Room for a root slot at first boot; at least the root image itself.
     pub root_slot: u64,
+    /// Most bytes the whole disk may have: MAAS writes them to every machine.
+    pub budget: u64,
 }
 
 impl DiskSizes {
@@ -299,6 +301,7 @@ mod tests {
             esp: 1 << 20,
             seed: 1 << 20,
             root_slot: 1 << 30,
+            budget: 1 << 30,
         };
         // Levels of a tree over 262144 blocks: 2048, 16 and 1 blocks, and the superblock.
         assert!(disk.verity_slot() >= (2048 + 16 + 1 + 1) * 4096);

@@ -233,6 +233,19 @@ pub(super) fn partition(text: &str, least: u64) -> Result<u64, Complaint> {
     Ok(bytes)
 }
 
+/// Most bytes of a disk: a size, or a bare number of bytes.
+pub(super) fn budget(text: &str) -> Result<u64, Complaint> {
+    let bytes = match text.parse() {
+        Ok(bytes) => bytes,
+        Err(_) => size::parse(text)?,
+    };
+    if bytes == 0 {
+        let remedy = "write what a disk may have: `1GiB`";
+        return Err(Complaint::new(format!("`{text}` leaves no room"), remedy));
+    }
+    Ok(bytes)
+}
+
 pub(super) fn output(text: &str) -> Result<Output, Complaint> {
     match text {
         "ddgz" => Ok(Output::Ddgz),
@@ -246,6 +259,20 @@ pub(super) fn output(text: &str) -> Result<Output, Complaint> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_budget_is_a_size_or_bytes() {
+        for (text, bytes) in [
+            ("1GiB", Some(1 << 30)),
+            ("1073741825", Some((1 << 30) + 1)),
+            ("0", None),
+            ("0MiB", None),
+            ("1GB", None),
+            ("-1", None),
+        ] {
+            assert_eq!(budget(text).ok(), bytes, "{text}");
+        }
+    }
 
     #[test]
     fn good_values_pass() {

@@ -212,7 +212,7 @@ struct User {
     sudo: Option<bool>,
 }
 
-/// Partition sizes, such as `128MiB`.
+/// Sizes, such as `128MiB`.
 #[derive(JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Disk {
@@ -222,6 +222,17 @@ struct Disk {
     seed: Option<String>,
     /// Room for one copy of the root. Without it: 1GiB.
     root_slot: Option<String>,
+    /// Most that the whole disk may have, before compression; a build that
+    /// exceeds it fails. Bytes, or a size. Without it: 1GiB.
+    budget: Option<Budget>,
+}
+
+/// A number of bytes, or a size such as `1GiB`.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum Budget {
+    Bytes(u64),
+    Size(String),
 }
 
 #[derive(JsonSchema)]

@@ -115,7 +115,7 @@ impl Content {
     }
 
     /// Tells one file from another; a tar member's data starts where no other's does.
-    pub(super) fn identity(&self) -> (usize, u64) {
+    pub(crate) fn identity(&self) -> (usize, u64) {
         (Arc::as_ptr(&self.source).cast::<()>() as usize, self.offset)
     }
 

@@ -50,6 +50,8 @@ pub(super) const ADDED: &[(&str, &str)] = &[
     ),
     ("disk: {esp: 1MiB}", "disk.esp: `1MiB` is too small"),
     ("disk: {seed: 64MB}", "disk.seed: `64MB` is not a size"),
+    ("disk: {budget: 1GB}", "disk.budget: `1GB` is not a size"),
+    ("disk: {budget: 0}", "disk.budget: `0` leaves no room"),
     ("outputs: [vmdk]", "outputs[0]: `vmdk` is not an output"),
     ("outputs: []", "outputs: asks for nothing"),
     ("vars: 1", "vars: is a number where a mapping belongs"),

@@ -112,6 +112,7 @@ fn the_smallest_profile_has_every_default() {
         esp: 128 << 20,
         seed: 64 << 20,
         root_slot: 1 << 30,
+        budget: 1 << 30,
     };
     assert_eq!(profile.disk, disk);
     assert_eq!(profile.outputs, [Output::Ddgz]);

@@ -145,6 +145,7 @@ fn disk(item: Option<&Item<'_>>, findings: &mut Findings) -> DiskSizes {
         esp: 128 * MIB,
         seed: 64 * MIB,
         root_slot: GIB,
+        budget: GIB,
     };
     let Some(mut fields) = item.and_then(|item| item.fields(findings)) else {
         return sizes;
@@ -159,6 +160,9 @@ fn disk(item: Option<&Item<'_>>, findings: &mut Findings) -> DiskSizes {
         let size = item.and_then(|i| i.parsed(findings, |text| rules::partition(text, least)));
         *value = size.unwrap_or(*value);
     }
+    let budget = fields.optional("budget");
+    let budget = budget.and_then(|item| item.parsed(findings, rules::budget));
+    sizes.budget = budget.unwrap_or(sizes.budget);
     fields.finish(findings);
     sizes
 }

@@ -1,0 +1,81 @@
+//! Whether the disk is small enough to be written to every machine.
+
+use anyhow::bail;
+use postern_agent::contract::size;
+
+use crate::disk::Layout;
+use crate::inspect::sizes;
+use crate::report::bytes;
+use crate::tree::Tree;
+
+/// Fails if the disk has more than `budget` bytes, and says what is in it;
+/// `tree` gives the root's.
+pub(super) fn check(
+    layout: &Layout,
+    budget: u64,
+    tree: impl FnOnce() -> anyhow::Result<Tree>,
+) -> anyhow::Result<()> {
+    let size = layout.size().0;
+    if size <= budget {
+        return Ok(());
+    }
+    let partition = |slot: &crate::disk::Slot| {
+        let size = bytes(slot.size.0);
+        format!("{} {size}", slot.role.label())
+    };
+    let partitions: Vec<_> = layout.slots().iter().map(partition).collect();
+    let weights = sizes::of_tree(&tree()?)?;
+    bail!(
+        "the disk would have {}, more than `disk.budget` allows ({})\n  partitions: {}{}\n  \
+         help: remove packages or files, or raise `disk.budget` in the profile",
+        size::display(size),
+        size::display(budget),
+        partitions.join(", "),
+        weights.top()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::{Bytes, Identity, Sizes};
+    use crate::layer::{Inputs, LayerBuilder};
+    use crate::tree::{MergePolicy, merge};
+    use crate::verity::RootHash;
+
+    fn tree() -> anyhow::Result<Tree> {
+        let mut layer = LayerBuilder::new("test", 9);
+        layer.add_file("/usr/bin/big", 0o755, vec![0; 5_000_000])?;
+        layer.add_file("/var/lib/dpkg/info/big.list", 0o644, "/usr/bin/big\n")?;
+        let site = layer.finish(Inputs::new("test", 9));
+        Ok(merge([(&site.layer, &MergePolicy::AddOnly)], 9)?)
+    }
+
+    #[test]
+    fn a_disk_over_its_budget_is_told_with_what_is_in_it() {
+        let identity = Identity {
+            name: "edge".to_owned(),
+            version: "1".to_owned(),
+            root_hash: RootHash::new([7; 32]),
+        };
+        let mib = |n: u64| Bytes(n << 20);
+        let sizes = Sizes {
+            esp: mib(64),
+            root: mib(100),
+            verity: mib(1),
+            seed: mib(32),
+        };
+        let layout = Layout::plan(&identity, &sizes).unwrap();
+        let size = layout.size().0;
+        check(&layout, size, || unreachable!("it fits")).unwrap();
+        let error = check(&layout, size - 1, tree).unwrap_err().to_string();
+        insta::assert_snapshot!(error, @r"
+        the disk would have 199MiB, more than `disk.budget` allows (208666623 bytes)
+          partitions: esp 67 MB, root-a 105 MB, root-a-verity 1.0 MB, seed 34 MB
+          largest packages: big 5.0 MB
+          largest directories: /usr/bin 5.0 MB, /var/lib 13 B
+          largest files: /usr/bin/big 5.0 MB, /var/lib/dpkg/info/big.list 13 B
+          help: remove packages or files, or raise `disk.budget` in the profile
+        ");
+    }
+}

@@ -1,0 +1,45 @@
+//! `postern inspect`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use postern_agent::host::clock;
+
+use crate::inspect::{inspect, render, render_sizes};
+
+/// Tell what is in an image
+///
+/// Partitions, root hash, kernel, k3s, proxy, certificates, users, files with
+/// special rights, units and packages, read from the artifacts without root
+/// rights and without mounting anything. Fails if parts of the image
+/// contradict each other; whether every byte is as it was built is what
+/// `postern verify` asks.
+#[derive(Debug, Args)]
+pub struct Inspect {
+    /// Directory that `postern build` left
+    image: PathBuf,
+    /// Tell what takes the room instead: packages, directories, partitions
+    #[arg(long)]
+    sizes: bool,
+    /// Print everything as one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+impl Inspect {
+    pub(super) fn run(self) -> anyhow::Result<()> {
+        let found = inspect(&self.image, self.sizes)?;
+        match &found.sizes {
+            _ if self.json => println!("{}", serde_json::to_string_pretty(&found)?),
+            Some(sizes) => print!("{}", render_sizes(sizes)),
+            None => print!("{}", render(&found, clock::now())),
+        }
+        anyhow::ensure!(
+            found.contradictions.is_empty(),
+            "{} contradicts itself: {}\n  help: build the image again",
+            self.image.display(),
+            found.contradictions.join("; ")
+        );
+        Ok(())
+    }
+}

@@ -1,0 +1,199 @@
+//! What was found, for a person to read.
+
+use std::fmt::{self, Write};
+
+use jiff::Timestamp;
+
+use super::sizes::{Sizes, Weight};
+use super::{Account, Inspection, Login};
+use crate::report::bytes;
+
+/// Rows of each list of [`render_sizes`].
+const TOP: usize = 15;
+
+/// The inspection as text; `now` decides which certificates have expired.
+pub fn render(found: &Inspection, now: Timestamp) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write(&mut text, found, now);
+    text
+}
+
+fn write(text: &mut String, found: &Inspection, now: Timestamp) -> fmt::Result {
+    let Inspection {
+        name,
+        version,
+        distro,
+        release,
+        arch,
+        ..
+    } = found;
+    writeln!(text, "{name} {version}: {distro} {release} {arch}")?;
+    writeln!(text, "\ndisk: {}", bytes(found.disk_size))?;
+    for p in &found.partitions {
+        let (size, at) = (bytes(p.size), p.offset);
+        writeln!(text, "  {:<14} {size:>7}  at {at:<10} {}", p.label, p.guid)?;
+    }
+    writeln!(text, "\nroot hash: {}", found.root_hash)?;
+    if found.contradictions.is_empty() {
+        let agree = "hash tree, kernel command line and partition GUIDs agree";
+        writeln!(text, "  {agree}")?;
+    }
+    for clause in &found.contradictions {
+        writeln!(text, "  CONTRADICTION: {clause}")?;
+    }
+    writeln!(text, "\nkernel: {}\n  {}", found.kernel, found.cmdline)?;
+    gateway(text, found)?;
+    certificates(text, found, now)?;
+    users(text, &found.users)?;
+    privileged(text, found)?;
+    units(text, found)?;
+    writeln!(text, "\npackages: {}", found.packages.len())?;
+    for package in &found.packages {
+        writeln!(text, "  {} {}", package.name, package.version)?;
+    }
+    Ok(())
+}
+
+fn gateway(text: &mut String, found: &Inspection) -> fmt::Result {
+    match &found.k3s {
+        Some(k3s) => {
+            let what = if k3s.stand_in {
+                ", a STAND-IN that runs no containers"
+            } else {
+                ""
+            };
+            writeln!(text, "\nk3s: {}{what}, {}", k3s.version, bytes(k3s.size))?;
+            for images in &k3s.images {
+                writeln!(text, "  images: {images}")?;
+            }
+        }
+        None => writeln!(text, "\nk3s: none")?,
+    }
+    let Some(proxy) = &found.proxy else {
+        return writeln!(text, "\nproxy: none");
+    };
+    let direct = proxy.no_proxy.join(", ");
+    let (http, https) = (&proxy.http, &proxy.https);
+    writeln!(
+        text,
+        "\nproxy: {http} for http, {https} for https\n  direct: {direct}"
+    )
+}
+
+fn certificates(text: &mut String, found: &Inspection, now: Timestamp) -> fmt::Result {
+    let others = found.certificates.others;
+    let added = found.certificates.added.len();
+    writeln!(
+        text,
+        "\ncertificates: {added} added, {others} of the distribution"
+    )?;
+    for added in &found.certificates.added {
+        let until = added.not_after.strftime("%Y-%m-%d");
+        let expired = if added.not_after < now {
+            "EXPIRED"
+        } else {
+            "until"
+        };
+        let trusted = match added.trusted {
+            true => "",
+            false => " (NOT in the bundle that programs read)",
+        };
+        writeln!(text, "  {} {expired} {until}{trusted}", added.subject)?;
+        writeln!(text, "    sha256 {}", added.sha256)?;
+    }
+    Ok(())
+}
+
+fn users(text: &mut String, users: &[Account]) -> fmt::Result {
+    let shown = |a: &&Account| a.uid == 0 || a.may_log_in() || (a.uid >= 1000 && a.has_shell());
+    let others = users.iter().filter(|a| !shown(a)).count();
+    writeln!(text, "\nusers:")?;
+    for account in users.iter().filter(shown) {
+        let login = match account.login {
+            Login::Locked => "no password",
+            Login::Password => "PASSWORD IN THE IMAGE",
+            Login::Open => "OPEN: EMPTY PASSWORD",
+        };
+        let keys = match account.keys {
+            0 => "no keys".to_owned(),
+            1 => "1 key".to_owned(),
+            n => format!("{n} keys"),
+        };
+        let sudo = if account.sudo { ", sudo" } else { "" };
+        let (name, uid, shell) = (&account.name, account.uid, &account.shell);
+        writeln!(text, "  {name} ({uid}) {shell}: {login}, {keys}{sudo}")?;
+    }
+    writeln!(text, "  and {others} that cannot log in")
+}
+
+fn privileged(text: &mut String, found: &Inspection) -> fmt::Result {
+    let count = found.privileged.len();
+    writeln!(
+        text,
+        "\nset-user-ID, set-group-ID and capabilities: {count}"
+    )?;
+    for file in &found.privileged {
+        let capabilities = file.capabilities.as_deref().unwrap_or_default();
+        let line = format!(
+            "  {} {}:{} {} {capabilities}",
+            file.mode, file.uid, file.gid, file.path
+        );
+        writeln!(text, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn units(text: &mut String, found: &Inspection) -> fmt::Result {
+    writeln!(text, "\nunits enabled: {}", found.units.enabled.len())?;
+    for unit in &found.units.enabled {
+        writeln!(text, "  {} by {}", unit.unit, unit.by.join(", "))?;
+    }
+    writeln!(text, "units masked: {}", found.units.masked.join(", "))
+}
+
+/// What takes the room, as text.
+pub fn render_sizes(sizes: &Sizes) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_sizes(&mut text, sizes);
+    text
+}
+
+fn write_sizes(text: &mut String, sizes: &Sizes) -> fmt::Result {
+    writeln!(text, "partitions")?;
+    for fill in &sizes.partitions {
+        let (label, size) = (&fill.label, bytes(fill.size));
+        match fill.used {
+            Some(used) => {
+                let percent = used.saturating_mul(100) / fill.size.max(1);
+                let used = bytes(used);
+                writeln!(text, "  {label:<14} {used:>7} of {size:>7}  {percent:>3} %")?;
+            }
+            None => writeln!(text, "  {label:<14}       ? of {size:>7}")?,
+        }
+    }
+    let files = bytes(sizes.files);
+    writeln!(text, "\nthe root's files: {files} before compression")?;
+    table(text, "packages", &sizes.packages)?;
+    table(text, "directories", &sizes.directories)?;
+    table(text, "files", &sizes.largest)
+}
+
+fn table(text: &mut String, title: &str, weights: &[Weight]) -> fmt::Result {
+    writeln!(text, "\nlargest {title}")?;
+    for weight in weights.iter().take(TOP) {
+        writeln!(text, "  {:>7}  {}", bytes(weight.size), weight.name)?;
+    }
+    match weights.len().checked_sub(TOP) {
+        None | Some(0) => Ok(()),
+        Some(more) => {
+            let rest = weights.iter().skip(TOP).map(|w| w.size).sum();
+            writeln!(text, "  {:>7}  in {more} more", bytes(rest))
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "render_tests.rs"]
+mod tests;

@@ -1,0 +1,221 @@
+use super::super::sizes::Fill;
+use super::super::{Added, Certificates, Enabled, K3s, Privileged, Proxy, Units};
+use super::*;
+use crate::artifact::{Package, Partition};
+
+fn account(name: &str, uid: u32, shell: &str, login: Login, keys: usize) -> Account {
+    Account {
+        name: name.to_owned(),
+        uid,
+        shell: shell.to_owned(),
+        login,
+        keys,
+        sudo: name == "ops",
+    }
+}
+
+fn certificates() -> Certificates {
+    Certificates {
+        added: vec![Added {
+            path: "/usr/local/share/ca-certificates/corp.crt".into(),
+            subject: "CN=Corp".into(),
+            sha256: "ab".repeat(32),
+            not_after: "2030-01-02T00:00:00Z".parse().unwrap(),
+            trusted: true,
+        }],
+        others: 144,
+    }
+}
+
+fn units() -> Units {
+    Units {
+        enabled: vec![Enabled {
+            unit: "ssh.service".into(),
+            by: vec!["multi-user.target".into()],
+            by_administrator: true,
+        }],
+        masked: vec!["apt-daily.timer".into()],
+    }
+}
+
+fn users() -> Vec<Account> {
+    vec![
+        account("root", 0, "/bin/bash", Login::Locked, 0),
+        account("daemon", 1, "/usr/sbin/nologin", Login::Locked, 0),
+        account("ops", 1000, "/bin/bash", Login::Locked, 2),
+        account("bad", 1001, "/bin/sh", Login::Open, 0),
+    ]
+}
+
+fn inspection() -> Inspection {
+    Inspection {
+        schema: 1,
+        name: "edge".into(),
+        version: "1.2".into(),
+        arch: "amd64".into(),
+        distro: "debian".into(),
+        release: "trixie".into(),
+        date: Timestamp::UNIX_EPOCH,
+        disk_size: 312 << 20,
+        partitions: vec![Partition {
+            label: "esp".into(),
+            guid: "fb9cfff9-44d9-58fa-96a0-c7025992c848".into(),
+            offset: 1 << 20,
+            size: 128 << 20,
+            sha256: None,
+        }],
+        root_hash: "45".repeat(32),
+        contradictions: Vec::new(),
+        kernel: "6.12.0-amd64".into(),
+        cmdline: "roothash=45 ro".into(),
+        packages: vec![Package {
+            name: "bash".into(),
+            version: "5.2".into(),
+            arch: "amd64".into(),
+            sha256: "0".repeat(64),
+        }],
+        certificates: certificates(),
+        proxy: Some(Proxy {
+            http: "http://proxy:3128/".into(),
+            https: "http://proxy:3128/".into(),
+            no_proxy: vec![".corp".into(), "10.0.0.0/8".into()],
+        }),
+        k3s: Some(K3s {
+            version: "v1.31.8+k3s1-stand-in".into(),
+            stand_in: true,
+            size: 50_000,
+            images: vec!["images.tar".into()],
+        }),
+        units: units(),
+        users: users(),
+        privileged: vec![Privileged {
+            path: "/usr/bin/su".into(),
+            mode: "4755".into(),
+            uid: 0,
+            gid: 0,
+            capabilities: None,
+        }],
+        sizes: None,
+    }
+}
+
+#[test]
+fn a_good_image_reads_well() {
+    insta::assert_snapshot!(render(&inspection(), Timestamp::UNIX_EPOCH), @r"
+    edge 1.2: debian trixie amd64
+
+    disk: 327 MB
+      esp             134 MB  at 1048576    fb9cfff9-44d9-58fa-96a0-c7025992c848
+
+    root hash: 4545454545454545454545454545454545454545454545454545454545454545
+      hash tree, kernel command line and partition GUIDs agree
+
+    kernel: 6.12.0-amd64
+      roothash=45 ro
+
+    k3s: v1.31.8+k3s1-stand-in, a STAND-IN that runs no containers, 50 kB
+      images: images.tar
+
+    proxy: http://proxy:3128/ for http, http://proxy:3128/ for https
+      direct: .corp, 10.0.0.0/8
+
+    certificates: 1 added, 144 of the distribution
+      CN=Corp until 2030-01-02
+        sha256 abababababababababababababababababababababababababababababababab
+
+    users:
+      root (0) /bin/bash: no password, no keys
+      ops (1000) /bin/bash: no password, 2 keys, sudo
+      bad (1001) /bin/sh: OPEN: EMPTY PASSWORD, no keys
+      and 1 that cannot log in
+
+    set-user-ID, set-group-ID and capabilities: 1
+      4755 0:0 /usr/bin/su
+
+    units enabled: 1
+      ssh.service by multi-user.target
+    units masked: apt-daily.timer
+
+    packages: 1
+      bash 5.2
+    ");
+}
+
+#[test]
+fn what_is_wrong_is_loud() {
+    let mut found = inspection();
+    found.contradictions = vec!["the hash tree's root hash is 00".into()];
+    found.certificates.added[0].trusted = false;
+    found.k3s = None;
+    found.proxy = None;
+    let now = "2031-01-01T00:00:00Z".parse().unwrap();
+    let text = render(&found, now);
+    for loud in [
+        "CONTRADICTION: the hash tree's root hash is 00",
+        "CN=Corp EXPIRED 2030-01-02 (NOT in the bundle",
+        "bad (1001) /bin/sh: OPEN: EMPTY PASSWORD",
+        "k3s: none",
+        "proxy: none",
+    ] {
+        assert!(text.contains(loud), "no {loud:?} in\n{text}");
+    }
+    assert!(!text.contains("agree"), "{text}");
+}
+
+#[test]
+fn sizes_are_tables() {
+    let weight = |i: u64| Weight {
+        name: format!("p{i}"),
+        size: 1000 * (20 - i),
+    };
+    let sizes = Sizes {
+        partitions: vec![
+            Fill {
+                label: "root-a".into(),
+                size: 100,
+                used: Some(99),
+            },
+            Fill {
+                label: "seed".into(),
+                size: 64 << 20,
+                used: None,
+            },
+        ],
+        files: 12_000_000,
+        packages: (0..17).map(weight).collect(),
+        directories: (0..2).map(weight).collect(),
+        largest: vec![weight(3)],
+    };
+    insta::assert_snapshot!(render_sizes(&sizes), @r"
+    partitions
+      root-a            99 B of   100 B   99 %
+      seed                 ? of   67 MB
+
+    the root's files: 12 MB before compression
+
+    largest packages
+        20 kB  p0
+        19 kB  p1
+        18 kB  p2
+        17 kB  p3
+        16 kB  p4
+        15 kB  p5
+        14 kB  p6
+        13 kB  p7
+        12 kB  p8
+        11 kB  p9
+        10 kB  p10
+       9.0 kB  p11
+       8.0 kB  p12
+       7.0 kB  p13
+       6.0 kB  p14
+       9.0 kB  in 2 more
+
+    largest directories
+        20 kB  p0
+        19 kB  p1
+
+    largest files
+        17 kB  p3
+    ");
+}
