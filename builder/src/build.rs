@@ -41,7 +41,7 @@ pub struct Workshop<'a> {
 /// # Errors
 /// What a step fails with; an earlier build's directory is then untouched.
 pub fn build(locked: &LockedProfile, shop: Workshop<'_>) -> anyhow::Result<PathBuf> {
-    let cache = Cache::open(shop.store.root(), shop.report)?;
+    let cache = Cache::open(shop.store, shop.report)?;
     let key = inputs::key(locked, shop.agent)?;
     if let Some(dir) = inputs::unchanged(locked, shop.out, &cache, &key) {
         shop.report.note("nothing has changed since the last build");
@@ -59,6 +59,7 @@ pub fn build(locked: &LockedProfile, shop: Workshop<'_>) -> anyhow::Result<PathB
     let image = image::Image::merge(locked, shop, &cache, &base, &layers)?;
     let dir = image.make(&tools)?;
     inputs::remember(&cache, &key, &dir)?;
+    shop.store.share();
     Ok(dir)
 }
 

@@ -1,11 +1,14 @@
 //! What earlier builds made, by the digest of what it was made from.
 //!
 //! ```text
-//! <store>/made/<step>/<64 hex digits>        whole: written elsewhere, then renamed
+//! <store>/made/<step>/<64 hex digits>.json   which blob of the store it is
+//! <store>/made/<step>/<64 hex digits>        a note for this machine only
 //! <store>/made/<step>/.<64 hex digits>.lock  held while it is being made
 //! ```
 //! Two builds that want the same thing make it once; one that is killed leaves
-//! nothing that looks finished.
+//! nothing that looks finished. What is not here may be in a pool behind the
+//! store: results are functions of their inputs, so any machine's will do.
+//! Notes are not: they remember this machine's own directories.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,11 +16,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fs_err as fs;
 use nix::fcntl::{Flock, FlockArg};
-use postern_agent::host::files::{sync_dir, write_atomic};
+use postern_agent::host::files::write_atomic;
 use serde::Serialize;
 
 use crate::report::Report;
-use crate::source::Digest;
+use crate::source::store::{Lock, Slot};
+use crate::source::{Digest, Store};
 
 /// How the names of directories for work in progress begin.
 pub const SCRATCH: &str = ".making-";
@@ -26,6 +30,7 @@ pub const SCRATCH: &str = ".making-";
 #[derive(Debug)]
 pub struct Cache {
     root: PathBuf,
+    store: Store,
     report: Report,
     _busy: Flock<std::fs::File>,
 }
@@ -53,16 +58,24 @@ impl Key {
     pub fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// The place of the result in a store or pool.
+    fn slot(&self) -> Slot {
+        Slot {
+            step: self.step.to_owned(),
+            key: self.digest,
+        }
+    }
 }
 
 impl Cache {
-    /// The cache inside the store at `root`. If no other build uses it, what
+    /// The cache inside `store`. If no other build uses it, what
     /// killed builds left half-done is removed.
     ///
     /// # Errors
     /// I/O, naming the path.
-    pub fn open(root: &Path, report: &Report) -> anyhow::Result<Self> {
-        let root = root.join("made");
+    pub fn open(store: &Store, report: &Report) -> anyhow::Result<Self> {
+        let root = store.root().join("made");
         fs::create_dir_all(&root)?;
         let busy = root.join(".busy");
         if let Some(_alone) = try_lock(&busy)? {
@@ -71,14 +84,21 @@ impl Cache {
         Ok(Self {
             _busy: lock(&busy, FlockArg::LockShared)?,
             report: report.clone(),
+            store: store.clone(),
             root,
         })
     }
 
-    /// The result, if an earlier build made it.
-    pub fn find(&self, key: &Key) -> Option<PathBuf> {
-        let path = self.path(key);
-        path.exists().then_some(path)
+    /// The result, if an earlier build made it, here or where a pool is from.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn find(&self, key: &Key) -> anyhow::Result<Option<PathBuf>> {
+        let slot = key.slot();
+        if let Some(path) = self.store.result(&slot)? {
+            return Ok(Some(path));
+        }
+        Ok(self.store.pools().result(&self.store, &slot)?)
     }
 
     /// The result of `key`, made by `make` at the path it is given if no
@@ -91,37 +111,58 @@ impl Cache {
         key: &Key,
         make: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<PathBuf> {
-        let path = self.path(key);
         let dir = self.dir(key.step)?;
-        let _lock = lock(
-            &dir.join(format!(".{}.lock", key.digest)),
-            FlockArg::LockExclusive,
-        )?;
-        if path.exists() {
-            self.report
-                .note(format!("{}: reused {}", key.step, short(key)));
-            return Ok(path);
-        }
+        let lock = Lock::exclusive(dir.join(format!(".{}.lock", key.digest)))?;
+        let path = match self.find(key)? {
+            Some(path) => {
+                let note = format!("{}: reused {}", key.step, short(key));
+                self.report.note(note);
+                path
+            }
+            None => self.made(key, &dir, make)?,
+        };
+        lock.remove()?;
+        Ok(path)
+    }
+
+    fn made(
+        &self,
+        key: &Key,
+        dir: &Path,
+        make: impl FnOnce(&Path) -> anyhow::Result<()>,
+    ) -> anyhow::Result<PathBuf> {
         self.report.note(format!(
             "{}: nothing made from these inputs yet ({})",
             key.step,
             short(key)
         ));
-        let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(&dir)?;
+        let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir)?;
         let made = scratch.path().join("out");
         make(&made)?;
-        fs::File::open(&made)?.sync_all()?;
-        fs::rename(&made, &path)?;
-        sync_dir(&dir)?;
-        Ok(path)
+        let record = self.store.adopt(&made)?;
+        self.store.remember(&key.slot(), record)?;
+        Ok(self.store.file(&record.sha256)?)
     }
 
-    /// Puts `bytes` in place of whatever `key` had.
+    /// What was noted for `key` on this machine.
     ///
     /// # Errors
     /// I/O, naming the path.
-    pub fn replace(&self, key: &Key, bytes: &[u8]) -> anyhow::Result<()> {
-        Ok(write_atomic(&self.path(key), bytes, 0o644)?)
+    pub fn noted(&self, key: &Key) -> anyhow::Result<Option<Vec<u8>>> {
+        match fs::read(self.note_of(key)) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Notes `bytes` for `key`, in place of what was noted before. No other
+    /// machine gets to see it.
+    ///
+    /// # Errors
+    /// I/O, naming the path.
+    pub fn note(&self, key: &Key, bytes: &[u8]) -> anyhow::Result<()> {
+        Ok(write_atomic(&self.note_of(key), bytes, 0o644)?)
     }
 
     /// The directory of a step, for work in progress beside its results.
@@ -134,7 +175,7 @@ impl Cache {
         Ok(dir)
     }
 
-    fn path(&self, key: &Key) -> PathBuf {
+    fn note_of(&self, key: &Key) -> PathBuf {
         self.root.join(key.step).join(key.digest.to_string())
     }
 }
@@ -192,31 +233,33 @@ mod tests {
     #[test]
     fn makes_once_and_reuses() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path(), &Report::quiet()).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let cache = Cache::open(&store, &Report::quiet()).unwrap();
         let key = Key::of("step", 1, &("a", 2)).unwrap();
-        assert_eq!(cache.find(&key), None);
+        assert_eq!(cache.find(&key).unwrap(), None);
         let first = cache.file(&key, |out| Ok(fs::write(out, "made")?)).unwrap();
         let again = cache.file(&key, |_| anyhow::bail!("made twice")).unwrap();
         assert_eq!(first, again);
         assert_eq!(fs::read(again).unwrap(), b"made");
-        assert_eq!(cache.find(&key), Some(first));
+        assert_eq!(cache.find(&key).unwrap(), Some(first));
     }
 
     #[test]
     fn a_failure_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let cache = Cache::open(dir.path(), &Report::quiet()).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let cache = Cache::open(&store, &Report::quiet()).unwrap();
         let key = Key::of("step", 1, &"a").unwrap();
         let failed = cache.file(&key, |out| {
             fs::write(out, "half")?;
             anyhow::bail!("no")
         });
         assert!(failed.is_err());
-        assert_eq!(cache.find(&key), None);
+        assert_eq!(cache.find(&key).unwrap(), None);
         let names: Vec<_> = fs::read_dir(dir.path().join("made/step"))
             .unwrap()
             .collect();
-        assert_eq!(names.len(), 1, "only the lock: {names:?}");
+        assert_eq!(names.len(), 1, "only the lock, for the next try: {names:?}");
     }
 
     #[test]
@@ -224,10 +267,11 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let left = dir.path().join("made/step/.making-x");
         fs::create_dir_all(&left).unwrap();
-        let first = Cache::open(dir.path(), &Report::quiet()).unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        let first = Cache::open(&store, &Report::quiet()).unwrap();
         assert!(!left.exists());
         fs::create_dir_all(&left).unwrap();
-        let second = Cache::open(dir.path(), &Report::quiet()).unwrap();
+        let second = Cache::open(&store, &Report::quiet()).unwrap();
         assert!(left.exists(), "the first build may be using it");
         drop((first, second));
     }

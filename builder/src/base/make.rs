@@ -62,7 +62,7 @@ pub fn make(
         report,
     };
     let dir = cache.dir("initrd")?;
-    let wanted = cache.find(&initrd_key).is_none().then_some(dir.as_path());
+    let wanted = cache.find(&initrd_key)?.is_none().then_some(dir.as_path());
     let mut made = None;
     let layer = cache.file(&layer_key, |out| {
         // Both in one go when both are missing: the installed root is at hand.

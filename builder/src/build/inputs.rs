@@ -57,19 +57,19 @@ fn directory(dir: &Path) -> anyhow::Result<Vec<(PathBuf, u32, String)>> {
 pub fn unchanged(locked: &LockedProfile, out: &Path, cache: &Cache, key: &Key) -> Option<PathBuf> {
     let Profile { name, version, .. } = locked.profile();
     let dir = out.join(format!("{name}-{version}"));
-    let remembered = fs::read_to_string(cache.find(key)?).ok()?;
+    let remembered = cache.noted(key).ok()??;
     let artifacts = Artifacts::open(&dir).ok()?;
     let whole = artifacts.manifest().artifacts.iter().all(|artifact| {
         let meta = fs::metadata(dir.join(&artifact.path));
         meta.is_ok_and(|meta| meta.len() == artifact.size)
     });
-    (whole && sums(&dir).ok()? == remembered).then_some(dir)
+    (whole && sums(&dir).ok()?.as_bytes() == remembered).then_some(dir)
 }
 
 /// Notes that the image of `key` is the one in `dir`.
 pub fn remember(cache: &Cache, key: &Key, dir: &Path) -> anyhow::Result<()> {
     let sums = sums(dir)?;
-    cache.replace(key, sums.as_bytes())
+    cache.note(key, sums.as_bytes())
 }
 
 fn sums(dir: &Path) -> std::io::Result<String> {

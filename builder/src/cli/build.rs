@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 
+use super::pool::Pool;
 use super::{Global, program, sibling};
 use crate::artifact::Artifacts;
 use crate::build::{Workshop, build};
@@ -24,9 +25,11 @@ pub struct Build {
     /// Refuse to make or change the lock
     #[arg(long)]
     locked: bool,
-    /// Use nothing but the store
+    /// Use nothing but the store, and pools that are directories
     #[arg(long)]
     offline: bool,
+    #[command(flatten)]
+    pool: Pool,
     /// What to make, instead of the profile's `outputs`
     #[arg(long, value_delimiter = ',', value_name = "FORMAT")]
     formats: Vec<Output>,
@@ -59,7 +62,8 @@ impl Build {
             (false, true) => Policy::Locked,
             (false, false) => Policy::Resolve,
         };
-        let store = global.store()?;
+        let pools = self.pool.open(self.offline, &report)?;
+        let store = global.store()?.backed_by(pools);
         let locked = LockedProfile::open(profile, policy, &report)?;
         let access = if self.offline {
             Access::Offline

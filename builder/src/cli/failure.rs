@@ -4,10 +4,12 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use crate::host::aws::AwsError;
 use crate::lock::{LockError, LockFileError};
 use crate::profile::LoadError;
 use crate::report::ci::Service;
 use crate::source::FetchError;
+use crate::source::pool::{NotALocation, PoolError};
 
 const FAILED: u8 = 1;
 const INVALID_INPUT: u8 = 3;
@@ -45,6 +47,9 @@ fn rendered(error: &anyhow::Error, styled: bool) -> Option<String> {
 fn code(error: &anyhow::Error) -> u8 {
     let invalid = error.is::<LoadError>()
         || error.is::<LockFileError>()
+        || error.is::<NotALocation>()
+        || error.is::<PoolError>()
+        || error.is::<AwsError>()
         || matches!(
             error.downcast_ref(),
             Some(LockError::File(_) | LockError::Stale { .. })

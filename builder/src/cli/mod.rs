@@ -10,9 +10,11 @@ mod doctor;
 mod failure;
 mod inspect;
 mod lock;
+mod pool;
 mod rehearse;
 mod sandbox;
 mod schema;
+mod store;
 mod user_data;
 mod verify;
 
@@ -75,6 +77,7 @@ enum Verb {
     Rehearse(rehearse::Rehearse),
     UserData(user_data::UserData),
     Doctor(doctor::Doctor),
+    Store(store::Store),
     Schema(schema::Schema),
     Completions(schema::Completions),
     Man(schema::Man),
@@ -109,6 +112,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Rehearse(verb) => verb.run(global),
         Verb::UserData(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(global),
+        Verb::Store(verb) => verb.run(global),
         Verb::Schema(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(Cli::command()),
         Verb::Man(verb) => verb.run(Cli::command()),

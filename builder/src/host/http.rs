@@ -57,15 +57,42 @@ pub fn client_through(proxies: &Proxies) -> Result<Client, HttpError> {
     builder.build().map_err(HttpError)
 }
 
+/// A client for signed addresses: it follows no redirect, which would hand the
+/// signature on. Uses the environment's proxies.
+///
+/// # Errors
+/// If the system's CA store cannot be read.
+pub fn client_for_signed() -> Result<Client, HttpError> {
+    without_redirects(limited())
+}
+
+/// As [`client_for_signed`], for uploads: a server answers after the whole
+/// body, so its silence has no limit. Each request must bring its own.
+///
+/// # Errors
+/// If the system's CA store cannot be read.
+pub fn client_for_uploads() -> Result<Client, HttpError> {
+    without_redirects(connecting())
+}
+
+fn without_redirects(builder: reqwest::ClientBuilder) -> Result<Client, HttpError> {
+    let builder = builder.redirect(redirect::Policy::none()).referer(false);
+    builder.build().map_err(HttpError)
+}
+
 fn bypassing(proxy: reqwest::Result<Proxy>) -> Result<Proxy, HttpError> {
     let proxy = proxy.map_err(|e| HttpError(e.without_url()))?;
     Ok(proxy.no_proxy(NoProxy::from_env()))
 }
 
 fn limited() -> reqwest::ClientBuilder {
+    connecting()
+        .read_timeout(READ_TIMEOUT)
+        .redirect(redirect::Policy::limited(REDIRECTS))
+}
+
+fn connecting() -> reqwest::ClientBuilder {
     Client::builder()
         .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .redirect(redirect::Policy::limited(REDIRECTS))
 }

@@ -1,4 +1,5 @@
 //! The builder's own doors to the outside, beside those it shares with the
 //! agent ([`postern_agent::host`]).
 
+pub mod aws;
 pub mod http;

@@ -1,9 +1,8 @@
 //! Many files at once into the store, each by its digest.
 
-use std::cell::Cell;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,11 +14,12 @@ use url::Url;
 use super::digest::Digest;
 use super::fetch_error::{Failure, FetchError, count};
 use super::mirror::Archives;
+use super::progress::Progress;
 use super::store::{Presence, Store, StoreError};
-use super::transfer::{Fault, Transfer, Watch, shown};
+use super::transfer::{Fault, Line, Transfer, Watch, shown};
 use crate::host::http::{self, HttpError};
 use crate::profile::Origin;
-use crate::report::{Report, StepGuard, bytes};
+use crate::report::{Report, bytes};
 
 /// Downloads under way at once: enough to hide round trips, few enough for a
 /// mirror to stay friendly.
@@ -101,6 +101,8 @@ pub struct Fetched {
     pub fetched: usize,
     /// Bytes of those.
     pub bytes: u64,
+    /// How many of them came from pools.
+    pub pooled: usize,
 }
 
 /// Brings everything wanted into the store. What is there already is verified
@@ -124,19 +126,19 @@ pub fn fetch(
         return Ok(fetched);
     }
     let online = match access {
-        Access::Online(online) => online,
-        Access::Offline => {
-            let names = missing.iter().map(|want| want.name.clone()).collect();
-            return Err(FetchError::Offline(names));
-        }
+        Access::Online(online) => Some(online),
+        Access::Offline if store.pools().is_empty() => return Err(offline(&missing)),
+        Access::Offline => None,
     };
     let step = report.step("Fetching packages");
+    let known = missing.iter().filter_map(|want| want.size).sum();
     let crew = Crew {
         store,
         online,
         runtime: runtime()?,
         queue: Mutex::new(missing.iter().rev().copied().collect()),
-        progress: Progress::new(&step, &missing),
+        progress: Progress::new(&step, known),
+        pooled: AtomicUsize::new(0),
         failures: Mutex::default(),
     };
     std::thread::scope(|scope| {
@@ -144,23 +146,40 @@ pub fn fetch(
             scope.spawn(|| crew.work());
         }
     });
-    let moved = crew.progress.done.load(Ordering::Relaxed);
-    let mut failures = crew
-        .failures
-        .into_inner()
-        .unwrap_or_else(PoisonError::into_inner);
-    if !failures.is_empty() {
-        failures.sort_by(|a, b| a.name.cmp(&b.name));
-        return Err(FetchError::Failed(failures));
-    }
     fetched.fetched = missing.len();
-    fetched.bytes = moved.max(0) as u64;
-    step.done(format!(
-        "{}, {}",
-        count(fetched.fetched, "file", "files"),
-        bytes(fetched.bytes)
-    ));
+    fetched.bytes = crew.progress.done();
+    fetched.pooled = crew.pooled.into_inner();
+    let failures = crew.failures.into_inner();
+    told(failures.unwrap_or_else(PoisonError::into_inner), access)?;
+    step.done(summary(&fetched));
     Ok(fetched)
+}
+
+/// All failures as one, if there are any.
+fn told(mut failures: Vec<Failure>, access: &Access) -> Result<(), FetchError> {
+    failures.sort_by(|a, b| a.name.cmp(&b.name));
+    let own = |failure: &Failure| matches!(failure.fault, Fault::Store(_));
+    match access {
+        _ if failures.is_empty() => Ok(()),
+        Access::Offline if !failures.iter().any(own) => Err(FetchError::Offline(
+            failures.into_iter().map(|failure| failure.name).collect(),
+        )),
+        _ => Err(FetchError::Failed(failures)),
+    }
+}
+
+fn offline(missing: &[&Want]) -> FetchError {
+    FetchError::Offline(missing.iter().map(|want| want.name.clone()).collect())
+}
+
+/// `12 files, 34 MB, 10 of them from pools`.
+fn summary(fetched: &Fetched) -> String {
+    let files = count(fetched.fetched, "file", "files");
+    let size = bytes(fetched.bytes);
+    match fetched.pooled {
+        0 => format!("{files}, {size}"),
+        pooled => format!("{files}, {size}, {pooled} of them from pools"),
+    }
 }
 
 /// What is not in the store, each digest once, in the order given.
@@ -202,10 +221,12 @@ fn runtime() -> Result<Runtime, FetchError> {
 /// block; only waiting for the network is the runtime's.
 struct Crew<'a> {
     store: &'a Store,
-    online: &'a Online,
+    /// `None`: only pools may be asked.
+    online: Option<&'a Online>,
     runtime: Runtime,
     queue: Mutex<Vec<&'a Want>>,
     progress: Progress<'a>,
+    pooled: AtomicUsize,
     failures: Mutex<Vec<Failure>>,
 }
 
@@ -216,11 +237,11 @@ impl Crew<'_> {
                 continue;
             };
             if stops_all(&failure.fault) {
-                self.progress.cancelled.store(true, Ordering::Relaxed);
+                self.progress.cancel();
             }
             if !matches!(failure.fault, Fault::Cancelled) {
                 let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
-                failures.push(failure);
+                failures.push(*failure);
             }
         }
     }
@@ -235,18 +256,36 @@ impl Crew<'_> {
             .pop()
     }
 
-    /// Tries every place in turn.
-    fn obtain(&self, want: &Want) -> Result<(), Failure> {
-        let mut failure = Failure {
+    /// Tries every place in turn: files of this machine, pools, the network.
+    fn obtain(&self, want: &Want) -> Result<(), Box<Failure>> {
+        let mut failure = Box::new(Failure {
             name: want.name.clone(),
             place: "nowhere".to_owned(),
-            fault: Fault::Connection("the lock names no place to fetch it from".to_owned()),
-        };
-        for origin in &want.origins {
-            match self.from(want, origin) {
-                Ok(()) => return Ok(()),
-                Err(fault) => {
-                    failure.place = place(origin);
+            archive: None,
+            fault: Fault::Nowhere,
+        });
+        let (here, there): (Vec<_>, Vec<_>) = want
+            .origins
+            .iter()
+            .filter_map(|origin| Some((self.online?, origin)))
+            .partition(|(_, origin)| matches!(Place::of(origin), Place::Here(_)));
+        let pools = std::iter::once(None);
+        let places = (here.into_iter().map(Some))
+            .chain(pools)
+            .chain(there.into_iter().map(Some));
+        for source in places {
+            let tried = match source {
+                Some((online, origin)) => self.from(want, online, origin).map(|()| true),
+                None => self.pooled(want),
+            };
+            match (tried, source) {
+                (Ok(true), _) => return Ok(()),
+                (Ok(false), _) => {}
+                (Err(fault), source) => {
+                    if let Some((online, origin)) = source {
+                        failure.place = place(origin);
+                        failure.archive = archive(online, origin);
+                    }
                     failure.fault = fault;
                 }
             }
@@ -257,26 +296,45 @@ impl Crew<'_> {
         Err(failure)
     }
 
-    fn from(&self, want: &Want, origin: &Origin) -> Result<(), Fault> {
+    /// Whether a pool had it.
+    fn pooled(&self, want: &Want) -> Result<bool, Fault> {
+        let pools = self.store.pools();
+        if pools.is_empty() {
+            return Ok(false);
+        }
+        let mut part = match self.store.begin(&want.sha256).map_err(Fault::Store)? {
+            Some(part) => part,
+            None => return Ok(true), // another process brought it
+        };
+        self.progress.moved(part.len() as i64);
+        let found = pools.blob(&mut part, want.size, &self.progress);
+        if !matches!(found, Ok(true)) {
+            self.progress.moved(-(part.len() as i64));
+            return found;
+        }
+        part.finish().map_err(Fault::Store)?;
+        self.pooled.fetch_add(1, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    fn from(&self, want: &Want, online: &Online, origin: &Origin) -> Result<(), Fault> {
         let mut part = match self.store.begin(&want.sha256).map_err(Fault::Store)? {
             Some(part) => part,
             None => return Ok(()), // another process brought it
         };
         self.progress.moved(part.len() as i64);
         let client = match origin {
-            Origin::Url(url) if self.online.archives.has(url) => &self.online.mirror,
-            _ => &self.online.other,
+            Origin::Url(url) if online.archives.has(url) => &online.mirror,
+            _ => &online.other,
         };
-        let transfer = Transfer {
+        let line = Line {
             client,
-            delays: &self.online.delays,
-            size: want.size,
-            watch: &self.progress,
-            announced: Cell::new(want.size.is_some()),
+            delays: &online.delays,
         };
+        let transfer = Transfer::new(want.size, &self.progress);
         let moved = match Place::of(origin) {
             Place::Here(path) => transfer.file(&path, &mut part),
-            Place::There(url) => self.runtime.block_on(transfer.url(url, &mut part)),
+            Place::There(url) => self.runtime.block_on(transfer.url(line, url, &mut part)),
         };
         if let Err(fault) = moved {
             // The next place, or the next run, counts what it finds here anew.
@@ -284,6 +342,14 @@ impl Crew<'_> {
             return Err(fault);
         }
         part.finish().map_err(Fault::Store)
+    }
+}
+
+/// The name of the archive that `origin` is in.
+fn archive(online: &Online, origin: &Origin) -> Option<String> {
+    match origin {
+        Origin::Url(url) => online.archives.name_of(url).map(str::to_owned),
+        Origin::File(_) => None,
     }
 }
 
@@ -321,48 +387,7 @@ fn stops_all(fault: &Fault) -> bool {
     )
 }
 
-/// All downloads' progress, as one step.
-struct Progress<'a> {
-    step: &'a StepGuard,
-    done: AtomicI64,
-    total: AtomicU64,
-    cancelled: AtomicBool,
-}
-
-impl<'a> Progress<'a> {
-    /// Sizes not known yet are added when a server tells them.
-    fn new(step: &'a StepGuard, wants: &[&Want]) -> Self {
-        let known = wants.iter().filter_map(|want| want.size).sum();
-        Self {
-            step,
-            done: AtomicI64::new(0),
-            total: AtomicU64::new(known),
-            cancelled: AtomicBool::new(false),
-        }
-    }
-}
-
-impl Watch for Progress<'_> {
-    fn moved(&self, bytes: i64) {
-        let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        let total = self.total.load(Ordering::Relaxed);
-        self.step.progress(done.max(0) as u64, total);
-    }
-
-    fn expects(&self, bytes: u64) {
-        self.total.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn note(&self, text: &str) {
-        self.step.note(text);
-    }
-
-    fn cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-}
-
 #[cfg(test)]
-mod server;
+pub(in crate::source) mod server;
 #[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@ const SPELLED_OUT: usize = 8;
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
     /// Not allowed to fetch.
-    #[error("{} not in the store, and --offline forbids to fetch:{}\n  help: build once without --offline", count(.0.len(), "file is", "files are"), listed(.0))]
+    #[error("{} not in the store or a pool's directory, and --offline forbids to fetch:{}\n  help: build once without --offline, or give a directory that has it with --pool DIR", count(.0.len(), "file is", "files are"), listed(.0))]
     Offline(Vec<String>),
     /// Could not fetch; sorted by name.
     #[error("fetching {}:{}", count(.0.len(), "file", "files"), listed(.0))]
@@ -32,15 +32,25 @@ pub struct Failure {
     pub name: String,
     /// The last place that was tried, without password.
     pub place: String,
+    /// The archive that place is in, if it is a package's.
+    pub archive: Option<String>,
     /// What happened there.
     pub fault: Fault,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Failure { name, place, fault } = self;
-        let remedy = fault.remedy();
-        write!(f, "{name} from {place}: {fault}\n    help: {remedy}")
+        let Failure {
+            name, place, fault, ..
+        } = self;
+        write!(f, "{name} from {place}: {fault}\n    help: ")?;
+        match (&self.archive, fault) {
+            (Some(archive), Fault::Vanished(_)) => write!(
+                f,
+                "{name} vanished from the archive `{archive}`: lock what it has now with `postern lock --update`; or write a snapshot of that archive as `base.mirror`; or give a directory that still has the package with --pool DIR"
+            ),
+            _ => f.write_str(fault.remedy()),
+        }
     }
 }
 

@@ -175,6 +175,19 @@ impl Archives {
         bases.any(|base| base.origin() == url.origin())
     }
 
+    /// The archive that `url` is in.
+    pub fn name_of(&self, url: &Url) -> Option<&str> {
+        let within = |base: &&Url| {
+            let path = base.path().trim_end_matches('/');
+            let rest = url.path().strip_prefix(path);
+            base.origin() == url.origin() && rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let mut bases = self.bases.iter();
+        bases
+            .find(|(_, base)| within(base))
+            .map(|(name, _)| name.as_str())
+    }
+
     /// The proxies that apt uses for these archives, when they are its own.
     pub const fn proxies(&self) -> Option<&Proxies> {
         self.proxies.as_ref()

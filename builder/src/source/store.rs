@@ -2,33 +2,63 @@
 //!
 //! ```text
 //! <root>/blobs/sha256/<2 hex digits>/<62 hex digits>   whole and verified when written
+//! <root>/made/<step>/<64 hex digits>.json              which blob came of which inputs ([`record`])
 //! <root>/tmp/<64 hex digits>.part                      on its way in, locked by its writer
+//! <root>/holds/<random>                                who uses the store ([`hold`])
 //! ```
 //! A blob appears under its name by one rename, so it is there whole or not at
 //! all, whatever is killed when. The `.part` file is also the lock of its
 //! digest (`flock`, so it dies with its process): two builds that want the same
-//! bytes fetch them once, and what a killed build leaves is resumed.
+//! bytes fetch them once, and what a killed build leaves is resumed. A file's
+//! mtime is when it was last used: [`prune`] goes by it.
 
-use std::collections::BTreeSet;
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+mod hold;
+mod inventory;
+mod lock;
+mod part;
+mod prune;
+mod record;
+mod results;
+mod verify;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use fs_err::{self as fs, File, OpenOptions};
+use fs_err::{self as fs, File};
 use jiff::{SignedDuration, Timestamp};
-use postern_agent::host::{clock, files};
+use postern_agent::host::clock;
 
-use super::digest::{Digest, Hasher};
+use super::digest::Digest;
+use super::pool::Pools;
+use hold::{Hold, Marking};
+use lock::is_at;
+
+pub use inventory::{Blob, Inventory, Made, Note};
+pub use lock::Lock;
+pub use part::Part;
+pub use prune::{Limits, Pruned, prune};
+pub use record::{LONGEST as LONGEST_RECORD, NotARecord, Record, Slot};
+pub use verify::{Damage, Verified, verify};
 
 /// How long an abandoned partial download may wait to be resumed.
 const PARTIAL_LIFE: SignedDuration = SignedDuration::from_hours(7 * 24);
 
-/// A store on this machine. Cheap to open; share one between threads.
-#[derive(Debug)]
+/// A store on this machine, with the pools behind it. Clones are the same
+/// store; while one lives, pruning leaves alone what was used since it was opened.
+#[derive(Clone, Debug)]
 pub struct Store {
+    shared: Arc<Shared>,
+    pools: Pools,
+}
+
+#[derive(Debug)]
+struct Shared {
     root: PathBuf,
     verified: Mutex<BTreeSet<Digest>>,
+    results: Mutex<BTreeMap<Slot, Record>>,
+    _hold: Hold,
 }
 
 /// Why the store could not serve.
@@ -76,22 +106,38 @@ impl Store {
     /// # Errors
     /// If the directories cannot be made or read.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
-        let store = Self {
-            root: root.to_owned(),
-            verified: Mutex::default(),
-        };
-        store.swept().map_err(|e| store.error(e))?;
-        Ok(store)
+        let opened = swept(root).and_then(|()| Hold::take(root));
+        let hold = opened.map_err(|e| failure(root, e))?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                root: root.to_owned(),
+                verified: Mutex::default(),
+                results: Mutex::default(),
+                _hold: hold,
+            }),
+            pools: Pools::default(),
+        })
+    }
+
+    /// The same store with `pools` behind it: they are asked for what it has not.
+    #[must_use]
+    pub fn backed_by(self, pools: Pools) -> Self {
+        Self { pools, ..self }
+    }
+
+    /// The pools behind it.
+    pub const fn pools(&self) -> &Pools {
+        &self.pools
     }
 
     /// The directory of the store.
     pub fn root(&self) -> &Path {
-        &self.root
+        &self.shared.root
     }
 
     /// The directory below which [`Store::file`] finds every blob.
     pub fn blobs(&self) -> PathBuf {
-        self.root.join("blobs")
+        self.root().join("blobs")
     }
 
     /// Where a blob is, once its content was found to be right. The content is
@@ -102,8 +148,8 @@ impl Store {
     pub fn file(&self, digest: &Digest) -> Result<PathBuf, StoreError> {
         match self.check(digest)? {
             Presence::Present => Ok(self.path(digest)),
-            Presence::Absent => Err(StoreError::Missing(*digest, self.root.clone())),
-            Presence::Removed => Err(StoreError::Damaged(*digest, self.root.clone())),
+            Presence::Absent => Err(StoreError::Missing(*digest, self.root().to_owned())),
+            Presence::Removed => Err(StoreError::Damaged(*digest, self.root().to_owned())),
         }
     }
 
@@ -116,6 +162,16 @@ impl Store {
             return Ok(Presence::Present);
         }
         self.checked(digest).map_err(|e| self.error(e))
+    }
+
+    /// The length of a blob, in bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`], or what looking fails with.
+    pub fn size(&self, digest: &Digest) -> Result<u64, StoreError> {
+        let found = inventory::found(&self.path(digest)).map_err(|e| self.error(e))?;
+        let size = found.map(|(size, _)| size);
+        size.ok_or_else(|| StoreError::Missing(*digest, self.root().to_owned()))
     }
 
     /// Puts in what `from` gives, if that is what `digest` announces.
@@ -148,28 +204,34 @@ impl Store {
 
     /// Where a blob is or would be.
     fn path(&self, digest: &Digest) -> PathBuf {
-        let hex = digest.to_string();
-        self.root
-            .join("blobs/sha256")
-            .join(&hex[..2])
-            .join(&hex[2..])
+        self.root().join(blob_name(digest))
+    }
+
+    /// Opens a file of the store and marks it as used, which keeps it from
+    /// being pruned while this value lives.
+    fn used(&self, path: &Path) -> io::Result<Option<File>> {
+        let _gate = Marking::begin(self.root())?;
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        match file.file().set_modified(clock::now().into()) {
+            // Somebody else's store, which we cannot prune either.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
+            Ok(()) => {}
+        }
+        Ok(Some(file))
     }
 
     fn begun(&self, digest: &Digest) -> io::Result<Option<Part<'_>>> {
-        let (file, path) = self.locked(digest)?;
-        if self.path(digest).try_exists()? {
-            fs::remove_file(path)?;
+        let lock = self.locked(digest)?;
+        if self.used(&self.path(digest))?.is_some() {
+            lock.remove()?;
             return Ok(None);
         }
-        let mut part = Part {
-            store: self,
-            digest: *digest,
-            file,
-            path,
-            hasher: Hasher::default(),
-        };
-        part.reread()?;
-        Ok(Some(part))
+        Part::resume(self, *digest, lock).map(Some)
     }
 
     fn checked(&self, digest: &Digest) -> io::Result<Presence> {
@@ -179,21 +241,19 @@ impl Store {
         }
         // Another build may have replaced the damaged blob since: look again
         // while nobody else can, or its good one would be removed.
-        let (_lock, part) = self.locked(digest)?;
+        let lock = self.locked(digest)?;
         let presence = self.looked(digest)?;
         if presence == Presence::Removed {
             fs::remove_file(self.path(digest))?;
         }
-        fs::remove_file(part)?;
+        lock.remove()?;
         Ok(presence)
     }
 
     /// Reads the blob; `Removed` means that it is to be removed.
     fn looked(&self, digest: &Digest) -> io::Result<Presence> {
-        let file = match File::open(self.path(digest)) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Presence::Absent),
-            Err(error) => return Err(error),
+        let Some(file) = self.used(&self.path(digest))? else {
+            return Ok(Presence::Absent);
         };
         let (found, _) = Digest::of_reader(file)?;
         if found != *digest {
@@ -204,168 +264,54 @@ impl Store {
     }
 
     /// The digest's `.part` file, held by us alone until it is dropped.
-    fn locked(&self, digest: &Digest) -> io::Result<(File, PathBuf)> {
-        let path = self.root.join("tmp").join(format!("{digest}.part"));
-        loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .open(&path)?;
-            file.file().lock()?;
-            // While we waited the former owner may have renamed or removed it.
-            if is_at(&file, &path)? {
-                return Ok((file, path));
-            }
-        }
-    }
-
-    fn swept(&self) -> io::Result<()> {
-        fs::create_dir_all(self.root.join("blobs/sha256"))?;
-        let tmp = self.root.join("tmp");
-        fs::create_dir_all(&tmp)?;
-        for entry in fs::read_dir(&tmp)? {
-            let path = entry?.path();
-            let Ok(file) = File::open(&path) else {
-                continue; // its owner finished it just now
-            };
-            if old(&file)? && file.file().try_lock().is_ok() && is_at(&file, &path)? {
-                fs::remove_file(&path)?;
-            }
-        }
-        Ok(())
+    fn locked(&self, digest: &Digest) -> io::Result<Lock> {
+        Lock::exclusive(self.root().join("tmp").join(format!("{digest}.part")))
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, BTreeSet<Digest>> {
-        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
+        let verified = self.shared.verified.lock();
+        verified.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn results(&self) -> std::sync::MutexGuard<'_, BTreeMap<Slot, Record>> {
+        let results = self.shared.results.lock();
+        results.unwrap_or_else(PoisonError::into_inner)
     }
 
     fn error(&self, error: io::Error) -> StoreError {
-        let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
-        if full.contains(&error.kind()) {
-            return StoreError::Full(self.root.clone());
-        }
-        StoreError::Io(error)
+        failure(self.root(), error)
     }
 }
 
-/// A blob on its way in. Dropped unfinished, it stays to be resumed.
-#[derive(Debug)]
-pub struct Part<'a> {
-    store: &'a Store,
-    digest: Digest,
-    file: File,
-    path: PathBuf,
-    hasher: Hasher,
+/// Path of a blob below the root of a store or pool.
+pub fn blob_name(digest: &Digest) -> String {
+    let hex = digest.to_string();
+    format!("blobs/sha256/{}/{}", &hex[..2], &hex[2..])
 }
 
-impl Part<'_> {
-    /// How many bytes are here already.
-    pub const fn len(&self) -> u64 {
-        self.hasher.len()
-    }
-
-    /// Whether no byte is here yet.
-    pub const fn is_empty(&self) -> bool {
-        self.hasher.is_empty()
-    }
-
-    /// Throws away what is here.
-    ///
-    /// # Errors
-    /// I/O.
-    pub fn restart(&mut self) -> Result<(), StoreError> {
-        self.hasher = Hasher::default();
-        let emptied = self.file.set_len(0).and_then(|()| self.file.rewind());
-        emptied.map_err(|e| self.store.error(e))
-    }
-
-    /// Adds bytes at the end.
-    ///
-    /// # Errors
-    /// I/O; [`StoreError::Full`] when there is no room.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
-        let written = self.file.write_all(bytes);
-        written.map_err(|e| self.store.error(e))?;
-        self.hasher.update(bytes);
-        Ok(())
-    }
-
-    /// What these bytes should be.
-    pub const fn wanted(&self) -> Digest {
-        self.digest
-    }
-
-    /// What the bytes so far are.
-    pub fn digest(&self) -> Digest {
-        self.hasher.digest()
-    }
-
-    /// Whether the bytes so far are the blob.
-    pub fn is_right(&self) -> bool {
-        self.digest() == self.digest
-    }
-
-    /// Puts the blob in under its name, if it is what it should be.
-    ///
-    /// # Errors
-    /// [`StoreError::Mismatch`], and what came is thrown away; otherwise I/O.
-    pub fn finish(mut self) -> Result<(), StoreError> {
-        let got = self.digest();
-        if got != self.digest {
-            self.restart()?;
-            return Err(StoreError::Mismatch {
-                expected: self.digest,
-                got,
-            });
-        }
-        self.placed().map_err(|e| self.store.error(e))?;
-        self.store.known().insert(self.digest);
-        Ok(())
-    }
-
-    fn placed(&self) -> io::Result<()> {
-        let target = self.store.path(&self.digest);
-        let dir = target.parent().unwrap_or(&self.store.root);
-        fs::create_dir_all(dir)?;
-        self.file
-            .set_permissions(std::fs::Permissions::from_mode(0o444))?;
-        self.file.sync_all()?;
-        fs::rename(&self.path, &target)?;
-        files::sync_dir(dir)
-    }
-
-    /// Takes in what a former process left in the file.
-    fn reread(&mut self) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(0))?;
-        let mut chunk = vec![0; 1 << 17];
-        loop {
-            match self.file.read(&mut chunk)? {
-                0 => return Ok(()),
-                n => self.hasher.update(&chunk[..n]),
-            }
+/// Makes the directories and removes partial downloads that nobody came back for.
+fn swept(root: &Path) -> io::Result<()> {
+    fs::create_dir_all(root.join("blobs/sha256"))?;
+    let tmp = root.join("tmp");
+    fs::create_dir_all(&tmp)?;
+    for entry in fs::read_dir(&tmp)? {
+        let path = entry?.path();
+        let Ok(file) = File::open(&path) else {
+            continue; // its owner finished it just now
+        };
+        if old(&file)? && file.file().try_lock().is_ok() && is_at(&file, &path)? {
+            fs::remove_file(&path)?;
         }
     }
+    Ok(())
 }
 
-impl Drop for Part<'_> {
-    /// An empty file is nothing to resume; its lock is still ours here.
-    fn drop(&mut self) {
-        if self.is_empty() && is_at(&self.file, &self.path).unwrap_or(false) {
-            let _swept_later = fs::remove_file(&self.path);
-        }
+fn failure(root: &Path, error: io::Error) -> StoreError {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    if full.contains(&error.kind()) {
+        return StoreError::Full(root.to_owned());
     }
-}
-
-/// Whether `path` still names the open `file`.
-fn is_at(file: &File, path: &Path) -> io::Result<bool> {
-    let here = file.metadata()?;
-    match fs::metadata(path) {
-        Ok(there) => Ok((here.dev(), here.ino()) == (there.dev(), there.ino())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+    StoreError::Io(error)
 }
 
 fn old(file: &File) -> io::Result<bool> {

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use fs_err::File;
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RANGE, RETRY_AFTER};
+use reqwest::header::RANGE;
 use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
+use super::answer::{connection, continues, is_html, is_web_page, refusal};
 use super::digest::Digest;
 use super::store::{Part, StoreError};
 
@@ -34,9 +35,14 @@ pub enum Fault {
     /// The server does not have it: 404, 410.
     #[error("the server answered {0}")]
     Vanished(StatusCode),
-    /// Any other status.
-    #[error("the server answered {0}")]
-    Status(StatusCode),
+    /// Any other status, with the code of an S3 error.
+    #[error("the server answered {status}{}", .code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
+    Status {
+        /// What it answered.
+        status: StatusCode,
+        /// `<Code>` of an S3 error.
+        code: Option<String>,
+    },
     /// A web page came instead.
     #[error("the server answered with a web page instead of the file")]
     WebPage,
@@ -64,6 +70,9 @@ pub enum Fault {
         /// The beginning came from an earlier try, which may be what was wrong.
         resumed: bool,
     },
+    /// Nobody says where it is.
+    #[error("no place is known to fetch it from")]
+    Nowhere,
     /// A file of this machine could not be read.
     #[error("{0}")]
     File(#[source] io::Error),
@@ -92,15 +101,16 @@ impl Fault {
                 "check the network and proxy settings, then run it again: what came is kept"
             }
             Fault::Vanished(_) => {
-                "it vanished from the archive: run `postern lock --update`, or use a snapshot mirror"
+                "it is not there any more: name another place, or give a directory that has it with --pool DIR"
             }
-            Fault::Status(_) => "check the address, its access rights and the proxy settings",
+            Fault::Status { .. } => "check the address, its access rights and the proxy settings",
             Fault::WebPage => {
                 "a proxy or captive portal answers in the server's place: check the proxy settings"
             }
             Fault::TooLong { .. } | Fault::Wrong { .. } => {
                 "do not use this mirror, or if the file was changed on purpose, correct its digest"
             }
+            Fault::Nowhere => "lock the profile anew, or give a pool that has it",
             Fault::File(_) => "check the path in the profile",
             Fault::Store(_) => "see above",
             Fault::Cancelled => "run it again: what came is kept",
@@ -120,29 +130,40 @@ pub trait Watch {
     fn cancelled(&self) -> bool;
 }
 
-/// A transfer's way and limits.
-pub struct Transfer<'a> {
-    /// Talks to the server.
+/// A way to a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Line<'a> {
+    /// Talks to it.
     pub client: &'a Client,
     /// How long to wait before each further try.
     pub delays: &'a [Duration],
-    /// Bytes that it must have, when known.
-    pub size: Option<u64>,
-    /// Hears about it.
-    pub watch: &'a dyn Watch,
-    /// Whether the watcher knows the size.
-    pub announced: Cell<bool>,
 }
 
-impl Transfer<'_> {
+/// A transfer's limits, and who hears about it.
+pub struct Transfer<'a> {
+    size: Option<u64>,
+    watch: &'a dyn Watch,
+    announced: Cell<bool>,
+}
+
+impl<'a> Transfer<'a> {
+    /// A transfer of `size` bytes, if that is known.
+    pub const fn new(size: Option<u64>, watch: &'a dyn Watch) -> Self {
+        Self {
+            size,
+            watch,
+            announced: Cell::new(size.is_some()),
+        }
+    }
+
     /// Fetches `url` into the part until it is right.
     ///
     /// # Errors
     /// The last [`Fault`], after all tries that made sense.
-    pub async fn url(&self, url: &Url, part: &mut Part<'_>) -> Result<(), Fault> {
-        let mut delays = self.delays.iter();
+    pub async fn url(&self, line: Line<'_>, url: &Url, part: &mut Part<'_>) -> Result<(), Fault> {
+        let mut delays = line.delays.iter();
         loop {
-            let fault = match self.once(url, part).await {
+            let fault = match self.once(line, url, part).await {
                 Ok(_) if part.is_right() => return Ok(()),
                 Ok(resumed) => self.wrong(part, resumed)?,
                 Err(fault) => fault,
@@ -190,14 +211,14 @@ impl Transfer<'_> {
 
     /// One request. Returns when the server thinks that it sent all; whether
     /// the beginning came from an earlier try.
-    async fn once(&self, url: &Url, part: &mut Part<'_>) -> Result<bool, Fault> {
+    async fn once(&self, line: Line<'_>, url: &Url, part: &mut Part<'_>) -> Result<bool, Fault> {
         if self.size.is_some_and(|size| part.len() > size) {
             self.restart(part)?;
         }
         if !part.is_empty() && self.size == Some(part.len()) {
             return Ok(true);
         }
-        let mut response = self.asked(url, part.len()).await?;
+        let mut response = asked(line, url, part.len()).await?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT if continues(response.headers(), part.len()) => {
                 self.streamed(response, part).await?;
@@ -206,23 +227,15 @@ impl Transfer<'_> {
             StatusCode::OK => self.restart(part)?,
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 self.restart(part)?;
-                response = self.asked(url, 0).await?;
+                response = asked(line, url, 0).await?;
                 if response.status() != StatusCode::OK {
-                    return Err(refusal(&response));
+                    return Err(refusal(response).await);
                 }
             }
-            _ => return Err(refusal(&response)),
+            _ => return Err(refusal(response).await),
         }
         self.streamed(response, part).await?;
         Ok(false)
-    }
-
-    async fn asked(&self, url: &Url, from: u64) -> Result<Response, Fault> {
-        let mut request = self.client.get(url.clone());
-        if from > 0 {
-            request = request.header(RANGE, format!("bytes={from}-"));
-        }
-        request.send().await.map_err(connection)
     }
 
     async fn streamed(&self, mut response: Response, part: &mut Part<'_>) -> Result<(), Fault> {
@@ -282,76 +295,23 @@ impl Transfer<'_> {
     }
 }
 
-/// The URL without name and password.
+async fn asked(line: Line<'_>, url: &Url, from: u64) -> Result<Response, Fault> {
+    let mut request = line.client.get(url.clone());
+    if from > 0 {
+        request = request.header(RANGE, format!("bytes={from}-"));
+    }
+    request.send().await.map_err(connection)
+}
+
+/// The URL without name, password and query: that of a signed one is a key.
 pub fn shown(url: &Url) -> String {
     let mut url = url.clone();
     // Neither fails on a URL that has a user name; on others there is nothing to hide.
     let _hidden = url.set_username("").and_then(|()| url.set_password(None));
-    url.to_string()
-}
-
-/// What went wrong below HTTP, without the URL: its place is in the message
-/// already, and it may hold a password.
-fn connection(error: reqwest::Error) -> Fault {
-    use std::error::Error;
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    Fault::Connection(text)
-}
-
-fn refusal(response: &Response) -> Fault {
-    match response.status() {
-        status @ (StatusCode::NOT_FOUND | StatusCode::GONE) => Fault::Vanished(status),
-        status @ (StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS) => Fault::Busy {
-            status,
-            wait: retry_after(response.headers()),
-        },
-        status if status.is_server_error() => Fault::Busy {
-            status,
-            wait: retry_after(response.headers()),
-        },
-        status => Fault::Status(status),
-    }
-}
-
-/// `Retry-After` in seconds (RFC 9110, 10.2.3); its date form is not used by
-/// the servers that packages come from.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    seconds.parse().ok().map(Duration::from_secs)
-}
-
-/// Whether a partial answer begins at byte `from`: `Content-Range: bytes 5-9/10`.
-fn continues(headers: &HeaderMap, from: u64) -> bool {
-    let range = headers.get(CONTENT_RANGE).and_then(|v| v.to_str().ok());
-    let start = range
-        .and_then(|range| range.strip_prefix("bytes "))
-        .and_then(|range| range.split_once('-'))
-        .and_then(|(start, _)| start.trim().parse().ok());
-    start == Some(from)
-}
-
-fn is_html(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|v| v.to_str().ok());
-    kind.is_some_and(|kind| {
-        kind.trim_start()
-            .to_ascii_lowercase()
-            .starts_with("text/html")
-    })
-}
-
-/// Whether the beginning of a body is a web page's: no package or program
-/// begins with markup, whatever a mirror calls its type.
-fn is_web_page(said_html: bool, beginning: &[u8]) -> bool {
-    let text = beginning.trim_ascii_start().to_ascii_lowercase();
-    text.starts_with(b"<!doctype html")
-        || text.starts_with(b"<html")
-        || (said_html && text.starts_with(b"<"))
+    url.set_fragment(None);
+    let query = url.query().is_some();
+    url.set_query(None);
+    format!("{url}{}", if query { "?…" } else { "" })
 }
 
 #[cfg(test)]
@@ -359,35 +319,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn knows_web_pages_from_packages() {
-        let cases: [(bool, &[u8], bool); 5] = [
-            (false, b"\n <!DOCTYPE HTML><p>", true),
-            (false, b"<html lang=de>", true),
-            (true, b"<p>Log in first", true),
-            (false, b"<p>", false),
-            (true, b"!<arch>\ndebian-binary", false),
-        ];
-        for (said, beginning, page) in cases {
-            assert_eq!(is_web_page(said, beginning), page, "{beginning:?}");
-        }
-    }
-
-    #[test]
-    fn a_partial_answer_must_begin_where_we_stopped() {
-        let headers = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(CONTENT_RANGE, value.parse().unwrap());
-            headers
-        };
-        assert!(continues(&headers("bytes 5-9/10"), 5));
-        assert!(!continues(&headers("bytes 4-9/10"), 5));
-        assert!(!continues(&headers("bytes */10"), 5));
-        assert!(!continues(&HeaderMap::new(), 5));
-    }
-
-    #[test]
     fn passwords_in_urls_are_not_shown() {
-        let url = Url::parse("http://joe:secret@example.org/a%2bb.deb").unwrap();
-        assert_eq!(shown(&url), "http://example.org/a%2bb.deb");
+        let url =
+            Url::parse("http://joe:secret@example.org/a%2bb.deb?token=secret#secret").unwrap();
+        assert_eq!(shown(&url), "http://example.org/a%2bb.deb?…");
+        let url = Url::parse("http://joe@example.org/a").unwrap();
+        assert_eq!(shown(&url), "http://example.org/a");
     }
 }

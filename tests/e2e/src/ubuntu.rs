@@ -110,7 +110,15 @@ impl World {
     /// # Errors
     /// If the build fails.
     pub fn build(&self) -> Result<PathBuf> {
-        let build = self.postern(&["build"], true).arg("--out").arg(self.out());
+        self.build_into(&self.out())
+    }
+
+    /// Builds the image below another directory; returns the image's.
+    ///
+    /// # Errors
+    /// If the build fails.
+    pub fn build_into(&self, out: &Path) -> Result<PathBuf> {
+        let build = self.postern(&["build"], true).arg("--out").arg(out);
         let said = String::from_utf8(build.run()?)?;
         Ok(PathBuf::from(said.trim()))
     }

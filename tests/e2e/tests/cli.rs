@@ -196,3 +196,58 @@ fn a_ci_service_is_shown_problems_at_their_lines() {
     let at_its_line = |a: &str| a.contains("bad.yaml,line=2,col=1::nmae:");
     assert!(annotations.any(at_its_line), "{said}");
 }
+
+#[test]
+fn a_store_is_listed_verified_and_pruned() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = dir.path().to_str().unwrap();
+    // SHA-256 of `abc` (FIPS 180-4), and of nothing that is there.
+    let good = "ba/7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+    let bad = "aa/0000000000000000000000000000000000000000000000000000000000000a";
+    for blob in [good, bad] {
+        let path = dir.path().join("blobs/sha256").join(blob);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "abc").unwrap();
+    }
+    let json = |args: &[&str], code: i32| {
+        let done = postern(&[&["--store", store, "store"], args].concat()).code(code);
+        let text = String::from_utf8(done.get_output().stdout.clone()).unwrap();
+        (
+            serde_json::from_str::<serde_json::Value>(&text).unwrap(),
+            stderr(&done),
+        )
+    };
+    let (listed, _) = json(&["list", "--json"], 0);
+    assert_eq!(listed["blobs"].as_array().unwrap().len(), 2);
+    assert_eq!(listed["bytes"], 6);
+    let (found, said) = json(&["verify", "--json"], 1);
+    assert_eq!(found["damaged"].as_array().unwrap().len(), 1);
+    assert!(
+        said.contains("aa0000000000") && said.contains("help"),
+        "{said}"
+    );
+    assert_eq!(json(&["verify", "--json"], 0).0["blobs"], 1);
+    let prune = |args: &[&str]| {
+        let done = postern(&[&["--store", store, "store", "prune"], args].concat()).success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    assert_eq!(prune(&[]), "removed 0 files, 0 B; 3 B left\n");
+    let nothing = ["--max-size", "0KiB"];
+    assert_eq!(
+        prune(&[&nothing[..], &["--dry-run"]].concat()),
+        "would remove 1 file, 3 B; 0 B left\n"
+    );
+    assert_eq!(prune(&nothing), "removed 1 file, 3 B; 0 B left\n");
+    assert_eq!(json(&["list", "--json"], 0).0["bytes"], 0);
+}
+
+#[test]
+fn the_address_of_a_pool_is_checked_and_its_password_not_shown() {
+    let bad = ["https://joe:TOPSECRET@pool.invalid/", "ftp://pool.invalid/"];
+    for pool in bad {
+        let failed = postern(&["build", "profiles/demo.yaml", "--pool", pool]).code(3);
+        let said = stderr(&failed);
+        assert!(said.contains("help"), "{said}");
+        assert!(!said.contains("TOPSECRET"), "{said}");
+    }
+}

@@ -14,6 +14,7 @@ use postern::rehearse::stations::Station;
 use postern::rehearse::{Inputs, Rehearsal, network};
 use postern::report::Report;
 use postern::userdata;
+use postern_e2e::ubuntu::World;
 use postern_e2e::{demo, program, read_from_disk, repository};
 
 fn main() -> ExitCode {
@@ -36,6 +37,9 @@ fn main() -> ExitCode {
         Trial::test("a_damaged_disk_fails_the_installation", || {
             run(a_damaged_disk_fails_the_installation)
         }),
+        Trial::test("an_ubuntu_shaped_image_boots", || {
+            run(an_ubuntu_shaped_image_boots)
+        }),
     ];
     libtest_mimic::run(&args, trials).exit_code()
 }
@@ -47,11 +51,15 @@ fn run(test: fn(&Path) -> anyhow::Result<()>) -> Result<(), Failed> {
 
 /// A rehearsal of the demo whose disk is written.
 fn written(work: &Path) -> anyhow::Result<Rehearsal> {
+    written_from(demo(), work)
+}
+
+fn written_from(image: &Path, work: &Path) -> anyhow::Result<Rehearsal> {
     let report = Report::plain(std::io::stderr());
     let gateway = userdata::load(&repository().join("profiles/demo-gateway.yaml"))?;
     let tools = program("curtin-stand-in");
     let rehearsal = Rehearsal::begin(Inputs {
-        image: demo(),
+        image,
         gateway,
         work,
         tools: tools.parent().context("a program has a directory")?,
@@ -170,5 +178,17 @@ fn a_damaged_disk_fails_the_installation(work: &Path) -> anyhow::Result<()> {
         said.contains("root-a-verity") && said.contains("manifest"),
         "{said}"
     );
+    Ok(())
+}
+
+/// As far as what Ubuntu's way through the builder decides: loader, kernel
+/// image, initrd, verified root.
+fn an_ubuntu_shaped_image_boots(work: &Path) -> anyhow::Result<()> {
+    network::loopback_up()?;
+    let image = World::with(Vec::new())?.build_into(&work.join("dist"))?;
+    let rehearsal = written_from(&image, work)?;
+    let stations = [Station::Kernel, Station::RootVerified];
+    let booted = rehearsal.boot("ubuntu", &stations)?;
+    booted.cut_power()?;
     Ok(())
 }

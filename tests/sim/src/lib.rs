@@ -1,4 +1,4 @@
-//! Stand-ins for MAAS, curtin, Palette, a site's proxy and k3s, for
+//! Stand-ins for MAAS, curtin, Palette, a site's proxy, S3 and k3s, for
 //! tests and rehearsals. **None of this is the real thing**, and nothing here
 //! was compared with a live Palette; every module says what is documented, what
 //! was seen on the real thing, and what is assumed.
@@ -10,6 +10,7 @@
 //! | [`maas`] | one machine's metadata, user-data, status reports and image; what curtin is given | wording of answers that no client reads |
 //! | [`proxy`] | CONNECT and plain requests, a login, interception, faults; never leaves the machine | nothing |
 //! | [`archive`] | a signed Debian or Ubuntu archive of small packages | nothing |
+//! | [`s3`] | one bucket with signed URLs: what a pool of packages and layers needs | nothing |
 //! | [`k3s`] | a program that configures, refuses and applies like k3s and kubectl, and runs nothing | that a deployment comes up |
 //!
 //! The numbers are those of the open questions about Palette: U1 caller, rights
@@ -34,5 +35,6 @@ pub mod k3s;
 pub mod maas;
 pub mod palette;
 pub mod proxy;
+pub mod s3;
 mod server;
 pub mod tls;

@@ -14,22 +14,24 @@ type Answer = dyn Fn(&Request) -> Vec<u8> + Send + Sync;
 type Log = Arc<Mutex<Vec<(String, Option<usize>)>>>;
 
 /// A request as far as these tests care.
-pub(super) struct Request {
-    pub(super) path: String,
+pub(in crate::source) struct Request {
+    pub(in crate::source) path: String,
     /// First byte asked for.
-    pub(super) from: Option<usize>,
+    pub(in crate::source) from: Option<usize>,
     /// How many requests for this path came before.
-    pub(super) before: usize,
+    pub(in crate::source) before: usize,
 }
 
 /// An HTTP server on loopback for as long as the tests run.
-pub(super) struct Server {
-    pub(super) port: u16,
+pub(in crate::source) struct Server {
+    pub(in crate::source) port: u16,
     seen: Log,
 }
 
 impl Server {
-    pub(super) fn new(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+    pub(in crate::source) fn new(
+        answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let seen = Log::default();
@@ -43,7 +45,7 @@ impl Server {
         Self { port, seen }
     }
 
-    pub(super) fn want(&self, name: &str, bytes: &[u8]) -> Want {
+    pub(in crate::source) fn want(&self, name: &str, bytes: &[u8]) -> Want {
         let url = format!("http://127.0.0.1:{}/{name}", self.port);
         Want {
             name: name.to_owned(),
@@ -53,7 +55,7 @@ impl Server {
         }
     }
 
-    pub(super) fn seen(&self) -> Vec<(String, Option<usize>)> {
+    pub(in crate::source) fn seen(&self) -> Vec<(String, Option<usize>)> {
         self.seen.lock().unwrap().clone()
     }
 }
@@ -90,7 +92,7 @@ fn serve(mut stream: TcpStream, answer: &Answer, log: &Log) {
 }
 
 /// A whole answer.
-pub(super) fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+pub(in crate::source) fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n"
@@ -99,7 +101,7 @@ pub(super) fn answer(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// The file, or the rest of it when asked for that.
-pub(super) fn file_or_rest(body: &[u8], request: &Request) -> Vec<u8> {
+pub(in crate::source) fn file_or_rest(body: &[u8], request: &Request) -> Vec<u8> {
     match request.from {
         None => answer("200 OK", "", body),
         Some(from) => {
@@ -113,6 +115,6 @@ pub(super) fn file_or_rest(body: &[u8], request: &Request) -> Vec<u8> {
     }
 }
 
-pub(super) fn body() -> Vec<u8> {
+pub(in crate::source) fn body() -> Vec<u8> {
     (0..100_000_u32).flat_map(u32::to_le_bytes).collect()
 }

@@ -182,12 +182,31 @@ fn all_vanished_packages_are_told_at_once() {
         "{error}"
     );
     assert!(
-        error.contains("answered 404 Not Found\n    help: it vanished"),
+        error.contains("answered 404 Not Found\n    help: it is not there any more"),
         "{error}"
     );
     assert!(error.ends_with("and 2 more"), "{error}");
     assert!(world.has(&wants[10]), "the rest is fetched");
     assert_eq!(server.seen().len(), 11, "a vanished file is asked for once");
+}
+
+#[test]
+fn a_vanished_package_is_named_with_its_archive_and_the_ways_out() {
+    let server = Server::new(|_| answer("404 Not Found", "", b""));
+    let world = World::new();
+    let base = debian_at(&format!("http://joe:SECRET@127.0.0.1:{}", server.port));
+    let archives = Archives::of(&base).unwrap();
+    let url = archives.file("debian", "pool/main/b/bash/bash_5.2_amd64.deb");
+    let mut want = server.want("bash 5.2", b"bash");
+    want.origins = vec![Origin::Url(url.unwrap())];
+    let access = Access::Online(Online::new(archives).unwrap());
+    let error = fetch(&world.store, &[want], &access, &Report::quiet()).unwrap_err();
+    let said = error.to_string().replace(&server.port.to_string(), "PORT");
+    insta::assert_snapshot!(said, @r"
+    fetching 1 file:
+      bash 5.2 from http://127.0.0.1:PORT/debian/pool/main/b/bash/bash_5.2_amd64.deb: the server answered 404 Not Found
+        help: bash 5.2 vanished from the archive `debian`: lock what it has now with `postern lock --update`; or write a snapshot of that archive as `base.mirror`; or give a directory that still has the package with --pool DIR
+    ");
 }
 
 #[test]
@@ -220,7 +239,9 @@ fn what_is_not_the_file_is_refused() {
                 }
             )
         }),
-        ("403 Forbidden", "", b"", |f| matches!(f, Fault::Status(_))),
+        ("403 Forbidden", "", b"", |f| {
+            matches!(f, Fault::Status { .. })
+        }),
     ];
     for (status, headers, body, expected) in cases {
         let server = Server::new(move |request| match (status, request.from) {
@@ -318,10 +339,10 @@ fn offline_lists_what_is_missing() {
     world.store.put(&wants[1].sha256, &b"b"[..]).unwrap();
     let error = fetch(&world.store, &wants, &Access::Offline, &Report::quiet()).unwrap_err();
     insta::assert_snapshot!(error, @r"
-    2 files are not in the store, and --offline forbids to fetch:
+    2 files are not in the store or a pool's directory, and --offline forbids to fetch:
       a 1
       c 3
-      help: build once without --offline
+      help: build once without --offline, or give a directory that has it with --pool DIR
     ");
     assert!(server.seen().is_empty());
 }

@@ -1,3 +1,5 @@
+mod upkeep;
+
 use super::*;
 
 fn store() -> (tempfile::TempDir, Store) {
@@ -73,7 +75,7 @@ fn abandoned_parts_are_swept_but_not_those_in_use() {
     let age = |digest: &Digest| {
         let path = store.root().join("tmp").join(format!("{digest}.part"));
         let old = clock::now() - PARTIAL_LIFE - SignedDuration::from_hours(1);
-        let file = OpenOptions::new().write(true).open(path).unwrap();
+        let file = fs::OpenOptions::new().write(true).open(path).unwrap();
         file.file().set_modified(old.into()).unwrap();
     };
     let (abandoned, used, fresh) = (Digest::of(b"1"), Digest::of(b"2"), Digest::of(b"3"));

@@ -1,0 +1,130 @@
+//! What was made, kept as blobs that records name.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use fs_err::{self as fs, File};
+use postern_agent::host::{clock, files};
+
+use super::super::digest::Digest;
+use super::{LONGEST_RECORD, Record, Slot, Store, StoreError};
+
+impl Store {
+    /// Takes in a file that was made beside the store's own, by renaming it;
+    /// it stays as private as it was made and becomes read-only.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn adopt(&self, made: &Path) -> Result<Record, StoreError> {
+        self.adopted(made).map_err(|e| self.error(e))
+    }
+
+    /// The blob of a record, if it is there and as long as it should be; marks
+    /// it as used. What has another length is removed.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn sized(&self, record: &Record) -> Result<Option<PathBuf>, StoreError> {
+        self.of_size(record).map_err(|e| self.error(e))
+    }
+
+    /// The result in `slot`, if an earlier build made it and its blob is there.
+    /// Its length is checked, its content only by `postern store verify`.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn result(&self, slot: &Slot) -> Result<Option<PathBuf>, StoreError> {
+        let path = self.root().join(slot.path());
+        let found = self.record(&path).map_err(|e| self.error(e))?;
+        let Some(record) = found else {
+            return Ok(None);
+        };
+        let blob = self.sized(&record)?;
+        if blob.is_some() {
+            self.results().insert(slot.clone(), record);
+        }
+        Ok(blob)
+    }
+
+    /// Notes that `record` is what belongs in `slot`; its blob is here.
+    ///
+    /// # Errors
+    /// I/O.
+    pub fn remember(&self, slot: &Slot, record: Record) -> Result<(), StoreError> {
+        let path = self.root().join(slot.path());
+        files::write_atomic(&path, &record.to_json(), 0o644).map_err(|e| self.error(e))?;
+        self.results().insert(slot.clone(), record);
+        Ok(())
+    }
+
+    /// Offers the pools that may be written everything that was used through
+    /// this value. What fails is a warning.
+    pub fn share(&self) {
+        let results = self.results().clone();
+        let of_results: BTreeSet<Digest> = results.values().map(|r| r.sha256).collect();
+        let blobs: Vec<Digest> = self.known().difference(&of_results).copied().collect();
+        self.pools.push(self, &blobs, &results);
+    }
+
+    fn adopted(&self, made: &Path) -> io::Result<Record> {
+        let file = File::open(made)?;
+        let (sha256, size) = Digest::of_reader(&file)?;
+        let target = self.path(&sha256);
+        let dir = target.parent().unwrap_or(self.root());
+        fs::create_dir_all(dir)?;
+        let lock = self.locked(&sha256)?;
+        settled(&file, &file)?;
+        match fs::rename(made, &target) {
+            // The blobs are elsewhere, through a link or a mount.
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                let mut copy = tempfile::NamedTempFile::new_in(dir)?;
+                io::copy(&mut File::open(made)?, &mut copy)?;
+                settled(&File::open(copy.path())?, &file)?;
+                copy.persist(&target).map_err(|failed| failed.error)?;
+            }
+            renamed => renamed?,
+        }
+        files::sync_dir(dir)?;
+        lock.remove()?;
+        self.known().insert(sha256);
+        Ok(Record { sha256, size })
+    }
+
+    fn of_size(&self, record: &Record) -> io::Result<Option<PathBuf>> {
+        let path = self.path(&record.sha256);
+        let right = || -> io::Result<Option<bool>> {
+            let file = self.used(&path)?;
+            let length = file.map(|file| file.metadata()).transpose()?;
+            Ok(length.map(|meta| meta.len() == record.size))
+        };
+        if right()? == Some(false) {
+            let lock = self.locked(&record.sha256)?;
+            if right()? == Some(false) {
+                fs::remove_file(&path)?;
+            }
+            lock.remove()?;
+        }
+        Ok((right()? == Some(true)).then_some(path))
+    }
+
+    /// The record at `path`, marked as used; what is none is as good as absent.
+    fn record(&self, path: &Path) -> io::Result<Option<Record>> {
+        let Some(file) = self.used(path)? else {
+            return Ok(None);
+        };
+        let mut bytes = Vec::new();
+        file.take(LONGEST_RECORD).read_to_end(&mut bytes)?;
+        Ok(Record::parse(&bytes).ok())
+    }
+}
+
+/// Makes a file what a blob is: read-only, as private as `model` was made, used
+/// now, and on the disk.
+fn settled(file: &File, model: &File) -> io::Result<()> {
+    let mode = model.metadata()?.permissions().mode();
+    file.set_permissions(std::fs::Permissions::from_mode(mode & 0o555))?;
+    file.file().set_modified(clock::now().into())?;
+    file.sync_all()
+}
