@@ -4,7 +4,7 @@
 //! [`super::squashfs`] makes (Linux, `fs/squashfs/squashfs_fs.h` and
 //! `Documentation/filesystems/squashfs.rst`). Reads owners, hard links,
 //! devices and extended attributes, and the bytes of single files; why with
-//! code of our own: `docs/decisions/0006-read-squashfs-ourselves.md`.
+//! code of our own: `docs/decisions/0007-read-squashfs-ourselves.md`.
 //!
 //! An image is not trusted: a damaged one gives an error that says what about
 //! it cannot be, never a panic or a directory without end.
