@@ -20,7 +20,7 @@ build:
 
 # Everything but the whole machines: gates, then fast tests
 check: lint
-    {{cargo}} nextest run --release --workspace -E 'not (binary(machines) or binary(killed) or binary(ubuntu))'
+    {{cargo}} nextest run --release --workspace -E 'not (binary(machines) or binary(killed) or binary(ubuntu) or binary(reproducible))'
     cargo test --quiet --release --workspace --doc
 
 # Format, lints, licences and bans
@@ -34,7 +34,7 @@ test: build check machines
 
 # The tests that boot whole machines or build them from nothing
 machines: build
-    {{cargo}} nextest run --release --workspace -E 'binary(machines) or binary(killed) or binary(ubuntu)'
+    {{cargo}} nextest run --release --workspace -E 'binary(machines) or binary(killed) or binary(ubuntu) or binary(reproducible)'
 
 # Known vulnerabilities in dependencies (needs the advisory database)
 advisories:

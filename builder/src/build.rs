@@ -6,6 +6,9 @@ mod budget;
 mod image;
 mod inputs;
 mod layers;
+mod reproduce;
+
+pub use reproduce::reproduce;
 
 use std::path::{Path, PathBuf};
 

@@ -10,6 +10,8 @@
 //! store: results are functions of their inputs, so any machine's will do.
 //! Notes are not: they remember this machine's own directories.
 
+mod why;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +20,8 @@ use fs_err as fs;
 use nix::fcntl::{Flock, FlockArg};
 use postern_agent::host::files::write_atomic;
 use serde::Serialize;
+use serde_json::Value;
+use why::Runs;
 
 use crate::report::Report;
 use crate::source::store::{Lock, Slot};
@@ -39,19 +43,26 @@ pub struct Cache {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
     step: &'static str,
+    inputs: Value,
     digest: Digest,
 }
 
 impl Key {
     /// The key of what `step` makes from `inputs`. `format` changes whenever
-    /// the step would make other bytes from the same inputs.
+    /// the step would make other bytes from the same inputs. Inputs with names
+    /// are told by them when they change.
     ///
     /// # Errors
     /// If the inputs cannot be written as JSON.
     pub fn of(step: &'static str, format: u32, inputs: &impl Serialize) -> anyhow::Result<Self> {
-        let canonical = serde_json::to_vec(&(step, format, inputs))?;
-        let digest = Digest::of(&canonical);
-        Ok(Self { step, digest })
+        // Keys of a `Value` are sorted.
+        let inputs = serde_json::to_value(inputs)?;
+        let canonical = serde_json::to_vec(&(step, format, &inputs))?;
+        Ok(Self {
+            step,
+            inputs,
+            digest: Digest::of(&canonical),
+        })
     }
 
     /// The digest alone, as input of the next step.
@@ -115,8 +126,8 @@ impl Cache {
         let lock = Lock::exclusive(dir.join(format!(".{}.lock", key.digest)))?;
         let path = match self.find(key)? {
             Some(path) => {
-                let note = format!("{}: reused {}", key.step, short(key));
-                self.report.note(note);
+                self.report
+                    .detail(format!("{}: reused, nothing of it changed", key.step));
                 path
             }
             None => self.made(key, &dir, make)?,
@@ -131,16 +142,15 @@ impl Cache {
         dir: &Path,
         make: impl FnOnce(&Path) -> anyhow::Result<()>,
     ) -> anyhow::Result<PathBuf> {
-        self.report.note(format!(
-            "{}: nothing made from these inputs yet ({})",
-            key.step,
-            short(key)
-        ));
+        let runs = self.runs(key.step);
+        let reason = runs.reason(&key.inputs);
+        self.report.detail(format!("{}: made, {reason}", key.step));
         let scratch = tempfile::Builder::new().prefix(SCRATCH).tempdir_in(dir)?;
         let made = scratch.path().join("out");
         make(&made)?;
         let record = self.store.adopt(&made)?;
         self.store.remember(&key.slot(), record)?;
+        self.note_runs(key.step, &runs.with(&key.inputs))?;
         Ok(self.store.file(&record.sha256)?)
     }
 
@@ -165,6 +175,18 @@ impl Cache {
         Ok(write_atomic(&self.note_of(key), bytes, 0o644)?)
     }
 
+    /// Earlier runs of a step. They only explain, so what cannot be read is none.
+    fn runs(&self, step: &'static str) -> Runs {
+        let noted = runs_key(step).and_then(|key| self.noted(&key)).ok();
+        let runs = noted.flatten().map(|bytes| serde_json::from_slice(&bytes));
+        runs.and_then(Result::ok).unwrap_or_default()
+    }
+
+    fn note_runs(&self, step: &'static str, runs: &Runs) -> anyhow::Result<()> {
+        self.dir("runs")?;
+        self.note(&runs_key(step)?, &serde_json::to_vec(runs)?)
+    }
+
     /// The directory of a step, for work in progress beside its results.
     ///
     /// # Errors
@@ -180,9 +202,8 @@ impl Cache {
     }
 }
 
-/// Enough of a key for a person to compare two.
-fn short(key: &Key) -> String {
-    key.digest.to_string().chars().take(12).collect()
+fn runs_key(step: &'static str) -> anyhow::Result<Key> {
+    Key::of("runs", 1, &step)
 }
 
 fn lock(path: &Path, how: FlockArg) -> anyhow::Result<Flock<std::fs::File>> {

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use fs_err as fs;
 use postern_agent::host::Command;
+use serde_json::json;
 
 use crate::cache::{Cache, Key, SCRATCH};
 use crate::lock::{Lock, LockedPackage, Reason};
@@ -64,8 +65,9 @@ impl Tools {
     /// If a package cannot be read, or a program or one of its libraries is
     /// not among them.
     pub fn make(lock: &Lock, arch: Arch, store: &Store, cache: &Cache) -> anyhow::Result<Self> {
-        let digests: Vec<_> = lock.tools.iter().map(|p| &p.sha256).collect();
-        let key = Key::of("tools", FORMAT, &digests)?;
+        let packages = lock.tools.iter().map(|p| (&p.name, &p.sha256));
+        let packages: BTreeMap<_, _> = packages.collect();
+        let key = Key::of("tools", FORMAT, &json!({"packages": packages}))?;
         let packed = cache.file(&key, |out| {
             pack(&lock.tools, store, out)?;
             Self::unpack(out, arch, cache, key.digest())?.check()

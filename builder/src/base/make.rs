@@ -1,10 +1,11 @@
 //! Locked packages and an overlay → base layer and initrd, each made once.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use fs_err as fs;
-use serde::Serialize;
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::plan::{InitrdPlan, InstallPlan, Package, Plan, RootFrom};
@@ -82,17 +83,17 @@ pub fn make(
 }
 
 fn layer_key(inputs: Inputs<'_>) -> anyhow::Result<Key> {
-    #[derive(Serialize)]
-    struct Package<'a>(&'a str, bool);
-    let package = |p: &'_ LockedPackage| (p.sha256.clone(), p.essential);
-    let packages: Vec<_> = inputs.packages.iter().map(package).collect();
-    let packages: Vec<_> = packages.iter().map(|(sha, e)| Package(sha, *e)).collect();
-    Key::of("base", FORMAT, &(packages, inputs.epoch))
+    let packages = inputs.packages.iter();
+    let packages = packages.map(|p| (&p.name, json!([p.sha256, p.essential])));
+    let packages: BTreeMap<_, _> = packages.collect();
+    let inputs = json!({"packages": packages, "epoch": inputs.epoch});
+    Key::of("base", FORMAT, &inputs)
 }
 
 fn initrd_key(layer: &Key) -> anyhow::Result<Key> {
     let recipe = super::initrd::recipe();
-    Key::of("initrd", FORMAT, &(layer.digest().to_string(), recipe))
+    let inputs = json!({"base": layer.digest().to_string(), "recipe": recipe});
+    Key::of("initrd", FORMAT, &inputs)
 }
 
 struct Sandboxed<'a> {

@@ -7,6 +7,7 @@ use fs_err as fs;
 use postern_agent::contract::partitions::Role;
 use postern_agent::contract::paths;
 use postern_agent::contract::seed::SeedManifest;
+use serde_json::{Value, json};
 
 use super::layers::Layers;
 use super::{FORMAT, Workshop, bill, budget};
@@ -38,7 +39,7 @@ pub struct Image<'a> {
     cache: &'a Cache,
     base: &'a Base,
     tree: Tree,
-    tree_digest: Digest,
+    tree_inputs: Value,
 }
 
 /// The verified root.
@@ -60,8 +61,11 @@ impl<'a> Image<'a> {
         let step = shop.report.step("Merging layers");
         let epoch = locked.lock().source_date_epoch;
         let tree = layers.merge(epoch)?;
-        let inputs = (base.layer_key.to_string(), layers.inputs(), epoch);
-        let key = Key::of("tree", FORMAT, &inputs)?;
+        let inputs = json!({
+            "base": base.layer_key.to_string(),
+            "layers": layers.inputs(),
+            "epoch": epoch,
+        });
         step.done(format!("{} layers, {} entries", layers.count(), tree.len()));
         Ok(Self {
             locked,
@@ -69,7 +73,7 @@ impl<'a> Image<'a> {
             cache,
             base,
             tree,
-            tree_digest: key.digest(),
+            tree_inputs: inputs,
         })
     }
 
@@ -120,11 +124,11 @@ impl<'a> Image<'a> {
     /// The root file system and its hash tree, reused while the tree is the same.
     fn root(&self, tools: &Tools) -> anyhow::Result<Root> {
         let options = squashfs::Options::default();
-        let inputs = (
-            self.tree_digest.to_string(),
-            format!("{options:?}"),
-            tools.digest().to_string(),
-        );
+        let inputs = json!({
+            "tree": self.tree_inputs,
+            "options": format!("{options:?}"),
+            "tools": tools.digest().to_string(),
+        });
         let key = Key::of("root", FORMAT, &inputs)?;
         let squashfs = self.cache.file(&key, |out| {
             let step = self.shop.report.step("Making the root file system");
@@ -134,7 +138,7 @@ impl<'a> Image<'a> {
         })?;
         let salt = Salt::derived(key.digest().to_string().as_bytes());
         let uuid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, salt.as_bytes());
-        let tree_key = Key::of("verity", FORMAT, &key.digest().to_string())?;
+        let tree_key = Key::of("verity", FORMAT, &json!({"root": key.digest().to_string()}))?;
         let verity = self.cache.file(&tree_key, |out| {
             let step = self.shop.report.step("Hashing the root");
             let hash = verity::format(&squashfs, out, salt.as_bytes(), uuid)?;
@@ -205,7 +209,7 @@ impl<'a> Image<'a> {
         let key = Key::of(
             "initrd-zstd",
             FORMAT,
-            &(self.base.initrd_key.to_string(), INITRD_LEVEL),
+            &json!({"initrd": self.base.initrd_key.to_string(), "level": INITRD_LEVEL}),
         )?;
         let file = self.cache.file(&key, |out| {
             let plain = fs::read(&self.base.initrd)?;

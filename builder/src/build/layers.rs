@@ -1,5 +1,6 @@
 //! The layers of an image in their order, made from a locked profile.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use postern_agent::contract::image::ImageFacts;
@@ -56,9 +57,13 @@ impl Layers {
         Ok(merge(all, epoch)?)
     }
 
-    /// Digests of what each site layer was made from, in order.
-    pub fn inputs(&self) -> Vec<&str> {
-        self.site.iter().map(|site| site.inputs.as_str()).collect()
+    /// Digests of what each site layer was made from, by place and name.
+    pub fn inputs(&self) -> BTreeMap<String, &str> {
+        let numbered = self.site.iter().enumerate();
+        let input = |(place, site): (usize, &'_ SiteLayer)| format!("{place} {}", site.layer.name);
+        numbered
+            .map(|(place, site)| (input((place, site)), site.inputs.as_str()))
+            .collect()
     }
 
     /// How many there are, the base included.

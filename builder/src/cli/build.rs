@@ -8,7 +8,7 @@ use clap::Args;
 use super::pool::Pool;
 use super::{Global, program, sibling};
 use crate::artifact::Artifacts;
-use crate::build::{Workshop, build};
+use crate::build::{Workshop, build, reproduce};
 use crate::lock::{LockedProfile, Policy};
 use crate::profile::{Output, Profile};
 use crate::report::bytes;
@@ -36,6 +36,10 @@ pub struct Build {
     /// The agent to bake in [default: postern-agent beside this program]
     #[arg(long, env = "POSTERN_AGENT", value_name = "FILE")]
     agent: Option<PathBuf>,
+    /// Build it once more from nothing, under other circumstances, and fail if
+    /// a byte differs
+    #[arg(long)]
+    check_reproducible: bool,
     /// Print the manifest instead of the directory
     #[arg(long)]
     json: bool,
@@ -70,17 +74,18 @@ impl Build {
         } else {
             Access::Online(Online::new(Archives::of(&locked.profile().base)?)?)
         };
-        let dir = build(
-            &locked,
-            Workshop {
-                store: &store,
-                access: &access,
-                program: &program()?,
-                agent: &agent,
-                out: &self.out,
-                report: &report,
-            },
-        )?;
+        let shop = Workshop {
+            store: &store,
+            access: &access,
+            program: &program()?,
+            agent: &agent,
+            out: &self.out,
+            report: &report,
+        };
+        let dir = build(&locked, shop)?;
+        if self.check_reproducible {
+            reproduce(&locked, shop, &dir)?;
+        }
         let artifacts = Artifacts::open(&dir).context("reading back what was built")?;
         let manifest = artifacts.manifest();
         for artifact in &manifest.artifacts {

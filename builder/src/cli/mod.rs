@@ -51,8 +51,11 @@ struct Global {
     #[arg(long, global = true, value_enum, default_value_t)]
     progress: Progress,
     /// Tell nothing but errors
-    #[arg(short, long, global = true, conflicts_with = "progress")]
+    #[arg(short, long, global = true, conflicts_with_all = ["progress", "verbose"])]
     quiet: bool,
+    /// Tell why each step runs or is reused
+    #[arg(short, long, global = true)]
+    verbose: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -124,7 +127,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
 impl Global {
     fn report(&self) -> Report {
         let stderr = std::io::stderr();
-        match self.progress {
+        let report = match self.progress {
             _ if self.quiet => Report::quiet(),
             Progress::Json => Report::json(stderr),
             Progress::Auto if stderr.is_terminal() => Report::terminal(),
@@ -133,7 +136,8 @@ impl Global {
                 None => Report::plain(stderr),
             },
             Progress::Plain => Report::plain(stderr),
-        }
+        };
+        report.verbose(self.verbose)
     }
 
     fn store(&self) -> anyhow::Result<Store> {

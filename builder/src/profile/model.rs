@@ -291,6 +291,18 @@ pub enum Output {
     Tgz,
 }
 
+impl Output {
+    /// As profiles and `--formats` name it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Output::Ddgz => "ddgz",
+            Output::Raw => "raw",
+            Output::Qcow2 => "qcow2",
+            Output::Tgz => "tgz",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -247,12 +247,10 @@ pub(super) fn budget(text: &str) -> Result<u64, Complaint> {
 }
 
 pub(super) fn output(text: &str) -> Result<Output, Complaint> {
-    match text {
-        "ddgz" => Ok(Output::Ddgz),
-        "raw" => Ok(Output::Raw),
-        "qcow2" => Ok(Output::Qcow2),
-        "tgz" => Ok(Output::Tgz),
-        _ => complain(text, "an output", "write `ddgz`, `raw`, `qcow2` or `tgz`"),
+    let known = [Output::Ddgz, Output::Raw, Output::Qcow2, Output::Tgz];
+    match known.into_iter().find(|output| output.name() == text) {
+        Some(output) => Ok(output),
+        None => complain(text, "an output", "write `ddgz`, `raw`, `qcow2` or `tgz`"),
     }
 }
 

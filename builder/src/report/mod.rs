@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 pub struct Report {
     sink: Arc<dyn Sink>,
     next: Arc<AtomicU64>,
+    verbose: bool,
 }
 
 /// Something that happened.
@@ -98,7 +99,15 @@ impl Report {
         Self {
             sink: Arc::new(sink),
             next: Arc::default(),
+            verbose: false,
         }
+    }
+
+    /// Tells details as well.
+    #[must_use]
+    pub fn verbose(mut self, verbose: bool) -> Self {
+        self.verbose = verbose;
+        self
     }
 
     /// For a person at a terminal: bars and colours on standard error.
@@ -146,6 +155,13 @@ impl Report {
             title: &guard.title,
         });
         guard
+    }
+
+    /// Notes something that only matters to whoever asks for details.
+    pub fn detail(&self, text: impl AsRef<str>) {
+        if self.verbose {
+            self.note(text);
+        }
     }
 
     /// Notes something that belongs to no step.

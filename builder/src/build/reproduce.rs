@@ -1,0 +1,102 @@
+//! The same image again, from nothing and under other circumstances: does it
+//! have the same bytes?
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use fs_err as fs;
+use postern_agent::host::Command;
+
+use super::Workshop;
+use crate::artifact::SUMS;
+use crate::cache::{Cache, SCRATCH};
+use crate::diff;
+use crate::lock::LockedProfile;
+use crate::profile::Output;
+
+/// What a build must not depend on. Its directories, its store of results, its
+/// time and its process differ by themselves.
+const OTHERWISE: [(&str, &str); 5] = [
+    ("TZ", "Pacific/Kiritimati"),
+    ("LC_ALL", "C"),
+    ("LANGUAGE", "tr"),
+    ("RAYON_NUM_THREADS", "1"),
+    ("HOME", "/nonexistent"),
+];
+/// How many differences are told.
+const TOLD: usize = 20;
+
+/// Builds the image in `first` once more and compares all files.
+///
+/// # Errors
+/// If the second build fails, or naming what differs: file, partition, how.
+pub fn reproduce(locked: &LockedProfile, shop: Workshop<'_>, first: &Path) -> anyhow::Result<()> {
+    let step = shop.report.step("Building again, from nothing, to compare");
+    // Held, so that nobody takes the scratch directory for a dead build's.
+    let cache = Cache::open(shop.store, shop.report)?;
+    let scratch = tempfile::Builder::new()
+        .prefix(SCRATCH)
+        .tempdir_in(cache.dir("reproduce")?)?;
+    let second = again(locked, shop, scratch.path())?;
+    let (ours, theirs) = (sums(first)?, sums(&second)?);
+    if ours == theirs {
+        step.done(format!("{} files, bit for bit the same", ours.len()));
+        return Ok(());
+    }
+    let names = ours.keys().chain(theirs.keys());
+    let differing: std::collections::BTreeSet<_> = names
+        .filter(|name| ours.get(*name) != theirs.get(*name))
+        .map(String::as_str)
+        .collect();
+    let mut told = String::new();
+    let regions = diff::disks(first, &second)?;
+    for region in regions.iter().take(TOLD) {
+        told.push_str(&format!("\n  | {region}"));
+    }
+    if regions.len() > TOLD {
+        told.push_str(&format!("\n  | and {} more", regions.len() - TOLD));
+    }
+    bail!(
+        "the image is not reproducible: a second build has other bytes in {}{told}\n  \
+         help: find what writes the files named here: a package's script, an overlay, the agent",
+        Vec::from_iter(differing).join(", ")
+    )
+}
+
+fn again(locked: &LockedProfile, shop: Workshop<'_>, scratch: &Path) -> anyhow::Result<PathBuf> {
+    let profile = locked.profile();
+    let (store, out) = (scratch.join("store"), scratch.join("out"));
+    fs::create_dir_all(&store)?;
+    // The packages of the first build, nothing that it made.
+    fs_err::os::unix::fs::symlink(fs::canonicalize(shop.store.blobs())?, store.join("blobs"))?;
+    let formats: Vec<_> = profile.outputs.iter().map(Output::name).collect();
+    let mut build = Command::new("sh")
+        .args(["-c", "umask 077 && exec \"$0\" \"$@\""])
+        .arg(shop.program)
+        .args(["build", "--quiet", "--offline", "--formats"])
+        .arg(formats.join(","))
+        .arg("--agent")
+        .arg(fs::canonicalize(shop.agent)?)
+        .arg("--store")
+        .arg(&store)
+        .arg("--out")
+        .arg(&out)
+        .arg(&profile.file)
+        .with_environment()
+        .cwd(scratch);
+    for (variable, value) in OTHERWISE {
+        build = build.env(variable, value);
+    }
+    let said = build.run().context("building the image again")?;
+    Ok(PathBuf::from(String::from_utf8(said)?.trim_end()))
+}
+
+/// Digests by name.
+fn sums(dir: &Path) -> anyhow::Result<BTreeMap<String, String>> {
+    let text = fs::read_to_string(dir.join(SUMS))?;
+    let lines = text.lines().filter_map(|line| line.split_once("  "));
+    Ok(lines
+        .map(|(digest, name)| (name.to_owned(), digest.to_owned()))
+        .collect())
+}

@@ -1,0 +1,41 @@
+//! The same image again, from nothing: the same bytes, or their names.
+
+use std::process::Stdio;
+
+use postern_agent::host::Command;
+use postern_e2e::ubuntu::World;
+use postern_e2e::{demo, program, repository};
+use postern_sim::archive::Deb;
+
+#[test]
+fn the_demo_has_the_same_bytes_however_it_is_built() {
+    let out = demo().parent().unwrap();
+    let build = Command::new(program("postern"))
+        .with_environment()
+        .cwd(repository())
+        .args(["build", "profiles/demo.yaml", "--check-reproducible"])
+        .args(["--formats", "ddgz,raw", "--progress", "plain", "--out"])
+        .arg(out);
+    let child = build
+        .spawn(Stdio::null(), Stdio::piped(), Stdio::piped())
+        .unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("bit for bit the same"), "{said}");
+}
+
+#[test]
+fn a_script_that_writes_the_time_is_found_out() {
+    let script = "#!/bin/sh\ndate +%s%N >/etc/now\n";
+    let clock = Deb::new("tells-the-time", "1").script("postinst", script);
+    let world = World::with(vec![("tells-the-time", clock)]).unwrap();
+    let out = world.out();
+    let build = world.postern(&["build", "--check-reproducible"], true);
+    let output = build.arg("--out").arg(&out).run_unchecked().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for expected in ["not reproducible", "disk.raw.gz", "root-a", "/etc/now"] {
+        assert!(said.contains(expected), "no {expected:?} in {said}");
+    }
+}
