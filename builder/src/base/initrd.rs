@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use fs_err as fs;
 
 use super::initrd_overlay::{self, FILES, LINKS};
-use super::install::{Chroot, mounts};
+use super::install::{Chroot, bind, mounts};
 use super::plan::InitrdPlan;
 
 /// dracut modules: systemd as init, verity, repart, all block devices; nothing
@@ -34,13 +34,17 @@ pub fn recipe() -> impl serde::Serialize {
 
 /// Makes the initrd that `plan` describes from the installed `root`.
 pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
-    if !root.join("proc/self").exists() {
-        mounts(root)?;
-    }
-    let overlay = root.join(".postern/initrd");
-    initrd_overlay::write(&overlay)?;
+    // A view of the root with mounts of its own: whoever reads the root at the
+    // same time must not find a mounted /proc in it.
+    let view = root.with_extension("initrd");
+    fs::create_dir_all(&view)?;
+    bind(root, &view)?;
+    mounts(&view)?;
+    let work = root.join(".postern");
+    initrd_overlay::write(&work.join("initrd"))?;
+    fs::create_dir_all(work.join("tmp"))?;
     let kernel = kernel_version(root)?;
-    let chroot = Chroot { root, epoch };
+    let chroot = Chroot { root: &view, epoch };
     let mut words = vec!["dracut", "--force", "--kver", &kernel];
     words.extend(["--no-hostonly", "--no-hostonly-cmdline", "--reproducible"]);
     words.extend([
@@ -51,9 +55,9 @@ pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
     ]);
     words.extend(["--modules", MODULES, "--add-drivers", DRIVERS]);
     words.extend(["--install", PROGRAMS, "--include", "/.postern/initrd", "/"]);
-    words.push("/.postern/initrd.img");
+    words.extend(["--tmpdir", "/.postern/tmp", "/.postern/initrd.img"]);
     chroot.run(&words).context("making the initrd")?;
-    fs::copy(root.join(".postern/initrd.img"), &plan.out)?;
+    fs::copy(work.join("initrd.img"), &plan.out)?;
     Ok(())
 }
 

@@ -5,12 +5,14 @@
 //! others and configures everything once, so that each trigger runs once.
 
 use std::io;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
 use nix::mount::{MsFlags, mount};
+use nix::sys::statvfs::{FsFlags, statvfs};
 use postern_agent::host::Command;
 
 use super::dpkg_fault::DpkgFault;
@@ -115,6 +117,7 @@ fn prepare(root: &Path, plan: &InstallPlan) -> anyhow::Result<()> {
     fs::create_dir_all(inside.join("debs"))?;
     fs::create_dir_all(inside.join("blobs"))?;
     bind(&plan.blobs, &inside.join("blobs"))?;
+    read_only(&inside.join("blobs"))?;
     for package in &plan.packages {
         let target = Path::new("../blobs").join(&package.blob);
         symlink(target, inside.join("debs").join(package.file_name()))?;
@@ -137,7 +140,8 @@ pub fn mounts(root: &Path) -> anyhow::Result<()> {
     .context("mounting /proc in the sandbox")?;
     for name in DEVICES {
         let node = root.join("dev").join(name);
-        if !node.exists() {
+        let bound = fs::metadata(&node).is_ok_and(|meta| meta.file_type().is_char_device());
+        if !bound {
             fs::write(&node, "")?;
             bind(&Path::new("/dev").join(name), &node)?;
         }
@@ -149,6 +153,28 @@ pub fn mounts(root: &Path) -> anyhow::Result<()> {
 pub fn bind(from: &Path, to: &Path) -> anyhow::Result<()> {
     mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>)
         .with_context(|| format!("showing {} in the sandbox", from.display()))
+}
+
+/// Forbids writing to what is shown at `at`. The other options of a mount are
+/// locked in a user namespace and must be repeated (mount_namespaces(7)).
+fn read_only(at: &Path) -> anyhow::Result<()> {
+    let kept = [
+        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
+        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
+        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
+        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
+        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
+        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
+    ];
+    let found = statvfs(at)?.flags();
+    let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    for (has, keep) in kept {
+        if found.contains(has) {
+            flags |= keep;
+        }
+    }
+    mount(None::<&str>, at, None::<&str>, flags, None::<&str>)
+        .context("protecting the store from what runs in the sandbox")
 }
 
 fn unprepare(root: &Path) -> anyhow::Result<()> {

@@ -16,7 +16,7 @@ use crate::report::{Report, StepGuard};
 use crate::source::{Digest, Store};
 
 /// Changes whenever the same packages would give another layer or initrd.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Memory that must be free for the scratch root to live there, in KiB: an
 /// installed server with the generic kernel takes under 2 GiB.
 const MEMORY: u64 = 4 << 20;

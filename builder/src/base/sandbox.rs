@@ -126,24 +126,37 @@ fn work(input: impl Read, output: &mut impl Write) -> anyhow::Result<()> {
     umask(Mode::from_bits_truncate(0o022));
     let mut step = |name: &str| say(output, &Said::Step(name.to_owned()));
     let root = scratch(&plan)?;
-    match &plan.root {
+    let install = match &plan.root {
         RootFrom::Install(install) => {
             install::install(&root, install, plan.epoch, &mut step)?;
             step("Scrubbing")?;
             scrub::scrub(&root)?;
-            step("Writing the base layer")?;
-            capture::to_tar(&root, plan.epoch, &install.out)?;
+            Some(install)
         }
         RootFrom::Layer(layer) => {
             step("Unpacking the base layer")?;
             capture::from_tar(layer, &root)?;
+            None
         }
-    }
-    if let Some(initrd) = &plan.initrd {
-        step("Making the initrd")?;
-        initrd::make(&root, initrd, plan.epoch)?;
-    }
-    Ok(())
+    };
+    step(match (install, &plan.initrd) {
+        (Some(_), Some(_)) => "Making the initrd and writing the base layer",
+        (Some(_), None) => "Writing the base layer",
+        (None, _) => "Making the initrd",
+    })?;
+    // Both only read the root, and each keeps one processor busy.
+    std::thread::scope(|scope| {
+        let initrd = plan.initrd.as_ref();
+        let initrd = initrd.map(|to| scope.spawn(|| initrd::make(&root, to, plan.epoch)));
+        if let Some(install) = install {
+            capture::to_tar(&root, plan.epoch, &install.out)?;
+        }
+        match initrd.map(std::thread::ScopedJoinHandle::join) {
+            None => Ok(()),
+            Some(Ok(made)) => made,
+            Some(Err(_)) => anyhow::bail!("making the initrd panicked"),
+        }
+    })
 }
 
 /// The scratch root, in memory if the plan allows it: nothing here needs to

@@ -1,11 +1,11 @@
 //! What a person reads when something failed, and the exit code that says so
 //! to a program.
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
 use crate::host::aws::AwsError;
-use crate::lock::{LockError, LockFileError};
+use crate::lock::{AptError, KeepError, LockError, LockFileError, ResolveError};
 use crate::profile::LoadError;
 use crate::report::ci::Service;
 use crate::source::FetchError;
@@ -18,12 +18,30 @@ const OTHER_SIDE: u8 = 4;
 /// Prints the error and returns the exit code that fits it.
 pub fn tell(error: &anyhow::Error) -> ExitCode {
     let styled = std::io::stderr().is_terminal();
-    let text = rendered(error, styled).unwrap_or_else(|| format!("error: {error:#}"));
+    let text = rendered(error, styled).unwrap_or_else(|| plain(error));
     anstream::eprintln!("{}", text.trim_end());
     for annotation in annotations(error) {
         eprintln!("{annotation}");
     }
     ExitCode::from(code(error))
+}
+
+/// The error in one go, with what to do about the ones that anything may meet.
+fn plain(error: &anyhow::Error) -> String {
+    let mut text = format!("error: {error:#}");
+    if is_full(error) && !text.contains("help:") {
+        text.push_str("\n  help: free some space there, or keep things elsewhere (--out, --store)");
+    }
+    text
+}
+
+/// Whether a disk had no room.
+fn is_full(error: &anyhow::Error) -> bool {
+    let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded];
+    error.chain().any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|io| full.contains(&io.kind()))
+    })
 }
 
 /// What the CI service we run in shows beside the lines at fault.
@@ -50,15 +68,51 @@ fn code(error: &anyhow::Error) -> u8 {
         || error.is::<NotALocation>()
         || error.is::<PoolError>()
         || error.is::<AwsError>()
-        || matches!(
-            error.downcast_ref(),
-            Some(LockError::File(_) | LockError::Stale { .. })
+        || error.downcast_ref().is_some_and(is_of_the_lock);
+    let refused = error.is::<FetchError>()
+        || error.is::<reqwest::Error>()
+        || error.downcast_ref().is_some_and(is_of_the_archive);
+    match (invalid, refused) {
+        (true, _) => INVALID_INPUT,
+        (_, true) => OTHER_SIDE,
+        _ => FAILED,
+    }
+}
+
+/// Whether a person has to mend the lock or the names in a profile.
+fn is_of_the_lock(error: &LockError) -> bool {
+    matches!(
+        error,
+        LockError::File(_)
+            | LockError::Stale { .. }
+            | LockError::Keep(KeepError::Unknown { .. })
+            | LockError::Resolve(ResolveError::Unknown(_))
+    )
+}
+
+/// Whether an archive refused or could not be reached.
+fn is_of_the_archive(error: &LockError) -> bool {
+    matches!(
+        error,
+        LockError::Resolve(ResolveError::Apt(AptError::Index(_)) | ResolveError::Release { .. })
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::Context;
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_says_what_to_do_wherever_it_was_met() {
+        let full = || io::Error::from(io::ErrorKind::StorageFull);
+        let said = plain(&Err::<(), _>(full()).context("writing x").unwrap_err());
+        assert!(
+            said.contains("writing x") && said.contains("help: free some"),
+            "{said}"
         );
-    if invalid {
-        INVALID_INPUT
-    } else if error.is::<FetchError>() || error.is::<reqwest::Error>() {
-        OTHER_SIDE
-    } else {
-        FAILED
+        let other = io::Error::from(io::ErrorKind::NotFound);
+        assert!(!plain(&other.into()).contains("help"));
     }
 }

@@ -173,6 +173,50 @@ fn a_hundred_thousand_names_are_nothing() {
     );
 }
 
+/// `VmHWM`, the most memory this process ever had, in KiB (proc_pid_status(5)).
+fn peak() -> u64 {
+    let status = fs_err::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.unwrap().split_whitespace().next().unwrap();
+    number.parse().unwrap()
+}
+
+#[test]
+fn a_million_names_take_a_bounded_room() {
+    let mut layer = Layer {
+        name: "big".into(),
+        ..Layer::default()
+    };
+    for i in 0..1_000_000_u32 {
+        let path = TreePath::new(format!("usr/share/{:04}/{i}", i % 2000)).unwrap();
+        let kind = Kind::Symlink(i.to_string().into_bytes());
+        layer.entries.insert(path, Entry::of_root(kind, 0o777, 1));
+    }
+    let before = peak();
+    let tree = tree_of(&layer);
+    let mut counted = Counted(0);
+    tree.write_tar(&mut counted).unwrap();
+    assert_eq!(tree.len(), 1_002_002);
+    // A header each, and two blocks at the end.
+    assert_eq!(counted.0, 512 * (1_002_002 + 2));
+    let bytes_a_name = (peak() - before) * 1024 / 1_000_000;
+    assert!(bytes_a_name < 600, "{bytes_a_name} bytes a name");
+}
+
+/// Counts what is written and keeps nothing.
+struct Counted(u64);
+
+impl std::io::Write for Counted {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
 #[test]
 fn an_unreadable_layer_is_named() {
     let dir = tempfile::tempdir().unwrap();

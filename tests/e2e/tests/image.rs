@@ -211,3 +211,38 @@ fn building_again_changes_nothing() {
         .unwrap();
     assert_eq!(before, after);
 }
+
+#[test]
+fn a_full_disk_is_one_clear_error_and_leaves_nothing() {
+    demo();
+    let dir = tempfile::tempdir().unwrap();
+    // A file system of its own, seen by nobody else, with too little room.
+    let script = "mount -t tmpfs -o size=48m none \"$1\" && cd \"$2\" && shift 2 || exit 9\n\
+        \"$@\" --out \"$OUT\"; code=$?; echo \"left: $(ls \"$OUT\")\"; exit $code";
+    let build = Command::new("unshare")
+        .with_environment()
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "sh",
+            "-c",
+            script,
+            "sh",
+        ])
+        .arg(dir.path())
+        .arg(repository())
+        .arg(program("postern"))
+        .args(["build", "profiles/demo.yaml", "--quiet"])
+        .env("OUT", dir.path());
+    let output = build.run_unchecked().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("No space left") && said.contains("help: free some space"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 2, "{said}");
+    let left = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(left.trim(), "left:", "nothing half-done");
+}

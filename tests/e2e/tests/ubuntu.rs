@@ -1,5 +1,7 @@
 //! Ubuntu's way through the builder, on an Ubuntu-shaped archive.
 
+use std::path::Path;
+
 use fs_err as fs;
 use postern::artifact::{Artifacts, Kind};
 use postern::lock::file;
@@ -10,7 +12,12 @@ use postern_sim::archive::Deb;
 
 #[test]
 fn an_ubuntu_shaped_archive_becomes_an_image() {
-    let world = World::with(Vec::new()).unwrap();
+    // What a maintainer script sees of the machine that builds.
+    let looks = "#!/bin/sh\ntail -n +3 /proc/net/dev | cut -d: -f1 >/etc/seen-network\n\
+        ls -d /proc/[0-9]* | wc -l >/etc/seen-processes\nls / >/etc/seen-root\n\
+        touch /.postern/blobs/x 2>/etc/seen-store\ntrue\n";
+    let looks = Deb::new("looks-around", "1").script("postinst", looks);
+    let world = World::with(vec![("looks-around", looks)]).unwrap();
 
     let closed = world.postern(&["lock"], false).run_unchecked().unwrap();
     let said = String::from_utf8_lossy(&closed.stderr).into_owned();
@@ -41,6 +48,7 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
     let root = unpack_root(&image, dir.path()).unwrap();
     let release = fs::read_to_string(root.join("usr/lib/os-release")).unwrap();
     assert!(release.contains("ID=ubuntu"), "{release}");
+    scripts_saw_nothing_of_the_machine(&root);
     let (_, uki) = image.get(Kind::Uki).unwrap();
     let section = dir.path().join("osrel");
     let objcopy = Command::new("objcopy").args(["-O", "binary", "--only-section=.osrel"]);
@@ -58,6 +66,25 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
         "",
         "the token was kept"
     );
+}
+
+/// What a maintainer script saw: no network, few processes, its own root, and
+/// a store it cannot write to.
+fn scripts_saw_nothing_of_the_machine(root: &Path) {
+    let seen = |what: &str| fs::read_to_string(root.join("etc").join(what)).unwrap();
+    assert_eq!(seen("seen-network").trim(), "lo");
+    assert!(seen("seen-processes").trim().parse::<u32>().unwrap() < 15);
+    assert!(
+        seen("seen-store").contains("Read-only"),
+        "{}",
+        seen("seen-store")
+    );
+    let mut expected = Vec::from_iter(
+        "bin boot dev etc home lib lib64 media mnt opt proc root run sbin srv sys tmp usr var"
+            .split(' '),
+    );
+    expected.sort_unstable();
+    assert_eq!(seen("seen-root").lines().collect::<Vec<_>>(), expected);
 }
 
 #[test]
