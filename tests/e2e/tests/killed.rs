@@ -1,11 +1,14 @@
-//! A build that is killed leaves nothing behind that matters, and runs again.
+//! A build that is killed leaves nothing behind that matters, and runs again;
+//! a rehearsal that is interrupted leaves nothing at all.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use postern_agent::host::Command;
 use postern_e2e::{demo, everyday_store, program, repository};
 
@@ -21,20 +24,23 @@ fn builder(store: &Path, out: &Path) -> Command {
         .arg(out)
 }
 
-/// Kills the build with SIGKILL as soon as it says `word`; returns everything
-/// it had started.
-fn kill_at(word: &str, store: &Path, out: &Path) -> Vec<i32> {
-    let build = builder(store, out);
-    let mut child = build
+/// Sends `signal` to the program as soon as it says `word`; returns everything
+/// it had started, and how it ended.
+fn end_at(word: &str, program: &Command, signal: Signal) -> (Vec<i32>, ExitStatus) {
+    let mut child = program
         .spawn(Stdio::null(), Stdio::null(), Stdio::piped())
         .unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let said = lines.map(Result::unwrap).find(|line| line.contains(word));
-    assert!(said.is_some(), "the build ended before it said {word:?}");
-    let started = descendants(child.id().cast_signed());
-    child.kill().unwrap();
-    child.wait().unwrap();
-    started
+    assert!(said.is_some(), "it ended before it said {word:?}");
+    let pid = child.id().cast_signed();
+    let started = descendants(pid);
+    kill(Pid::from_raw(pid), signal).unwrap();
+    (started, child.wait().unwrap())
+}
+
+fn kill_at(word: &str, store: &Path, out: &Path) -> Vec<i32> {
+    end_at(word, &builder(store, out), Signal::SIGKILL).0
 }
 
 fn descendants(pid: i32) -> Vec<i32> {
@@ -112,4 +118,29 @@ fn a_killed_build_leaves_nothing_and_runs_again_to_the_same_bytes() {
             assert!(!scratch(&name), "{name} was left in the cache");
         }
     }
+}
+
+#[test]
+fn an_interrupted_rehearsal_leaves_nothing() {
+    let scratch = tempfile::tempdir().unwrap();
+    let rehearsal = Command::new(program("postern"))
+        .with_environment()
+        .cwd(repository())
+        .env("TMPDIR", scratch.path())
+        .args(["rehearse", "--progress", "plain"])
+        .arg(demo());
+    // By then a machine runs.
+    let (started, ended) = end_at(
+        "root verified, state and seed mounted ...",
+        &rehearsal,
+        Signal::SIGINT,
+    );
+    assert!(!ended.success(), "{ended}");
+    assert!(
+        !started.is_empty(),
+        "a machine runs in a process of its own"
+    );
+    assert!(gone(&started), "the machine outlived the rehearsal");
+    let left: Vec<_> = fs::read_dir(scratch.path()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
 }
