@@ -99,6 +99,8 @@ impl Services for TestServices {
 /// knows the gateway.
 pub struct TestCluster {
     pub objects: Mutex<Vec<Value>>,
+    /// Every command line so far, as `ps` would show it.
+    pub lines: Mutex<Vec<String>>,
     palette: Arc<Sim>,
     uid: String,
     clock: Clock,
@@ -106,6 +108,7 @@ pub struct TestCluster {
 
 impl Cluster for TestCluster {
     fn kubectl(&self, args: &[&str], input: &[u8]) -> Result<Vec<u8>, CommandError> {
+        self.lines.lock().unwrap().push(args.join(" "));
         match args {
             ["get", "--raw", "/readyz"] => Ok(b"ok".to_vec()),
             ["apply", "-f", "-"] => {
@@ -254,6 +257,7 @@ impl Bench {
         let (code, uid) = sim.issue_code();
         let cluster = Arc::new(TestCluster {
             objects: Mutex::default(),
+            lines: Mutex::default(),
             palette: Arc::clone(&sim),
             uid: uid.clone(),
             clock: clock.clone(),

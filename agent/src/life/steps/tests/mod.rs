@@ -65,8 +65,11 @@ async fn no_secret_is_left_anywhere() {
             .exists()
     );
     assert!(bench.at("/etc/cloud/cloud-init.disabled").exists());
+    let lines = bench.cluster.lines.lock().unwrap().join("\n");
+    assert!(lines.contains("apply -f -"), "{lines}");
     for secret in [bench.code.as_str(), PASSWORD] {
         assert!(!bench.console().contains(secret), "{}", bench.console());
+        assert!(!lines.contains(secret), "in the process list: {lines}");
     }
 }
 
