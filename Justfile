@@ -44,6 +44,11 @@ advisories:
 bench *ARGS: build
     tests/bench.sh "$@"
 
+# Write docs/reference anew
+reference: build
+    {{bin}}/postern schema profile >docs/reference/profile.schema.json
+    {{bin}}/postern schema gateway >docs/reference/gateway.schema.json
+
 # Accept changed snapshots
 accept:
     cargo insta accept

@@ -136,8 +136,15 @@ fn usage_mistakes_exit_with_2_and_missing_files_are_named() {
 fn schemas_and_completions_are_printed() {
     for of in ["profile", "gateway"] {
         let done = postern(&["schema", of]).success();
-        let schema: serde_json::Value = serde_json::from_slice(&done.get_output().stdout).unwrap();
+        let text = String::from_utf8(done.get_output().stdout.clone()).unwrap();
+        let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert!(schema["properties"]["apiVersion"].is_object(), "{schema}");
+        let kept = repository().join(format!("docs/reference/{of}.schema.json"));
+        assert_eq!(
+            fs::read_to_string(kept).unwrap(),
+            text,
+            "run `just reference`"
+        );
     }
     let done = postern(&["completions", "bash"]).success();
     assert!(String::from_utf8_lossy(&done.get_output().stdout).contains("_postern"));
