@@ -157,12 +157,18 @@ impl MaasError {
     }
 
     /// Whether an upload that met this can never be completed by another try.
-    pub(super) const fn is_final(&self) -> bool {
-        matches!(
-            self,
-            Self::Refused { .. } | Self::Changed(_) | Self::Unresumable { .. }
-        )
+    pub(super) fn is_final(&self) -> bool {
+        match self {
+            Self::Changed(_) | Self::Unresumable { .. } => true,
+            Self::Refused { status, said, .. } => *status < 500 || is_full(said),
+            _ => false,
+        }
     }
+}
+
+/// Whether the region's disk is full: MAAS 3.8 refuses then, earlier ones fail.
+pub(super) fn is_full(said: &str) -> bool {
+    said.contains("No space left")
 }
 
 /// What to do about something that MAAS said.
@@ -174,7 +180,7 @@ pub(super) fn remedy(status: u16, said: &str) -> &'static str {
     if status == 413 {
         return "a proxy before MAAS limits requests: let it pass bodies of 8 MB";
     }
-    if says("No space left") {
+    if is_full(said) {
         return "make room on the region controller, under MAAS' image storage";
     }
     if says("reserved name") || says("Unsupport") {

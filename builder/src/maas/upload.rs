@@ -16,11 +16,15 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
 use super::client::Answer;
+use super::error::is_full;
 use super::image::Image;
 use super::resources::{BootResource, Standing};
 use super::source::Source;
 use super::{MaasError, Region};
 use crate::report::{Report, StepGuard, bytes as human};
+
+/// How many times longer the last piece takes than another.
+const LONGER: u32 = 10;
 
 /// How an upload goes about its time.
 #[derive(Clone, Debug)]
@@ -345,9 +349,11 @@ impl Work<'_> {
     }
 
     /// Whether a piece whose answer was lost is there. MAAS may still be at it,
-    /// so it is asked several times before the answer is no.
+    /// so it is asked several times before the answer is no; more often about
+    /// the last one, after which it hashes the whole image.
     async fn arrived(&self, id: u64, (position, end): (u64, u64)) -> Result<bool, MaasError> {
-        let mut looks = 1..=self.pace.settle.max(1);
+        let last = end == self.image.size;
+        let mut looks = 0..self.pace.settle * if last { LONGER } else { 1 };
         loop {
             match self.far_now(id).await? {
                 Far::Complete => return Ok(true),
@@ -395,13 +401,14 @@ impl Work<'_> {
     }
 }
 
-/// Whether a refused piece may be there all the same, or may be taken when
-/// it is sent again: MAAS or the server before it failed, or it has more than
-/// we know of.
+/// Whether a refused piece may be there all the same, or may be taken when it
+/// is sent again: MAAS or the server before it failed, or MAAS got more than we
+/// know of, such as a piece whose first attempt it was still busy with.
 fn may_have_worked(answer: &Answer) -> bool {
     let said = answer.said();
-    let failed = answer.status.is_server_error() && !said.contains("No space left");
-    failed || said.contains("Cannot upload to a complete file")
+    let more = ["Cannot upload to a complete file", "Too much data"];
+    let failed = answer.status.is_server_error() && !is_full(&said);
+    failed || more.iter().any(|words| said.contains(words))
 }
 
 async fn next(mut source: Source, piece: usize) -> Result<(Source, Bytes), MaasError> {
