@@ -113,6 +113,16 @@ pub enum MaasError {
         /// MAAS' number for it.
         id: u64,
     },
+    /// Somebody else sends to the same image.
+    #[error(
+        "another upload of {name} (resource {id}) is under way\n  help: wait for it, then upload again"
+    )]
+    Busy {
+        /// The name.
+        name: String,
+        /// MAAS' number for it.
+        id: u64,
+    },
     /// All bytes are there, and MAAS does not make an image of them.
     #[error(
         "MAAS has all of {name} (resource {id}) but did not make it available within {minutes} minutes\n  help: every region controller must fetch it: look whether one of them is down; upload again to wait longer"
@@ -152,6 +162,7 @@ impl MaasError {
                 | Self::Refused { .. }
                 | Self::Taken { .. }
                 | Self::Unresumable { .. }
+                | Self::Busy { .. }
                 | Self::Pending { .. }
         )
     }

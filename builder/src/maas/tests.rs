@@ -192,6 +192,44 @@ async fn it_ends_when_all_controllers_have_it() {
 }
 
 #[tokio::test]
+async fn two_uploads_at_once_do_no_harm() {
+    let bench = bench(|_| ()).await;
+    let (one, two) = tokio::join!(bench.upload(), bench.upload());
+    for ended in [one, two] {
+        let text = format!("{ended:?}");
+        let fine = ended.map_or_else(|e| e.is_of_the_other_side(), |_| true);
+        assert!(fine, "{text}");
+    }
+    bench.upload().await.unwrap();
+    let all = bench.region.resources();
+    assert_eq!(all.len(), 1);
+    let bytes = fs::read(&bench.image.path).unwrap();
+    let complete = |set: &&postern_sim::maas::region::Set| set.is_complete();
+    let mut complete = all[0].sets.iter().filter(complete).peekable();
+    assert!(complete.peek().is_some());
+    assert!(complete.all(|set| set.bytes == bytes));
+}
+
+#[tokio::test]
+async fn tls_needs_an_authority_that_was_given() {
+    let now = postern_agent::host::clock::now();
+    let authority = postern_sim::tls::Authority::generate("Site CA", now).unwrap();
+    let tls = authority.server_config(&["127.0.0.1"], now).unwrap();
+    let bench = bench(|config| config.tls = Some(tls)).await;
+    let error = bench.upload().await.unwrap_err();
+    assert!(error.to_string().contains("--maas-ca"), "{error}");
+    let api = bench.region.url().parse().unwrap();
+    let key = ApiKey::parse(&SecretString::from(bench.region.key())).unwrap();
+    let pem = authority.pem().as_bytes();
+    let region = Region::new(api, key, Some(pem), Vec::new()).unwrap();
+    let report = Report::quiet();
+    upload(&region, &bench.image, &pace(), &report)
+        .await
+        .unwrap();
+    bench.whole(&bench.image);
+}
+
+#[tokio::test]
 async fn a_controller_that_never_fetches_it_is_told() {
     let bench = bench(|config| config.slow = usize::MAX).await;
     let pace = Pace {

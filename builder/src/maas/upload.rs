@@ -228,10 +228,7 @@ impl Work<'_> {
         let uri = uri.ok_or_else(|| self.region.strange("it names no address for an upload"))?;
         let position = match ours {
             true => 0,
-            false => match self.far(resource).await? {
-                Far::Complete => self.image.size,
-                Far::At(position) => position,
-            },
+            false => self.still(resource).await?,
         };
         Ok(Target {
             id: resource.id,
@@ -260,6 +257,28 @@ impl Work<'_> {
                 id: resource.id,
             }),
         }
+    }
+
+    /// How far the region is with a resource that another run began, once that
+    /// does not change any more: the other run may be at it, or the last
+    /// piece of a killed one on its way.
+    async fn still(&self, resource: &BootResource) -> Result<u64, MaasError> {
+        let mut far = self.far(resource).await?;
+        let mut looks = 0..self.pace.settle;
+        while let Far::At(before) = far
+            && before < self.image.size
+            && looks.next().is_some()
+        {
+            sleep(self.pace.poll).await;
+            far = self.far_now(resource.id).await?;
+            if matches!(far, Far::At(now) if now != before) {
+                looks = 0..self.pace.settle;
+            }
+        }
+        Ok(match far {
+            Far::Complete => self.image.size,
+            Far::At(position) => position,
+        })
     }
 
     async fn far_now(&self, id: u64) -> Result<Far, MaasError> {
@@ -359,9 +378,8 @@ impl Work<'_> {
                 Far::Complete => return Ok(true),
                 Far::At(there) if there == end => return Ok(true),
                 Far::At(there) if there == position => {}
-                // Somebody else sends to it as well.
                 Far::At(_) => {
-                    return Err(MaasError::Unresumable {
+                    return Err(MaasError::Busy {
                         name: self.image.name.clone(),
                         id,
                     });

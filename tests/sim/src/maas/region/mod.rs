@@ -33,6 +33,7 @@ use super::Credentials;
 use super::oauth::Guard;
 use crate::clock::Clock;
 use crate::server::Serving;
+use crate::tls::TlsListener;
 use store::{Refusal, Rules, Store, bad};
 
 /// What nginx in front of MAAS lets pass, in bytes.
@@ -57,6 +58,8 @@ pub struct RegionConfig {
     pub slow: usize,
     /// Age of timestamps goes by it.
     pub clock: Clock,
+    /// Speaks TLS with this certificate.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
 }
 
 impl Default for RegionConfig {
@@ -76,6 +79,7 @@ impl Default for RegionConfig {
             controllers: 1,
             slow: 0,
             clock: Clock::real(),
+            tls: None,
         }
     }
 }
@@ -179,13 +183,25 @@ impl Region {
             pieces: watch::Sender::new(0),
             held: watch::Sender::new(0),
         });
-        let serving = Serving::start(tcp, router(Arc::clone(&shared)))?;
+        let router = router(Arc::clone(&shared));
+        let serving = match &shared.config.tls {
+            None => Serving::start(tcp, router)?,
+            Some(tls) => {
+                let listener = TlsListener::new(tcp, Arc::clone(tls), |_| ())?;
+                Serving::start(listener, router)?
+            }
+        };
         Ok(Self { shared, serving })
     }
 
     /// Its address, as MAAS' clients are given it.
     pub fn url(&self) -> String {
-        format!("http://{}/MAAS", self.addr())
+        let scheme = if self.shared.config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}/MAAS", self.addr())
     }
 
     /// The address it listens on.
