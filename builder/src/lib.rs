@@ -14,6 +14,7 @@
 //! 12. [`artifact`]: what is left for the user
 //! 13. [`inspect`] and [`diff`]: what is in artifacts, and how two differ
 //! 14. [`rehearse`]: a whole deployment on this machine
+//! 15. [`maas`]: the image brought to where machines are deployed
 //!
 //! [`build`] calls 3 to 12 in this order. Beside them: [`userdata`] (what MAAS
 //! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
@@ -36,6 +37,7 @@ pub mod host;
 pub mod inspect;
 pub mod layer;
 pub mod lock;
+pub mod maas;
 pub mod profile;
 pub mod rehearse;
 pub mod report;

@@ -58,6 +58,11 @@ impl Artifacts {
         Ok(Self { dir, manifest })
     }
 
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// The manifest.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use crate::host::aws::AwsError;
 use crate::lock::{AptError, KeepError, LockError, LockFileError, ResolveError};
+use crate::maas::MaasError;
 use crate::profile::LoadError;
 use crate::report::ci::Service;
 use crate::source::FetchError;
@@ -68,10 +69,14 @@ fn code(error: &anyhow::Error) -> u8 {
         || error.is::<NotALocation>()
         || error.is::<PoolError>()
         || error.is::<AwsError>()
-        || error.downcast_ref().is_some_and(is_of_the_lock);
+        || error.downcast_ref().is_some_and(is_of_the_lock)
+        || error.downcast_ref().is_some_and(MaasError::is_input);
     let refused = error.is::<FetchError>()
         || error.is::<reqwest::Error>()
-        || error.downcast_ref().is_some_and(is_of_the_archive);
+        || error.downcast_ref().is_some_and(is_of_the_archive)
+        || error
+            .downcast_ref()
+            .is_some_and(MaasError::is_of_the_other_side);
     match (invalid, refused) {
         (true, _) => INVALID_INPUT,
         (_, true) => OTHER_SIDE,

@@ -15,6 +15,7 @@ mod rehearse;
 mod sandbox;
 mod schema;
 mod store;
+mod upload;
 mod user_data;
 mod verify;
 
@@ -78,6 +79,7 @@ enum Verb {
     Diff(diff::Diff),
     Verify(verify::Verify),
     Rehearse(rehearse::Rehearse),
+    Upload(upload::Upload),
     UserData(user_data::UserData),
     Doctor(doctor::Doctor),
     Store(store::Store),
@@ -113,6 +115,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Lock(verb) => verb.run(global),
         Verb::Verify(verb) => verb.run(global),
         Verb::Rehearse(verb) => verb.run(global),
+        Verb::Upload(verb) => verb.run(global),
         Verb::UserData(verb) => verb.run(),
         Verb::Doctor(verb) => verb.run(global),
         Verb::Store(verb) => verb.run(global),

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use reqwest::{Client, NoProxy, Proxy, redirect};
+use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
 use secrecy::{ExposeSecret, SecretString};
 
 /// How long a server may take to accept a connection.
@@ -73,6 +73,24 @@ pub fn client_for_signed() -> Result<Client, HttpError> {
 /// If the system's CA store cannot be read.
 pub fn client_for_uploads() -> Result<Client, HttpError> {
     without_redirects(connecting())
+}
+
+/// A client for a MAAS region: no proxy, for a region is inside the site that
+/// proxies lead out of; no redirect, which would hand the key on. It trusts the
+/// certificates in `authorities` (PEM) besides the system's own. Its patience
+/// has no limit, as each request brings its own.
+///
+/// # Errors
+/// If the CA store or `authorities` cannot be read.
+pub fn client_for_region(authorities: Option<&[u8]>) -> Result<Client, HttpError> {
+    let builder = match authorities {
+        None => connecting(),
+        Some(pem) => {
+            let certificates = Certificate::from_pem_bundle(pem).map_err(HttpError)?;
+            connecting().tls_certs_merge(certificates)
+        }
+    };
+    without_redirects(builder.no_proxy())
 }
 
 fn without_redirects(builder: reqwest::ClientBuilder) -> Result<Client, HttpError> {

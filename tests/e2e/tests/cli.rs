@@ -258,3 +258,80 @@ fn the_address_of_a_pool_is_checked_and_its_password_not_shown() {
         assert!(!said.contains("TOPSECRET"), "{said}");
     }
 }
+
+/// A directory as `postern build` leaves it, with a disk of these bytes.
+fn an_image(dir: &Path, disk: &[u8]) -> String {
+    fs::write(dir.join("disk.raw.gz"), disk).unwrap();
+    let sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let zeros = "0".repeat(64);
+    let manifest = format!(
+        r#"{{"schema":1,"name":"edge","version":"1.2","arch":"amd64","distro":"debian",
+        "release":"trixie","root_hash":"{zeros}","artifacts":[{{"kind":"ddgz",
+        "path":"disk.raw.gz","size":4,"sha256":"{sha256}","uncompressed_size":4}}],
+        "partitions":[],"lock_sha256":"{zeros}","tools":{{}},"source_date_epoch":0}}"#
+    );
+    write(dir, "manifest.json", &manifest);
+    dir.to_string_lossy().into_owned()
+}
+
+fn upload(args: &[&str], url: &str, key: &str) -> Assert {
+    Command::new(program("postern"))
+        .current_dir(repository())
+        .env("MAAS_API_URL", url)
+        .env("MAAS_API_KEY", key)
+        .arg("upload")
+        .args(args)
+        .assert()
+}
+
+#[test]
+fn what_an_upload_cannot_use_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = an_image(dir.path(), b"test");
+    let (url, key) = ("http://127.0.0.1:1/MAAS", "a:b:TOPSECRET");
+    let other = ["--base-image", "noble"];
+    for (args, url, key, code, wanted) in [
+        (&["none-here"][..], url, key, 3, "none-here"),
+        (&[&image], "", key, 3, "MAAS_API_URL"),
+        (&[&image], "http://u:TOPSECRET@r/", key, 3, "--maas-url"),
+        (&[&image], url, "", 3, "MAAS_API_KEY"),
+        (&[&image], url, "TOPSECRET", 3, "consumer:token:secret"),
+        (&[&image, other[0], other[1]], url, key, 3, "ubuntu/noble"),
+        (&[&image, "--maas-ca", &image], url, key, 3, "directory"),
+        (&[&image, "--quiet"], url, key, 4, "127.0.0.1:1"),
+        (&[], url, key, 2, "<IMAGE>"),
+    ] {
+        let said = stderr(&upload(args, url, key).code(code));
+        assert!(said.contains(wanted), "no {wanted:?} in {said}");
+        assert!(!said.contains("TOPSECRET"), "{said}");
+    }
+}
+
+#[test]
+fn an_upload_prints_what_a_deployment_names() {
+    use postern_sim::maas::region::{Region, RegionConfig};
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let region = runtime
+        .block_on(Region::start(RegionConfig::default()))
+        .unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let image = an_image(dir.path(), b"test");
+    let stdout = |args: &[&str]| {
+        let done = upload(args, &region.url(), &region.key()).success();
+        let said = stderr(&done);
+        assert!(!said.contains("TOPSECRET"), "{said}");
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    assert_eq!(stdout(&[&image]), "custom/edge-1.2\n");
+    let again: serde_json::Value = serde_json::from_str(&stdout(&[&image, "--json"])).unwrap();
+    assert_eq!(again["outcome"], "already-there");
+    assert_eq!(again["distro_series"], "custom/edge-1.2");
+    let list = stdout(&["--list"]);
+    let row = list.lines().nth(1).unwrap_or_default();
+    assert!(
+        row.contains("edge-1.2") && row.contains("complete"),
+        "{list}"
+    );
+    assert_eq!(region.resources()[0].sets[0].bytes, b"test");
+}

@@ -8,11 +8,12 @@
 //! ([`Credentials`]), `netboot_off` is anonymous. **Stricter**: status reports
 //! need a fresh nonce and a good signature too, real MAAS only looks the token
 //! up. **Assumed**: the wording of answers that no client reads. **Missing**:
-//! power, DHCP, network boot, timeouts, the API 2.0 (boot resources, machines).
+//! power, DHCP, network boot, timeouts, the API 2.0 but for [`region`].
 
 mod event;
 mod oauth;
 mod preseed;
+pub mod region;
 mod report;
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,72 @@
+//! The image's bytes, in order, hashed as they are read.
+
+use std::io::{self, Read};
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use fs_err as fs;
+use sha2::{Digest, Sha256};
+
+use super::{Image, MaasError};
+
+/// Reads an image from its beginning. The last bytes are given only if all
+/// were what the manifest says, so that no other image is ever completed.
+pub(super) struct Source {
+    file: fs::File,
+    path: PathBuf,
+    sha256: String,
+    hash: Sha256,
+    at: u64,
+    size: u64,
+}
+
+impl Source {
+    pub(super) fn open(image: &Image) -> Result<Self, MaasError> {
+        let file = fs::File::open(&image.path).map_err(MaasError::Read)?;
+        let size = file.metadata().map_err(MaasError::Read)?.len();
+        if size != image.size {
+            return Err(MaasError::Changed(image.path.clone()));
+        }
+        Ok(Self {
+            file,
+            path: image.path.clone(),
+            sha256: image.sha256.clone(),
+            hash: Sha256::new(),
+            at: 0,
+            size,
+        })
+    }
+
+    /// Passes by what MAAS has already.
+    pub(super) fn skip_to(&mut self, position: u64) -> Result<(), MaasError> {
+        while self.at < position {
+            let step = (position - self.at).min(1 << 20);
+            self.read(step as usize)?;
+        }
+        Ok(())
+    }
+
+    /// The next bytes, `length` of them or what is left; none at the end.
+    pub(super) fn next(&mut self, length: usize) -> Result<Bytes, MaasError> {
+        let left = self.size - self.at;
+        let bytes = self.read(left.min(length as u64) as usize)?;
+        let over = self.at == self.size && !bytes.is_empty();
+        if over && hex::encode(self.hash.clone().finalize()) != self.sha256 {
+            return Err(MaasError::Changed(self.path.clone()));
+        }
+        Ok(bytes.into())
+    }
+
+    fn read(&mut self, length: usize) -> Result<Vec<u8>, MaasError> {
+        let mut bytes = vec![0; length];
+        self.file.read_exact(&mut bytes).map_err(|error| {
+            match error.kind() == io::ErrorKind::UnexpectedEof {
+                true => MaasError::Changed(self.path.clone()),
+                false => MaasError::Read(error),
+            }
+        })?;
+        self.hash.update(&bytes);
+        self.at += length as u64;
+        Ok(bytes)
+    }
+}

@@ -1,0 +1,431 @@
+//! Uploads to the simulated region, and every way to interrupt them.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fs_err as fs;
+use postern_sim::maas::region::{Fault, Region as Simulated, RegionConfig, Resource};
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use super::*;
+use crate::report::{Event, Report, Sink};
+
+const PIECE: usize = 1000;
+/// Three whole pieces and a short one.
+const SIZE: usize = 3 * PIECE + 500;
+const PIECES: usize = 4;
+
+struct Bench {
+    region: Simulated,
+    dir: TempDir,
+    image: Image,
+    said: Said,
+}
+
+/// What was told, to look for secrets in it.
+#[derive(Clone, Default)]
+struct Said(Arc<Mutex<String>>);
+
+impl Sink for Said {
+    fn take(&self, event: &Event<'_>) {
+        self.0.lock().unwrap().push_str(&format!("{event:?}\n"));
+    }
+}
+
+fn image(dir: &TempDir, version: &str, seed: u8) -> Image {
+    let bytes: Vec<u8> = (0..SIZE).map(|n| (n / 7) as u8 ^ seed).collect();
+    let path = dir.path().join(version);
+    fs::write(&path, &bytes).unwrap();
+    Image {
+        name: format!("edge-{version}"),
+        title: format!("edge {version}"),
+        architecture: "amd64/generic".into(),
+        base_image: "ubuntu/noble".into(),
+        path,
+        size: SIZE as u64,
+        sha256: hex::encode(Sha256::digest(&bytes)),
+    }
+}
+
+async fn bench(change: impl FnOnce(&mut RegionConfig)) -> Bench {
+    let mut config = RegionConfig::default();
+    change(&mut config);
+    let dir = TempDir::new().unwrap();
+    Bench {
+        region: Simulated::start(config).await.unwrap(),
+        image: image(&dir, "1.2", 1),
+        dir,
+        said: Said::default(),
+    }
+}
+
+fn pace() -> Pace {
+    Pace {
+        piece: PIECE,
+        poll: Duration::ZERO,
+        settle: 1,
+        patience: Duration::from_secs(30),
+    }
+}
+
+impl Bench {
+    fn client_with(&self, key: &str) -> Region {
+        let api = self.region.url().parse().unwrap();
+        let key = ApiKey::parse(&SecretString::from(key)).unwrap();
+        Region::new(api, key, None, vec![Duration::ZERO; 2]).unwrap()
+    }
+
+    async fn run(&self, image: &Image, pace: &Pace) -> Result<Uploaded, MaasError> {
+        let region = self.client_with(&self.region.key());
+        upload(&region, image, pace, &Report::to(self.said.clone())).await
+    }
+
+    async fn upload(&self) -> Result<Uploaded, MaasError> {
+        self.run(&self.image, &pace()).await
+    }
+
+    /// The one image there is, which must be whole.
+    fn whole(&self, image: &Image) -> Resource {
+        let all = self.region.resources();
+        let named: Vec<_> = all.iter().filter(|r| r.name == image.name).collect();
+        let [one] = named.as_slice() else {
+            panic!("{named:?}");
+        };
+        let [set] = one.sets.as_slice() else {
+            panic!("{:?}", one.sets);
+        };
+        assert!(set.is_complete());
+        assert_eq!(set.bytes, fs::read(&image.path).unwrap());
+        (*one).clone()
+    }
+
+    fn puts(&self) -> usize {
+        let seen = self.region.seen();
+        seen.iter().filter(|line| line.starts_with("PUT")).count()
+    }
+
+    fn said(&self) -> String {
+        self.said.0.lock().unwrap().clone()
+    }
+}
+
+#[tokio::test]
+async fn an_image_is_uploaded_once() {
+    let bench = bench(|_| ()).await;
+    let first = bench.upload().await.unwrap();
+    assert_eq!(first.outcome, Outcome::Uploaded);
+    assert_eq!(first.sent, SIZE as u64);
+    let there = bench.whole(&bench.image);
+    assert_eq!(
+        (there.id, there.base_image.as_str()),
+        (first.id, "ubuntu/noble")
+    );
+    assert_eq!(bench.puts(), PIECES);
+    let again = bench.upload().await.unwrap();
+    assert_eq!(again.outcome, Outcome::AlreadyThere);
+    assert_eq!((again.id, again.sent, bench.puts()), (first.id, 0, PIECES));
+    bench.whole(&bench.image);
+    assert!(!bench.said().contains("TOPSECRET"));
+}
+
+#[tokio::test]
+async fn an_upload_that_was_killed_anywhere_is_continued() {
+    for piece in 1..=PIECES {
+        for (fault, arrived) in [(Fault::Hold, 0), (Fault::HoldHalf, 0), (Fault::Silent, 1)] {
+            let bench = bench(|_| ()).await;
+            bench.region.fault(piece, fault);
+            tokio::select! {
+                ended = bench.upload() => panic!("{fault:?} of {piece}: {ended:?}"),
+                () = bench.region.held(1) => {}
+            }
+            let there = (piece - 1 + arrived) * PIECE;
+            let resumed = bench.upload().await.unwrap();
+            let left = SIZE.saturating_sub(there) as u64;
+            let wanted = match left {
+                0 => Outcome::AlreadyThere,
+                _ => Outcome::Resumed,
+            };
+            assert_eq!(
+                (resumed.outcome, resumed.sent),
+                (wanted, left),
+                "{fault:?} of {piece}"
+            );
+            bench.whole(&bench.image);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_piece_whose_answer_was_lost_is_sent_once() {
+    for piece in 1..=PIECES {
+        for (fault, more) in [
+            (Fault::Cut, 1),
+            (Fault::Down, 1),
+            (Fault::Lost, 0),
+            (Fault::Timeout, 0),
+        ] {
+            let bench = bench(|_| ()).await;
+            bench.region.fault(piece, fault);
+            let uploaded = bench.upload().await;
+            let uploaded = uploaded.unwrap_or_else(|e| panic!("{fault:?} of {piece}: {e}"));
+            assert_eq!(uploaded.outcome, Outcome::Uploaded, "{fault:?} of {piece}");
+            assert_eq!(bench.puts(), PIECES + more, "{fault:?} of {piece}");
+            bench.whole(&bench.image);
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_ends_when_all_controllers_have_it() {
+    let bench = bench(|config| {
+        config.controllers = 2;
+        config.slow = 5;
+    })
+    .await;
+    bench.region.fault(2, Fault::Lost);
+    bench.region.fault(PIECES, Fault::Timeout);
+    assert_eq!(bench.upload().await.unwrap().outcome, Outcome::Uploaded);
+    assert_eq!(bench.puts(), PIECES);
+    bench.whole(&bench.image);
+}
+
+#[tokio::test]
+async fn two_uploads_at_once_do_no_harm() {
+    let bench = bench(|_| ()).await;
+    let (one, two) = tokio::join!(bench.upload(), bench.upload());
+    for ended in [one, two] {
+        let text = format!("{ended:?}");
+        let fine = ended.map_or_else(|e| e.is_of_the_other_side(), |_| true);
+        assert!(fine, "{text}");
+    }
+    bench.upload().await.unwrap();
+    let all = bench.region.resources();
+    assert_eq!(all.len(), 1);
+    let bytes = fs::read(&bench.image.path).unwrap();
+    let complete = |set: &&postern_sim::maas::region::Set| set.is_complete();
+    let mut complete = all[0].sets.iter().filter(complete).peekable();
+    assert!(complete.peek().is_some());
+    assert!(complete.all(|set| set.bytes == bytes));
+}
+
+#[tokio::test]
+async fn tls_needs_an_authority_that_was_given() {
+    let now = postern_agent::host::clock::now();
+    let authority = postern_sim::tls::Authority::generate("Site CA", now).unwrap();
+    let tls = authority.server_config(&["127.0.0.1"], now).unwrap();
+    let bench = bench(|config| config.tls = Some(tls)).await;
+    let error = bench.upload().await.unwrap_err();
+    assert!(error.to_string().contains("--maas-ca"), "{error}");
+    let api = bench.region.url().parse().unwrap();
+    let key = ApiKey::parse(&SecretString::from(bench.region.key())).unwrap();
+    let pem = authority.pem().as_bytes();
+    let region = Region::new(api, key, Some(pem), Vec::new()).unwrap();
+    let report = Report::quiet();
+    upload(&region, &bench.image, &pace(), &report)
+        .await
+        .unwrap();
+    bench.whole(&bench.image);
+}
+
+#[tokio::test]
+async fn a_controller_that_never_fetches_it_is_told() {
+    let bench = bench(|config| config.slow = usize::MAX).await;
+    let pace = Pace {
+        patience: Duration::ZERO,
+        ..pace()
+    };
+    let error = bench.run(&bench.image, &pace).await.unwrap_err();
+    assert!(matches!(error, MaasError::Pending { .. }), "{error}");
+    assert_eq!(
+        bench.region.resources().len(),
+        1,
+        "it may still be completed"
+    );
+}
+
+#[tokio::test]
+async fn what_can_never_be_completed_is_deleted() {
+    for (fault, said) in [
+        (Fault::Damaged, "does not match given SHA256"),
+        (Fault::Full, "make room"),
+    ] {
+        let bench = bench(|_| ()).await;
+        bench.region.fault(2, fault);
+        let error = bench.upload().await.unwrap_err();
+        assert!(
+            error.is_of_the_other_side() && error.to_string().contains(said),
+            "{error}"
+        );
+        assert_eq!(bench.region.resources().len(), 0, "{fault:?}");
+        assert_eq!(bench.upload().await.unwrap().outcome, Outcome::Uploaded);
+        bench.whole(&bench.image);
+    }
+}
+
+#[tokio::test]
+async fn what_another_run_began_is_never_deleted() {
+    let bench = bench(|_| ()).await;
+    bench.region.fault(2, Fault::Hold);
+    tokio::select! {
+        ended = bench.upload() => panic!("{ended:?}"),
+        () = bench.region.held(1) => {}
+    }
+    bench.region.fault(3, Fault::Damaged);
+    let error = bench.upload().await.unwrap_err();
+    assert!(matches!(error, MaasError::Refused { .. }), "{error}");
+    assert_eq!(bench.region.resources().len(), 1);
+}
+
+#[tokio::test]
+async fn a_region_that_stays_away_is_left_to_the_next_run() {
+    let bench = bench(|_| ()).await;
+    for piece in 2..=4 {
+        bench.region.fault(piece, Fault::Cut);
+    }
+    let error = bench.upload().await.unwrap_err();
+    assert!(matches!(error, MaasError::Unreachable { .. }), "{error}");
+    assert_eq!(
+        bench.region.pieces(),
+        4,
+        "three attempts at the second piece"
+    );
+    let resumed = bench.upload().await.unwrap();
+    assert_eq!(
+        (resumed.outcome, resumed.sent),
+        (Outcome::Resumed, (SIZE - PIECE) as u64)
+    );
+    bench.whole(&bench.image);
+}
+
+#[tokio::test]
+async fn a_name_is_never_given_to_other_content() {
+    let bench = bench(|_| ()).await;
+    bench.upload().await.unwrap();
+    let other = image(&bench.dir, "other", 2);
+    let other = Image {
+        name: bench.image.name.clone(),
+        ..other
+    };
+    let error = bench.run(&other, &pace()).await.unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.contains("edge-1.2") && text.contains("new version"),
+        "{text}"
+    );
+    assert_eq!(bench.puts(), PIECES);
+    bench.whole(&bench.image);
+    let next = image(&bench.dir, "1.3", 2);
+    bench.run(&next, &pace()).await.unwrap();
+    bench.whole(&next);
+    bench.whole(&bench.image);
+}
+
+#[tokio::test]
+async fn a_file_that_was_changed_becomes_no_image() {
+    let bench = bench(|_| ()).await;
+    let mut bytes = fs::read(&bench.image.path).unwrap();
+    bytes[10] ^= 1;
+    fs::write(&bench.image.path, &bytes).unwrap();
+    let error = bench.upload().await.unwrap_err();
+    assert!(matches!(error, MaasError::Changed(_)), "{error}");
+    assert_eq!(bench.region.resources().len(), 0);
+    bytes.pop();
+    fs::write(&bench.image.path, &bytes).unwrap();
+    let error = bench.upload().await.unwrap_err();
+    assert!(matches!(error, MaasError::Changed(_)), "{error}");
+}
+
+#[tokio::test]
+async fn refused_creations_leave_nothing_and_say_what_to_do() {
+    type Change = fn(&mut RegionConfig, &mut Image);
+    let cases: [(Change, &str); 5] = [
+        (
+            |_, image| image.base_image = "ubuntu/warty".into(),
+            "--base-image",
+        ),
+        (|_, image| image.name = "noble".into(), "reserved name"),
+        (
+            |config, _| config.architectures.clear(),
+            "synced on every region",
+        ),
+        (|config, _| config.admin = false, "administrator"),
+        (
+            |_, image| image.architecture = "riscv64/generic".into(),
+            "should be one of",
+        ),
+    ];
+    for (change, wanted) in cases {
+        let mut wrong = image(&TempDir::new().unwrap(), "0", 0);
+        let mut bench = bench(|config| change(config, &mut wrong)).await;
+        change(&mut RegionConfig::default(), &mut bench.image);
+        let error = bench.upload().await.unwrap_err();
+        assert!(matches!(error, MaasError::Refused { .. }), "{error}");
+        assert!(error.to_string().contains(wanted), "{error}");
+        assert_eq!(bench.region.resources().len(), 0, "{wanted}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_one_error_without_secrets() {
+    let bench = bench(|_| ()).await;
+    let key = bench.region.key();
+    for wrong in [key.replace("TOPSECRET", "OTHER"), "a:b:c".to_owned()] {
+        let region = bench.client_with(&wrong);
+        let report = Report::to(bench.said.clone());
+        let error = upload(&region, &bench.image, &pace(), &report)
+            .await
+            .unwrap_err();
+        assert!(matches!(error, MaasError::Unauthorized { .. }), "{error}");
+        let all = format!("{error} {error:?} {region:?} {}", bench.said());
+        assert!(
+            !all.contains("TOPSECRET") && !all.contains("OTHER"),
+            "{all}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_wrong_does_not_matter() {
+    let clock = postern_sim::clock::Clock::stopped(
+        postern_agent::host::clock::now() + jiff::SignedDuration::from_hours(48),
+    );
+    let bench = bench(|config| config.clock = clock).await;
+    assert_eq!(bench.upload().await.unwrap().outcome, Outcome::Uploaded);
+    bench.whole(&bench.image);
+}
+
+#[tokio::test]
+async fn nobody_there_and_somebody_else() {
+    let bench = bench(|_| ()).await;
+    let at = |url: String| {
+        let key = ApiKey::parse(&SecretString::from("a:b:c")).unwrap();
+        Region::new(url.parse().unwrap(), key, None, vec![Duration::ZERO]).unwrap()
+    };
+    let region = at("http://127.0.0.1:1/MAAS".into());
+    let error = upload(&region, &bench.image, &pace(), &Report::quiet())
+        .await
+        .unwrap_err();
+    assert!(matches!(error, MaasError::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
+    let region = at(format!("http://{}/elsewhere", bench.region.addr()));
+    let error = upload(&region, &bench.image, &pace(), &Report::quiet())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("5240/MAAS"), "{error}");
+}
+
+#[tokio::test]
+async fn old_maas_does_not_say_how_far_it_is() {
+    let bench = bench(|config| config.version = "3.4.2".into()).await;
+    bench.region.fault(2, Fault::Hold);
+    tokio::select! {
+        ended = bench.upload() => panic!("{ended:?}"),
+        () = bench.region.held(1) => {}
+    }
+    let error = bench.upload().await.unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("boot-resource delete"), "{text}");
+    assert_eq!(bench.region.resources().len(), 1, "another run's");
+}

@@ -1,0 +1,470 @@
+//! A stand-in for a MAAS region's API 2.0: boot resources and their upload.
+//!
+//! **As the real one** (read in its source, run as MAAS 3.7's region API alone):
+//! fields and errors of a creation, and the empty resource that a refused one
+//! leaves; appending without a position; `progress` over all region controllers;
+//! sets newest first; deleting twice is a 500; each nonce is good once, and a bad
+//! secret is answered with the signature that was expected. **Assumed**: what
+//! nginx in front answers when it gives up. **Missing**: everything else.
+
+mod store;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Form, Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, put};
+use futures_util::StreamExt;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+pub use store::{Resource, Set};
+
+use super::Credentials;
+use super::oauth::Guard;
+use crate::clock::Clock;
+use crate::server::Serving;
+use crate::tls::TlsListener;
+use store::{Refusal, Rules, Store, bad};
+
+/// What nginx in front of MAAS lets pass, in bytes.
+const BODY_LIMIT: usize = 10 << 20;
+
+/// What a simulated region is started with.
+#[derive(Clone, Debug)]
+pub struct RegionConfig {
+    /// The key it accepts.
+    pub credentials: Credentials,
+    /// Whether the key is an administrator's.
+    pub admin: bool,
+    /// What `GET version/` says.
+    pub version: String,
+    /// Architectures with a synced Ubuntu.
+    pub architectures: Vec<String>,
+    /// Base images it accepts.
+    pub base_images: Vec<String>,
+    /// How many region controllers share images.
+    pub controllers: usize,
+    /// How often a whole image is shown as incomplete, because it is still shared.
+    pub slow: usize,
+    /// Age of timestamps goes by it.
+    pub clock: Clock,
+    /// Speaks TLS with this certificate.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+}
+
+impl Default for RegionConfig {
+    /// One controller of MAAS 3.7 with Ubuntu 24.04 for amd64, and a made-up key.
+    fn default() -> Self {
+        let key = |kind: &str| format!("region{kind}");
+        Self {
+            credentials: Credentials {
+                consumer_key: key("consumer"),
+                token_key: key("token"),
+                token_secret: key("TOPSECRET"),
+            },
+            admin: true,
+            version: "3.7.3".into(),
+            architectures: vec!["amd64/generic".into()],
+            base_images: vec!["ubuntu/noble".into()],
+            controllers: 1,
+            slow: 0,
+            clock: Clock::real(),
+            tls: None,
+        }
+    }
+}
+
+/// What goes wrong with one piece of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection ends in the middle of the piece; it is not appended.
+    Cut,
+    /// It is appended, and the connection ends before the answer.
+    Lost,
+    /// It is appended, and nginx gives up before the answer.
+    Timeout,
+    /// It is not appended, and nginx says that MAAS is not there.
+    Down,
+    /// Nothing more of it is read, ever: time to kill the client.
+    Hold,
+    /// Half of it is read, and no more, ever.
+    HoldHalf,
+    /// It is appended, and no answer comes, ever.
+    Silent,
+    /// A byte of it is changed on its way.
+    Damaged,
+    /// The region's disk is full; MAAS 3.7 fails, later ones refuse.
+    Full,
+}
+
+struct Changing {
+    guard: Guard,
+    store: Store,
+    /// By the piece they befall, counted from 1.
+    faults: BTreeMap<usize, Fault>,
+    slow: usize,
+    seen: Vec<String>,
+}
+
+struct Shared {
+    config: RegionConfig,
+    changing: Mutex<Changing>,
+    /// Pieces that came, well or not.
+    pieces: watch::Sender<usize>,
+    /// Pieces that will never be answered.
+    held: watch::Sender<usize>,
+}
+
+impl Shared {
+    fn changing(&self) -> MutexGuard<'_, Changing> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One more piece came; which one it is.
+    fn counted(&self) -> usize {
+        let mut number = 0;
+        self.pieces.send_modify(|count| {
+            *count += 1;
+            number = *count;
+        });
+        number
+    }
+
+    fn rules(&self) -> Rules<'_> {
+        Rules {
+            architectures: &self.config.architectures,
+            base_images: &self.config.base_images,
+            controllers: self.config.controllers,
+        }
+    }
+}
+
+/// A running simulated region; it ends when dropped.
+pub struct Region {
+    shared: Arc<Shared>,
+    serving: Serving,
+}
+
+impl fmt::Debug for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Region").finish_non_exhaustive()
+    }
+}
+
+impl Region {
+    /// Starts listening on a free port of 127.0.0.1.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn start(config: RegionConfig) -> Result<Self> {
+        let tcp = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .context("listening as a MAAS region")?;
+        let changing = Changing {
+            guard: Guard::default(),
+            store: Store::default(),
+            faults: BTreeMap::new(),
+            slow: config.slow,
+            seen: Vec::new(),
+        };
+        let shared = Arc::new(Shared {
+            config,
+            changing: Mutex::new(changing),
+            pieces: watch::Sender::new(0),
+            held: watch::Sender::new(0),
+        });
+        let router = router(Arc::clone(&shared));
+        let serving = match &shared.config.tls {
+            None => Serving::start(tcp, router)?,
+            Some(tls) => {
+                let listener = TlsListener::new(tcp, Arc::clone(tls), |_| ())?;
+                Serving::start(listener, router)?
+            }
+        };
+        Ok(Self { shared, serving })
+    }
+
+    /// Its address, as MAAS' clients are given it.
+    pub fn url(&self) -> String {
+        let scheme = if self.shared.config.tls.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        format!("{scheme}://{}/MAAS", self.addr())
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.serving.addr()
+    }
+
+    /// The key it accepts, as MAAS shows it.
+    pub fn key(&self) -> String {
+        let key = &self.shared.config.credentials;
+        format!(
+            "{}:{}:{}",
+            key.consumer_key, key.token_key, key.token_secret
+        )
+    }
+
+    /// Every image it has.
+    pub fn resources(&self) -> Vec<Resource> {
+        self.shared.changing().store.resources.clone()
+    }
+
+    /// Every request so far that was let in, as `PUT /MAAS/…`.
+    pub fn seen(&self) -> Vec<String> {
+        self.shared.changing().seen.clone()
+    }
+
+    /// How many pieces came so far, well or not.
+    pub fn pieces(&self) -> usize {
+        *self.shared.pieces.borrow()
+    }
+
+    /// Has `fault` befall the `piece`th piece from the start of the region,
+    /// counted from 1.
+    pub fn fault(&self, piece: usize, fault: Fault) {
+        self.shared.changing().faults.insert(piece, fault);
+    }
+
+    /// Waits until `n` pieces in all are held.
+    pub async fn held(&self, n: usize) {
+        let mut held = self.shared.held.subscribe();
+        // The sender is ours: it cannot be gone.
+        let _reached = held.wait_for(|count| *count >= n).await;
+    }
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let api = "/MAAS/api/2.0";
+    let guarded = Router::new()
+        .route(&format!("{api}/regioncontrollers/"), get(controllers))
+        .route(&format!("{api}/boot-resources/"), get(list).post(create))
+        .route(
+            &format!("{api}/boot-resources/{{id}}/"),
+            get(show).delete(delete),
+        )
+        .route(
+            &format!("{api}/boot-resources/{{id}}/upload/{{file}}/"),
+            put(piece),
+        )
+        .layer(from_fn_with_state(Arc::clone(&shared), authorized));
+    Router::new()
+        .route(&format!("{api}/version/"), get(version))
+        .merge(guarded)
+        .fallback(|request: Request| async move {
+            let text = format!("Unknown API endpoint: {}.", request.uri().path());
+            (StatusCode::NOT_FOUND, text)
+        })
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(shared)
+}
+
+async fn authorized(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let header = request.headers().get(header::AUTHORIZATION);
+    let header = header.and_then(|value| value.to_str().ok());
+    let (now, key) = (shared.config.clock.now(), &shared.config.credentials);
+    let checked = shared.changing().guard.check(header, key, now);
+    if let Err(mut reason) = checked {
+        if reason.contains("Invalid signature") {
+            reason = format!("{reason} Expected signature: &{}", key.token_secret);
+        }
+        let date = jiff::fmt::rfc2822::to_string(&now.to_zoned(jiff::tz::TimeZone::UTC));
+        let date = date.unwrap_or_default().replace("+0000", "GMT");
+        let head = [
+            (header::WWW_AUTHENTICATE, "OAuth realm=\"OAuth\"".to_owned()),
+            (header::DATE, date),
+        ];
+        return (StatusCode::UNAUTHORIZED, head, reason).into_response();
+    }
+    let line = format!("{} {}", request.method(), request.uri());
+    shared.changing().seen.push(line);
+    next.run(request).await
+}
+
+type Served = std::result::Result<Response, Response>;
+
+fn json_text(status: StatusCode, text: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], text).into_response()
+}
+
+fn refused((status, text): Refusal) -> Response {
+    match text.starts_with('{') {
+        true => json_text(status, text),
+        false => (status, text).into_response(),
+    }
+}
+
+async fn version(State(shared): State<Arc<Shared>>) -> Response {
+    let document = json!({"capabilities": [], "version": shared.config.version, "subversion": ""});
+    json_text(StatusCode::OK, document.to_string())
+}
+
+async fn controllers(State(shared): State<Arc<Shared>>) -> Response {
+    let all = (0..shared.config.controllers).map(|n| json!({"hostname": format!("region-{n}")}));
+    json_text(StatusCode::OK, Value::from_iter(all).to_string())
+}
+
+async fn list(State(shared): State<Arc<Shared>>) -> Response {
+    let rules = shared.rules();
+    let changing = shared.changing();
+    let all = &changing.store.resources;
+    let all: Vec<_> = all
+        .iter()
+        .map(|one| store::document(one, &rules, false))
+        .collect();
+    json_text(StatusCode::OK, format!("[{}]", all.join(",")))
+}
+
+fn is_admin(shared: &Shared) -> std::result::Result<(), Refusal> {
+    let text = "This method is reserved for admin users.";
+    match shared.config.admin {
+        true => Ok(()),
+        false => Err((StatusCode::FORBIDDEN, text.into())),
+    }
+}
+
+async fn create(
+    State(shared): State<Arc<Shared>>,
+    Form(form): Form<BTreeMap<String, String>>,
+) -> Served {
+    is_admin(&shared).map_err(refused)?;
+    let rules = shared.rules();
+    let mut changing = shared.changing();
+    let id = changing.store.create(&form, &rules).map_err(refused)?;
+    let created = changing.store.get(id).map_err(refused)?;
+    Ok(json_text(
+        StatusCode::CREATED,
+        store::document(created, &rules, true),
+    ))
+}
+
+/// Each look at an image that is whole lets the other controllers come nearer.
+async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Served {
+    let mut changing = shared.changing();
+    let whole = |set: &Set| set.bytes.len() as u64 == set.size && !set.shared;
+    if changing
+        .store
+        .resources
+        .iter()
+        .flat_map(|row| &row.sets)
+        .any(whole)
+    {
+        match changing.slow.checked_sub(1) {
+            Some(left) => changing.slow = left,
+            None => changing.store.share(),
+        }
+    }
+    let found = changing.store.get(id).map_err(refused)?;
+    Ok(json_text(
+        StatusCode::OK,
+        store::document(found, &shared.rules(), true),
+    ))
+}
+
+async fn delete(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Served {
+    is_admin(&shared).map_err(refused)?;
+    shared.changing().store.delete(id).map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// nginx hands a request on when it has all of it, so a piece is appended whole
+/// or not at all.
+async fn piece(
+    State(shared): State<Arc<Shared>>,
+    Path((id, file)): Path<(u64, u64)>,
+    request: Request,
+) -> Served {
+    is_admin(&shared).map_err(refused)?;
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let length = length.ok_or_else(|| StatusCode::LENGTH_REQUIRED.into_response())?;
+    if length > BODY_LIMIT {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE.into_response());
+    }
+    let number = shared.counted();
+    let fault = shared.changing().faults.remove(&number);
+    let half = length / 2;
+    let mut bytes = match fault {
+        Some(Fault::Cut) => {
+            read(request.into_body(), half).await?;
+            hang_up()
+        }
+        Some(Fault::HoldHalf) => {
+            let mut body = request.into_body().into_data_stream();
+            let mut came = 0;
+            while let Some(Ok(bytes)) = body.next().await
+                && came < half
+            {
+                came += bytes.len();
+            }
+            hold(&shared).await
+        }
+        Some(Fault::Hold) => hold(&shared).await,
+        _ => read(request.into_body(), length).await?,
+    };
+    if bytes.len() != length {
+        let text = "Content-Length doesn't equal size of received data.";
+        return Err(refused(bad(text)));
+    }
+    match fault {
+        Some(Fault::Damaged) => bytes[0] ^= 1,
+        Some(Fault::Down) => return Err(nginx(StatusCode::BAD_GATEWAY)),
+        Some(Fault::Full) => {
+            let text = "[Errno 28] No space left on device".to_owned();
+            return Err(refused((StatusCode::INTERNAL_SERVER_ERROR, text)));
+        }
+        _ => {}
+    }
+    let all = (shared.changing().store.append(id, file, &bytes)).map_err(refused)?;
+    if all && shared.config.slow == 0 {
+        shared.changing().store.share();
+    }
+    match fault {
+        Some(Fault::Lost) => hang_up(),
+        Some(Fault::Timeout) => Err(nginx(StatusCode::GATEWAY_TIMEOUT)),
+        Some(Fault::Silent) => hold(&shared).await,
+        _ => Ok("OK".into_response()),
+    }
+}
+
+/// At least `length` bytes of a body, if they come.
+async fn read(body: Body, length: usize) -> std::result::Result<Vec<u8>, Response> {
+    let mut all = Vec::new();
+    let mut stream = body.into_data_stream();
+    while all.len() < length
+        && let Some(bytes) = stream.next().await
+    {
+        let bytes: Bytes = bytes.map_err(|_| StatusCode::BAD_REQUEST.into_response())?;
+        all.extend_from_slice(&bytes);
+    }
+    Ok(all)
+}
+
+/// Ends the connection's task, and the connection with it, without an answer.
+fn hang_up() -> ! {
+    std::panic::resume_unwind(Box::new("hung up on demand"))
+}
+
+async fn hold(shared: &Shared) -> ! {
+    shared.held.send_modify(|count| *count += 1);
+    std::future::pending().await
+}
+
+fn nginx(status: StatusCode) -> Response {
+    let head = [(header::CONTENT_TYPE, "text/html")];
+    let text = format!("<html><head><title>{status}</title></head></html>");
+    (status, head, text).into_response()
+}
