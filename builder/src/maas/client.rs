@@ -17,7 +17,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 use url::Url;
 
-use super::error::remedy;
+use super::answer::Answer;
 use super::image::Image;
 use super::oauth::Signer;
 use super::resources::BootResource;
@@ -34,9 +34,6 @@ const LAST_PATIENCE: Duration = Duration::from_secs(960);
 /// How much of an answer is read, in bytes: lists of thousands of images fit.
 const LONGEST: usize = 16 << 20;
 
-/// How much of what MAAS said is quoted, in characters.
-const QUOTED: usize = 400;
-
 /// A region's API.
 pub struct Region {
     api: ApiUrl,
@@ -51,13 +48,6 @@ impl fmt::Debug for Region {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Region({})", self.api)
     }
-}
-
-/// An answer other than 401, whole.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    html: bool,
-    body: Vec<u8>,
 }
 
 /// What `GET version/` tells.
@@ -108,12 +98,17 @@ impl Region {
         &self.delays
     }
 
-    /// Which MAAS it is. The first thing to ask: it also tells the time there.
+    /// Which MAAS it is. The first thing to ask, and asked once: as nothing has
+    /// begun yet, whoever gave a wrong address shall know at once. It also
+    /// tells the time there.
     ///
     /// # Errors
     /// [`MaasError::Unreachable`], [`MaasError::NotMaas`].
     pub async fn version(&self) -> Result<Version, MaasError> {
-        self.get("version/", "telling its version").await
+        let url = self.url("version/")?;
+        let request = self.client.get(url).timeout(PATIENCE);
+        let answer = self.once(request.build()).await?;
+        self.meant(&answer, "telling its version")
     }
 
     /// How many region controllers share the images; at least 1.
@@ -313,85 +308,9 @@ impl Region {
     }
 }
 
-impl Answer {
-    /// Whether the web server before MAAS answered instead of it, or MAAS
-    /// failed and took back what it did: a later attempt may work.
-    pub(super) fn is_of_a_gateway(&self) -> bool {
-        matches!(self.status.as_u16(), 502..=504)
-    }
-
-    /// What it refused, in its words.
-    pub(super) fn refused(&self, doing: &'static str) -> MaasError {
-        let said = self.said();
-        let status = self.status.as_u16();
-        let help = remedy(status, &said);
-        MaasError::Refused {
-            doing,
-            said,
-            status,
-            help,
-        }
-    }
-
-    /// What it says, on one line. Web pages say what their status does.
-    pub(super) fn said(&self) -> String {
-        let text = String::from_utf8_lossy(&self.body);
-        let fields = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text);
-        let text = match fields {
-            Ok(fields) => fields.iter().map(field).collect::<Vec<_>>().join("; "),
-            Err(_) if self.html || text.trim_start().starts_with('<') => String::new(),
-            Err(_) => text.split_whitespace().collect::<Vec<_>>().join(" "),
-        };
-        let text: String = text
-            .chars()
-            .filter(|c| !c.is_control())
-            .take(QUOTED)
-            .collect();
-        match text.is_empty() {
-            true => self
-                .status
-                .canonical_reason()
-                .unwrap_or("no reason")
-                .to_owned(),
-            false => text,
-        }
-    }
-}
-
-/// `{"name": ["is reserved"]}` as `name: is reserved`.
-fn field((name, value): (&String, &serde_json::Value)) -> String {
-    let text = |value: &serde_json::Value| match value.as_str() {
-        Some(text) => text.to_owned(),
-        None => value.to_string(),
-    };
-    let messages = match value.as_array() {
-        Some(messages) => messages.iter().map(text).collect::<Vec<_>>().join(" "),
-        None => text(value),
-    };
-    format!("{name}: {messages}")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn said(status: u16, html: bool, body: &str) -> String {
-        let status = StatusCode::from_u16(status).unwrap();
-        let body = body.as_bytes().to_vec();
-        Answer { status, html, body }.said()
-    }
-
-    #[test]
-    fn quotes_what_maas_said() {
-        let json = r#"{"name":["ubuntu is a reserved name"],"size":["Enter a whole number."]}"#;
-        let wanted = "name: ubuntu is a reserved name; size: Enter a whole number.";
-        assert_eq!(said(400, false, json), wanted);
-        assert_eq!(said(400, false, "Missing\n data.\n"), "Missing data.");
-        assert_eq!(said(502, true, "<html>nginx</html>"), "Bad Gateway");
-        assert_eq!(said(500, false, ""), "Internal Server Error");
-        assert_eq!(said(500, false, &"x".repeat(1000)).len(), QUOTED);
-        assert_eq!(said(500, false, "\u{1b}[31mred"), "[31mred");
-    }
 
     #[test]
     fn progress_is_told_since_3_5() {

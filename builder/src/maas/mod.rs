@@ -6,8 +6,10 @@
 //! real MAAS; the facts come from its sources and from its region API, run alone.
 
 pub mod address;
+mod answer;
 pub mod client;
 mod error;
+mod far;
 pub mod image;
 pub mod oauth;
 pub mod resources;

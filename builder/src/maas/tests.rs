@@ -12,6 +12,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::report::{Event, Report, Sink};
 
+mod refused;
+
 const PIECE: usize = 1000;
 /// Three whole pieces and a short one.
 const SIZE: usize = 3 * PIECE + 500;
@@ -335,55 +337,6 @@ async fn a_file_that_was_changed_becomes_no_image() {
     fs::write(&bench.image.path, &bytes).unwrap();
     let error = bench.upload().await.unwrap_err();
     assert!(matches!(error, MaasError::Changed(_)), "{error}");
-}
-
-#[tokio::test]
-async fn refused_creations_leave_nothing_and_say_what_to_do() {
-    type Change = fn(&mut RegionConfig, &mut Image);
-    let cases: [(Change, &str); 5] = [
-        (
-            |_, image| image.base_image = "ubuntu/warty".into(),
-            "--base-image",
-        ),
-        (|_, image| image.name = "noble".into(), "reserved name"),
-        (
-            |config, _| config.architectures.clear(),
-            "synced on every region",
-        ),
-        (|config, _| config.admin = false, "administrator"),
-        (
-            |_, image| image.architecture = "riscv64/generic".into(),
-            "should be one of",
-        ),
-    ];
-    for (change, wanted) in cases {
-        let mut wrong = image(&TempDir::new().unwrap(), "0", 0);
-        let mut bench = bench(|config| change(config, &mut wrong)).await;
-        change(&mut RegionConfig::default(), &mut bench.image);
-        let error = bench.upload().await.unwrap_err();
-        assert!(matches!(error, MaasError::Refused { .. }), "{error}");
-        assert!(error.to_string().contains(wanted), "{error}");
-        assert_eq!(bench.region.resources().len(), 0, "{wanted}");
-    }
-}
-
-#[tokio::test]
-async fn a_wrong_key_is_one_error_without_secrets() {
-    let bench = bench(|_| ()).await;
-    let key = bench.region.key();
-    for wrong in [key.replace("TOPSECRET", "OTHER"), "a:b:c".to_owned()] {
-        let region = bench.client_with(&wrong);
-        let report = Report::to(bench.said.clone());
-        let error = upload(&region, &bench.image, &pace(), &report)
-            .await
-            .unwrap_err();
-        assert!(matches!(error, MaasError::Unauthorized { .. }), "{error}");
-        let all = format!("{error} {error:?} {region:?} {}", bench.said());
-        assert!(
-            !all.contains("TOPSECRET") && !all.contains("OTHER"),
-            "{all}"
-        );
-    }
 }
 
 #[tokio::test]

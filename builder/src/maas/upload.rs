@@ -15,16 +15,14 @@ use serde::Serialize;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 
-use super::client::Answer;
+use super::answer::Answer;
 use super::error::is_full;
+use super::far::Work;
 use super::image::Image;
 use super::resources::{BootResource, Standing};
 use super::source::Source;
 use super::{MaasError, Region};
 use crate::report::{Report, StepGuard, bytes as human};
-
-/// How many times longer the last piece takes than another.
-const LONGER: u32 = 10;
 
 /// How an upload goes about its time.
 #[derive(Clone, Debug)]
@@ -87,12 +85,6 @@ struct Target {
     position: u64,
 }
 
-/// What is known about how far MAAS is.
-enum Far {
-    Complete,
-    At(u64),
-}
-
 /// Sees to it that the region has `image`, complete.
 ///
 /// # Errors
@@ -148,13 +140,6 @@ enum Found {
     Nothing {
         known: Option<u64>,
     },
-}
-
-struct Work<'a> {
-    region: &'a Region,
-    image: &'a Image,
-    pace: &'a Pace,
-    tells_progress: bool,
 }
 
 impl Work<'_> {
@@ -238,53 +223,6 @@ impl Work<'_> {
         })
     }
 
-    /// How far the region is with `resource`.
-    async fn far(&self, resource: &BootResource) -> Result<Far, MaasError> {
-        let unresumable = || MaasError::Unresumable {
-            name: self.image.name.clone(),
-            id: resource.id,
-        };
-        match resource.standing(&self.image.sha256) {
-            Standing::Complete => Ok(Far::Complete),
-            Standing::Begun(_) if !self.tells_progress => Err(unresumable()),
-            Standing::Begun(file) => {
-                let controllers = self.region.controllers().await?;
-                let position = file.received(controllers).ok_or_else(unresumable)?;
-                Ok(Far::At(position))
-            }
-            Standing::Empty | Standing::Other => Err(MaasError::Taken {
-                name: self.image.name.clone(),
-                id: resource.id,
-            }),
-        }
-    }
-
-    /// How far the region is with a resource that another run began, once that
-    /// does not change any more: the other run may be at it, or the last
-    /// piece of a killed one on its way.
-    async fn still(&self, resource: &BootResource) -> Result<u64, MaasError> {
-        let mut far = self.far(resource).await?;
-        let mut looks = 0..self.pace.settle;
-        while let Far::At(before) = far
-            && before < self.image.size
-            && looks.next().is_some()
-        {
-            sleep(self.pace.poll).await;
-            far = self.far_now(resource.id).await?;
-            if matches!(far, Far::At(now) if now != before) {
-                looks = 0..self.pace.settle;
-            }
-        }
-        Ok(match far {
-            Far::Complete => self.image.size,
-            Far::At(position) => position,
-        })
-    }
-
-    async fn far_now(&self, id: u64) -> Result<Far, MaasError> {
-        self.far(&self.region.resource(id).await?).await
-    }
-
     /// Sends what is missing, and waits until it is an image.
     async fn fill(
         &self,
@@ -365,57 +303,6 @@ impl Work<'_> {
                 None => return Err(failure),
             }
         }
-    }
-
-    /// Whether a piece whose answer was lost is there. MAAS may still be at it,
-    /// so it is asked several times before the answer is no; more often about
-    /// the last one, after which it hashes the whole image.
-    async fn arrived(&self, id: u64, (position, end): (u64, u64)) -> Result<bool, MaasError> {
-        let last = end == self.image.size;
-        let mut looks = 0..self.pace.settle * if last { LONGER } else { 1 };
-        loop {
-            match self.far_now(id).await? {
-                Far::Complete => return Ok(true),
-                Far::At(there) if there == end => return Ok(true),
-                Far::At(there) if there == position => {}
-                Far::At(_) => {
-                    return Err(MaasError::Busy {
-                        name: self.image.name.clone(),
-                        id,
-                    });
-                }
-            }
-            match looks.next() {
-                Some(_) => sleep(self.pace.poll).await,
-                None => return Ok(false),
-            }
-        }
-    }
-
-    /// Waits until machines can be deployed with it.
-    async fn completed(&self, id: u64, report: &Report) -> Result<(), MaasError> {
-        let sha256 = &self.image.sha256;
-        let complete = async || {
-            let resource = self.region.resource(id).await?;
-            Ok::<_, MaasError>(resource.standing(sha256) == Standing::Complete)
-        };
-        if complete().await? {
-            return Ok(());
-        }
-        let step = report.step("Waiting until every region controller has it");
-        let began = Instant::now();
-        while began.elapsed() < self.pace.patience {
-            sleep(self.pace.poll).await;
-            if complete().await? {
-                step.done("complete");
-                return Ok(());
-            }
-        }
-        Err(MaasError::Pending {
-            name: self.image.name.clone(),
-            id,
-            minutes: self.pace.patience.as_secs() / 60,
-        })
     }
 }
 

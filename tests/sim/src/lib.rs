@@ -8,6 +8,7 @@
 //! | [`palette`] | pairing codes, manifests, registration, the stages of a gateway, request limits, faults on demand; over real TLS, checked against the published API | U1 who calls `register`, U2 and U5 what a manifest is and holds, U3 and U9 codes and errors, U10 the meaning of states |
 //! | [`curtin`] | what curtin does after writing a disk image, in a small machine of its own | see there |
 //! | [`maas`] | one machine's metadata, user-data, status reports and image; what curtin is given | wording of answers that no client reads |
+//! | [`maas::region`] | a region's images and their upload, with MAAS' own refusals and faults on demand | what the web server before it answers |
 //! | [`proxy`] | CONNECT and plain requests, a login, interception, faults; never leaves the machine | nothing |
 //! | [`archive`] | a signed Debian or Ubuntu archive of small packages | nothing |
 //! | [`s3`] | one bucket with signed URLs: what a pool of packages and layers needs | nothing |

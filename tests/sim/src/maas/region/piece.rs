@@ -1,0 +1,127 @@
+//! Pieces of an upload, and what goes wrong with them on demand.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, Request, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+
+use super::store::bad;
+use super::{Served, Shared, is_admin, refused};
+
+/// What nginx in front of MAAS lets pass, in bytes.
+pub(super) const BODY_LIMIT: usize = 10 << 20;
+
+/// What goes wrong with one piece of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The connection ends in the middle of the piece; it is not appended.
+    Cut,
+    /// It is appended, and the connection ends before the answer.
+    Lost,
+    /// It is appended, and nginx gives up before the answer.
+    Timeout,
+    /// It is not appended, and nginx says that MAAS is not there.
+    Down,
+    /// Nothing more of it is read, ever: time to kill the client.
+    Hold,
+    /// Half of it is read, and no more, ever.
+    HoldHalf,
+    /// It is appended, and no answer comes, ever.
+    Silent,
+    /// A byte of it is changed on its way.
+    Damaged,
+    /// The region's disk is full; MAAS 3.7 fails, later ones refuse.
+    Full,
+}
+
+/// nginx hands a request on when it has all of it, so a piece is appended whole
+/// or not at all.
+pub(super) async fn piece(
+    State(shared): State<Arc<Shared>>,
+    Path((id, file)): Path<(u64, u64)>,
+    request: Request,
+) -> Served {
+    is_admin(&shared).map_err(refused)?;
+    let length = request.headers().get(header::CONTENT_LENGTH);
+    let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    let length = length.ok_or_else(|| StatusCode::LENGTH_REQUIRED.into_response())?;
+    if length > BODY_LIMIT {
+        return Err(StatusCode::PAYLOAD_TOO_LARGE.into_response());
+    }
+    let number = shared.counted();
+    let fault = shared.changing().faults.remove(&number);
+    let half = length / 2;
+    let mut bytes = match fault {
+        Some(Fault::Cut) => {
+            read(request.into_body(), half).await?;
+            hang_up()
+        }
+        Some(Fault::HoldHalf) => {
+            let mut body = request.into_body().into_data_stream();
+            let mut came = 0;
+            while let Some(Ok(bytes)) = body.next().await
+                && came < half
+            {
+                came += bytes.len();
+            }
+            hold(&shared).await
+        }
+        Some(Fault::Hold) => hold(&shared).await,
+        _ => read(request.into_body(), length).await?,
+    };
+    if bytes.len() != length {
+        let text = "Content-Length doesn't equal size of received data.";
+        return Err(refused(bad(text)));
+    }
+    match fault {
+        Some(Fault::Damaged) => bytes[0] ^= 1,
+        Some(Fault::Down) => return Err(nginx(StatusCode::BAD_GATEWAY)),
+        Some(Fault::Full) => {
+            let text = "[Errno 28] No space left on device".to_owned();
+            return Err(refused((StatusCode::INTERNAL_SERVER_ERROR, text)));
+        }
+        _ => {}
+    }
+    let all = (shared.changing().store.append(id, file, &bytes)).map_err(refused)?;
+    if all && shared.config.slow == 0 {
+        shared.changing().store.share();
+    }
+    match fault {
+        Some(Fault::Lost) => hang_up(),
+        Some(Fault::Timeout) => Err(nginx(StatusCode::GATEWAY_TIMEOUT)),
+        Some(Fault::Silent) => hold(&shared).await,
+        _ => Ok("OK".into_response()),
+    }
+}
+
+/// At least `length` bytes of a body, if they come.
+async fn read(body: Body, length: usize) -> std::result::Result<Vec<u8>, Response> {
+    let mut all = Vec::new();
+    let mut stream = body.into_data_stream();
+    while all.len() < length
+        && let Some(bytes) = stream.next().await
+    {
+        let bytes: Bytes = bytes.map_err(|_| StatusCode::BAD_REQUEST.into_response())?;
+        all.extend_from_slice(&bytes);
+    }
+    Ok(all)
+}
+
+/// Ends the connection's task, and the connection with it, without an answer.
+fn hang_up() -> ! {
+    std::panic::resume_unwind(Box::new("hung up on demand"))
+}
+
+async fn hold(shared: &Shared) -> ! {
+    shared.held.send_modify(|count| *count += 1);
+    std::future::pending().await
+}
+
+fn nginx(status: StatusCode) -> Response {
+    let head = [(header::CONTENT_TYPE, "text/html")];
+    let text = format!("<html><head><title>{status}</title></head></html>");
+    (status, head, text).into_response()
+}
