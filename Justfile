@@ -19,7 +19,7 @@ build:
     {{cargo}} build --release --workspace --bins
 
 # Everything but the whole machines: gates, then fast tests
-check: lint
+check: build lint
     {{cargo}} nextest run --release --workspace -E 'not (binary(machines) or binary(killed) or binary(ubuntu) or binary(reproducible))'
     cargo test --quiet --release --workspace --doc
 
@@ -30,7 +30,7 @@ lint:
     cargo deny --log-level error check bans licenses sources
 
 # Every gate and every test, whole machines last
-test: build check machines
+test: check machines
 
 # The tests that boot whole machines or build them from nothing
 machines: build

@@ -45,7 +45,7 @@ pub struct Workshop<'a> {
 /// What a step fails with; an earlier build's directory is then untouched.
 pub fn build(locked: &LockedProfile, shop: Workshop<'_>) -> anyhow::Result<PathBuf> {
     let cache = Cache::open(shop.store, shop.report)?;
-    let key = inputs::key(locked, shop.agent)?;
+    let key = inputs::key(locked, shop)?;
     if let Some(dir) = inputs::unchanged(locked, shop.out, &cache, &key) {
         shop.report.note("nothing has changed since the last build");
         return Ok(dir);

@@ -12,12 +12,14 @@ use crate::lock::LockedProfile;
 use crate::profile::{Mirror, Profile};
 use crate::source::{self, Archives, Digest};
 
-/// Changes whenever a build leaves other files from the same inputs.
-const ARTIFACTS: u32 = 2;
-
 /// The key of the whole image: the lock, the profile as it was validated,
 /// every file it names, the agent and this builder.
-pub fn key(locked: &LockedProfile, agent: &Path) -> anyhow::Result<Key> {
+pub fn key(locked: &LockedProfile, shop: Workshop<'_>) -> anyhow::Result<Key> {
+    // Of this builder every byte: what it would make otherwise no version tells.
+    let programs = [shop.agent, shop.program]
+        .into_iter()
+        .map(|file| Ok(Digest::of_reader(fs::File::open(file)?)?.0.to_string()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     let profile = locked.profile();
     let mut overlays = Vec::new();
     for dir in &profile.overlays {
@@ -28,8 +30,7 @@ pub fn key(locked: &LockedProfile, agent: &Path) -> anyhow::Result<Key> {
         // Certificates, users, sizes, vars, outputs: all of it, as Rust prints it.
         format!("{profile:?}"),
         overlays,
-        Digest::of(&fs::read(agent)?).to_string(),
-        (env!("CARGO_PKG_VERSION"), ARTIFACTS),
+        programs,
     );
     Key::of("image", FORMAT, &inputs)
 }

@@ -197,8 +197,8 @@ fn a_million_names_take_a_bounded_room() {
     let mut counted = Counted(0);
     tree.write_tar(&mut counted).unwrap();
     assert_eq!(tree.len(), 1_002_002);
-    // A header each, and two blocks at the end.
-    assert_eq!(counted.0, 512 * (1_002_002 + 2));
+    // A header each at least, and two blocks at the end.
+    assert!(counted.0 >= 512 * (1_002_002 + 2));
     let bytes_a_name = (peak() - before) * 1024 / 1_000_000;
     assert!(bytes_a_name < 600, "{bytes_a_name} bytes a name");
 }
