@@ -246,3 +246,33 @@ fn a_full_disk_is_one_clear_error_and_leaves_nothing() {
     let left = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(left.trim(), "left:", "nothing half-done");
 }
+
+#[test]
+fn every_output_holds_the_same_root() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().to_string_lossy().into_owned();
+    let other = postern_e2e::build(&["--formats", "qcow2,tgz", "--out", &out]).unwrap();
+    let (demo, other) = (image(), Artifacts::open(&other).unwrap());
+    assert_eq!(other.manifest().root_hash, demo.manifest().root_hash);
+    other.verify().unwrap();
+    let compare = Command::new("qemu-img").args(["compare", "-f", "raw", "-F", "qcow2"]);
+    let compare = compare
+        .arg(path(&demo, Kind::Raw))
+        .arg(path(&other, Kind::Qcow2));
+    compare.run().unwrap();
+
+    let listed = Command::new("tar")
+        .args(["--quoting-style=literal", "-tzf"])
+        .arg(path(&other, Kind::Tgz));
+    let listed = String::from_utf8(listed.run().unwrap()).unwrap();
+    let named = |text: &str| text.trim_end_matches('/').to_owned();
+    let files: std::collections::BTreeSet<_> = listed.lines().map(named).collect();
+    let root = Command::new("unsquashfs").args(["-no-progress", "-d", "", "-ls"]);
+    let root = root.arg(path(&demo, Kind::Root)).run().unwrap();
+    let root = String::from_utf8_lossy(&root).into_owned();
+    let inside = root.lines().filter_map(|line| line.strip_prefix('/'));
+    let missing: Vec<_> = inside.filter(|name| !files.contains(*name)).collect();
+    assert_eq!(missing, [""; 0]);
+    // What only the files without partitions need.
+    assert!(files.iter().any(|name| name.starts_with("boot/vmlinuz-")));
+}
