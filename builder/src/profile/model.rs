@@ -160,11 +160,11 @@ impl Base {
 
 impl Distro {
     /// Where the distribution keeps its archives as they once were; a path of
-    /// archive and time follows.
-    pub const fn snapshots(self) -> &'static str {
+    /// archive and time follows. `None`: the profile's mirror has to say.
+    pub const fn snapshots(self) -> Option<&'static str> {
         match self {
-            Distro::Debian => "https://snapshot.invalid/archive",
-            Distro::Ubuntu => "https://snapshot.ubuntu.com",
+            Distro::Debian => None,
+            Distro::Ubuntu => Some("https://snapshot.ubuntu.com"),
         }
     }
 

@@ -73,8 +73,8 @@ struct Base {
     /// `host`, the archive of this machine's own apt, or the URL above the
     /// archives. Without it: `host`.
     mirror: Option<String>,
-    /// The archives as they were at this time, `20260930T000000Z`, from the
-    /// distribution's snapshot service, or below `mirror` if that is a URL.
+    /// The archives as they were at this time, `20260930T000000Z`, from Ubuntu's
+    /// snapshot service, or below `mirror` if that is a URL, as Debian needs it.
     snapshot: Option<String>,
     /// Archives with a mirror of their own.
     archives: Option<Vec<Archive>>,

@@ -59,6 +59,11 @@ pub enum MirrorError {
         "base.mirror `{0}` is not an address that archives can be below\n  help: write an http, https or file URL"
     )]
     NotABase(String),
+    /// No snapshot service is known.
+    #[error(
+        "base.snapshot needs `base.mirror` to name a snapshot service of {0}\n  help: write `mirror: URL`, the address above `<archive>/<time>`"
+    )]
+    NoSnapshots(&'static str),
     /// The token that opens an archive is not there.
     #[error(
         "there is no token for archive {archive}: {place}\n  help: provide it as `base.archives` of the profile says, or leave the archive out"
@@ -86,7 +91,8 @@ impl Archives {
         let mut archives = match (&base.mirror, &base.snapshot) {
             (Mirror::Url(url), snapshot) => Self::below(url, snapshot.as_deref(), base),
             (Mirror::Host, Some(time)) => {
-                let service = base.distro.snapshots();
+                let none = MirrorError::NoSnapshots(base.distro.id());
+                let service = base.distro.snapshots().ok_or(none)?;
                 let url = Url::parse(service);
                 let url = url.map_err(|_| MirrorError::NotABase(service.to_owned()))?;
                 Self::below(&url, Some(time), base)

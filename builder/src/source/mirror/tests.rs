@@ -205,6 +205,9 @@ fn a_snapshot_is_the_archive_at_a_time() {
     let file = Archives::of(&of).unwrap().file("ubuntu", "pool/a.deb");
     let expected = format!("https://snapshot.ubuntu.com/ubuntu/{time}/pool/a.deb");
     assert_eq!(file.unwrap().as_str(), expected);
+    of.distro = Distro::Debian;
+    let error = Archives::of(&of).unwrap_err().to_string();
+    assert!(error.contains("`base.mirror`"), "{error}");
     of.mirror = Mirror::Url("http://m.example/kept".parse().unwrap());
     let file = Archives::of(&of).unwrap().file("ubuntu", "pool/a.deb");
     let expected = format!("http://m.example/kept/ubuntu/{time}/pool/a.deb");
