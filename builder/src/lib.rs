@@ -15,6 +15,7 @@
 //! 13. [`inspect`] and [`diff`]: what is in artifacts, and how two differ
 //! 14. [`rehearse`]: a whole deployment on this machine
 //! 15. [`maas`]: the image brought to where machines are deployed
+//! 16. [`palette`]: what a gateway pairs with, and how it is
 //!
 //! [`build`] calls 3 to 12 in this order. Beside them: [`userdata`] (what MAAS
 //! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
@@ -38,6 +39,7 @@ pub mod inspect;
 pub mod layer;
 pub mod lock;
 pub mod maas;
+pub mod palette;
 pub mod profile;
 pub mod rehearse;
 pub mod report;

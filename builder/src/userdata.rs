@@ -4,17 +4,23 @@
 //! for root alone. Everything else is the agent's. MAAS keeps user-data, and so
 //! does the machine until the agent scrubs it, so it is as secret as its content.
 
+mod explain;
+
 use std::path::Path;
 
 use fs_err as fs;
 use postern_agent::contract::document::Sources;
-use postern_agent::contract::gateway::GatewayFile;
+use postern_agent::contract::gateway::{GatewayFile, Node, Nodes, Pairing, Undeliverable};
 use postern_agent::contract::paths;
 use postern_agent::host::clock;
 use postern_agent::host::secrets::HostSecrets;
+use postern_agent::pairing::manifest::{self, ManifestError};
+use postern_agent::pairing::strategies::manifests::Supplied;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::profile::LoadError;
+
+pub use explain::explain;
 
 /// Reads a gateway file on the operator's machine: secrets may be given as
 /// `{file: …}`, relative to it, or `{env: …}`.
@@ -38,9 +44,89 @@ pub fn read(file: &str, text: &str) -> Result<GatewayFile, LoadError> {
     })
 }
 
-/// The user-data for one gateway. The same gateway gives the same bytes.
-pub fn render(gateway: &GatewayFile) -> SecretString {
-    let content = gateway.deliverable();
+/// No machine of a gateway is meant, or one that there is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeError {
+    /// A gateway of three, and no number.
+    #[error(
+        "the gateway has three machines, and each is told something else\n  help: say which: `--node 1`, `--node 2` or `--node 3`"
+    )]
+    NotSaid,
+    /// There are not so many.
+    #[error(
+        "there is no machine {number}: the gateway has {nodes}\n  help: number them from 1 to {nodes}"
+    )]
+    NotThatMany {
+        /// What was asked for.
+        number: u8,
+        /// How many there are.
+        nodes: u8,
+    },
+}
+
+/// The machine that `number` or the file itself means; `None` if three may be meant.
+///
+/// # Errors
+/// [`NodeError::NotThatMany`].
+pub fn chosen(file: &GatewayFile, number: Option<u8>) -> Result<Option<Node>, NodeError> {
+    let cluster = &file.gateway.cluster;
+    match number {
+        Some(number) => match cluster.nodes.node(number.into()) {
+            Some(node) => Ok(Some(node)),
+            None => Err(NodeError::NotThatMany {
+                number,
+                nodes: cluster.nodes.count(),
+            }),
+        },
+        None if cluster.nodes == Nodes::One => Ok(Some(Node::FIRST)),
+        None => Ok(cluster.node),
+    }
+}
+
+/// Most bytes of user-data. MAAS takes it base64-encoded in a form, and the web
+/// server in front of it takes 10 MiB (`client_max_body_size` in its nginx
+/// configuration); base64 in a form is up to 1.42 times as long.
+const LARGEST: usize = 7 << 20;
+
+/// Why there is no user-data for a machine.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// Palette was not asked.
+    #[error("{0}\n  help: set SPECTROCLOUD_APIKEY to an API key of a tenant administrator")]
+    NotObtained(Undeliverable),
+    /// There is no token.
+    #[error("{0}\n  help: add `cluster-token: {{file: token}}`, made with `openssl rand -hex 32`")]
+    NoToken(Undeliverable),
+    /// What Palette gave may not go into a gateway's cluster.
+    #[error(
+        "{0}\n  help: fetch the manifests from Palette again, and have the vendor explain these objects"
+    )]
+    Manifest(#[from] ManifestError),
+    /// MAAS would not take it.
+    #[error(
+        "the user-data has {0} bytes, and MAAS takes {LARGEST}\n  help: give only the certificates that are needed"
+    )]
+    TooLarge(usize),
+}
+
+impl From<Undeliverable> for RenderError {
+    fn from(why: Undeliverable) -> Self {
+        match why {
+            Undeliverable::NotObtained(_) => Self::NotObtained(why),
+            Undeliverable::NoToken => Self::NoToken(why),
+        }
+    }
+}
+
+/// The user-data for one machine of a gateway. The same gateway gives the same bytes.
+///
+/// # Errors
+/// [`RenderError`]: a manifest is checked here as the machine will check it.
+pub fn render(gateway: &GatewayFile, node: Node) -> Result<SecretString, RenderError> {
+    if let Some(Pairing::Manifests(manifests)) = &gateway.gateway.pairing {
+        manifest::parse(&Supplied::new(manifests).sources)?;
+    }
+    let content = gateway.deliverable(node)?;
     let mut text = format!(
         "#cloud-config\n\
          write_files:\n\
@@ -58,12 +144,15 @@ pub fn render(gateway: &GatewayFile) -> SecretString {
         }
         text.push('\n');
     }
-    text.into()
+    match text.len() {
+        size if size > LARGEST => Err(RenderError::TooLarge(size)),
+        _ => Ok(text.into()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use postern_agent::contract::document::{Findings, Node, Value, read};
+    use postern_agent::contract::document::{self, Findings, Value, read};
     use postern_agent::contract::gateway::{LiteralOnly, parse};
 
     use super::*;
@@ -87,7 +176,7 @@ maas: {zone: z1}
         GatewayFile::parse("edge.yaml", &text, now, &LiteralOnly).unwrap()
     }
 
-    fn tree(text: &str) -> Node {
+    fn tree(text: &str) -> document::Node {
         let mut findings = Findings::default();
         let node = read("user-data", text, &mut findings);
         findings.finish(node).unwrap().0
@@ -95,7 +184,7 @@ maas: {zone: z1}
 
     #[test]
     fn delivers_one_file_for_root_alone() {
-        let rendered = render(&gateway());
+        let rendered = render(&gateway(), Node::FIRST).unwrap();
         let text = rendered.expose_secret();
         assert!(text.starts_with("#cloud-config\n"), "{text}");
         let root = tree(text);
@@ -117,7 +206,10 @@ maas: {zone: z1}
         assert_eq!(value("permissions"), "0600");
         assert_eq!(value("owner"), "root:root");
         let content = value("content");
-        assert_eq!(content, gateway().deliverable().expose_secret());
+        assert_eq!(
+            content,
+            gateway().deliverable(Node::FIRST).unwrap().expose_secret()
+        );
         let now = "2027-01-01T00:00:00Z".parse().unwrap();
         let (read, _) = parse("gateway.yaml", &content, now, &LiteralOnly).unwrap();
         assert_eq!(read.certificates, gateway().gateway.certificates);
@@ -125,7 +217,10 @@ maas: {zone: z1}
 
     #[test]
     fn the_same_gateway_gives_the_same_bytes() {
-        let (one, two) = (render(&gateway()), render(&gateway()));
+        let (one, two) = (
+            render(&gateway(), Node::FIRST).unwrap(),
+            render(&gateway(), Node::FIRST).unwrap(),
+        );
         assert_eq!(one.expose_secret(), two.expose_secret());
         assert!(!format!("{one:?}").contains("SESAME"));
     }

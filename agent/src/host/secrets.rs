@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use crate::contract::document::Complaint;
 use crate::contract::gateway::Secrets;
 
-/// A secret or a certificate bundle is not larger than this, in bytes.
-const LIMIT: u64 = 1 << 20;
+/// A secret, a certificate bundle or a manifest is not larger than this, in bytes.
+const LIMIT: u64 = 4 << 20;
 
 /// Looks values up on this machine.
 #[derive(Clone, Debug)]

@@ -4,11 +4,17 @@
 //! Palette asks of a cluster (its "self-hosted" gateway page) and k3s already
 //! has is left on: flannel is the CNI, local-path the storage class,
 //! metrics-server and CoreDNS run, the server takes work.
+//!
+//! A cluster of three keeps its state in etcd inside k3s ("High Availability
+//! Embedded etcd"): one server initialises it, the others join at the API
+//! endpoint, which is also a name in every server's certificate.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+
+use crate::contract::gateway::Part;
 
 /// Where systemd-resolved lists the real name servers. Its stub address is of
 /// no use inside a pod: k3s would fall back to a public server.
@@ -25,6 +31,8 @@ pub struct Server<'a> {
     pub services: IpNet,
     /// File with the name servers for pods, if not `/etc/resolv.conf`.
     pub resolv_conf: Option<&'a str>,
+    /// What this server is in its cluster.
+    pub part: &'a Part,
 }
 
 /// The file's text. Every string is quoted, so no value can become another type.
@@ -46,10 +54,30 @@ pub fn render(server: &Server<'_>) -> String {
         line("resolv-conf", path);
     }
     line("write-kubeconfig-mode", "0600");
+    if let Some(token) = server.part.token() {
+        line("token", token.expose());
+    }
+    if let Part::Joins { api_endpoint, .. } = server.part {
+        line("server", &registration_address(api_endpoint));
+    }
+    if let Some(endpoint) = server.part.api_endpoint() {
+        let _ = writeln!(text, "tls-san:\n  - {endpoint:?}");
+    }
+    if let Part::First { .. } = server.part {
+        text.push_str("cluster-init: true\n");
+    }
     // Palette brings its own way in; these two would take the machine's ports
     // 80 and 443 for nobody.
     text.push_str("disable:\n  - \"traefik\"\n  - \"servicelb\"\n");
     text
+}
+
+/// Where a server registers: the port of the API server, 6443.
+fn registration_address(host: &str) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(IpAddr::V6(v6)) => format!("https://[{v6}]:6443"),
+        _ => format!("https://{host}:6443"),
+    }
 }
 
 /// The tenth address of the service network, where k3s puts CoreDNS.
@@ -77,6 +105,7 @@ pub fn node_name(host: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::gateway::Token;
 
     fn server() -> Server<'static> {
         Server {
@@ -84,6 +113,10 @@ mod tests {
             pods: "10.42.0.0/16".parse().unwrap(),
             services: "10.43.0.0/16".parse().unwrap(),
             resolv_conf: Some(RESOLV_CONF),
+            part: &Part::Alone {
+                api_endpoint: None,
+                token: None,
+            },
         }
     }
 
@@ -101,6 +134,39 @@ mod tests {
           - "traefik"
           - "servicelb"
         "#);
+    }
+
+    #[test]
+    fn three_servers_share_a_token_and_one_endpoint() {
+        let token = Token::from(&secrecy::SecretString::from("0123456789abcdef"));
+        let api_endpoint = "gateway.example".to_owned();
+        let lines = |part: &Part| {
+            let text = render(&Server { part, ..server() });
+            let lines = text.lines().map(str::to_owned);
+            lines
+                .skip_while(|l| !l.starts_with("token"))
+                .collect::<Vec<_>>()
+        };
+        let first = lines(&Part::First {
+            api_endpoint: api_endpoint.clone(),
+            token: token.clone(),
+        });
+        assert_eq!(
+            first[..4],
+            [
+                "token: \"0123456789abcdef\"",
+                "tls-san:",
+                "  - \"gateway.example\"",
+                "cluster-init: true"
+            ]
+        );
+        let joins = lines(&Part::Joins {
+            api_endpoint,
+            token,
+        });
+        assert_eq!(joins[1], "server: \"https://gateway.example:6443\"");
+        assert!(!joins.iter().any(|l| l.starts_with("cluster-init")));
+        assert_eq!(registration_address("fd00::9"), "https://[fd00::9]:6443");
     }
 
     #[test]

@@ -7,10 +7,11 @@ use std::process::{Child, Stdio};
 use super::cluster::Cluster;
 use super::config::{Server, render};
 use super::evidence::{Jet, jet, overlord_uid, ready};
+use crate::contract::gateway::Part;
 use crate::contract::paths;
 use crate::host::files::write_atomic;
 use crate::host::{Command, CommandError};
-use crate::pairing::manifest;
+use crate::pairing::manifest::{self, Source};
 
 const MANIFEST: &str = "\
 apiVersion: v1
@@ -58,6 +59,10 @@ impl StandIn {
             pods: "10.42.0.0/16".parse().unwrap(),
             services: "10.43.0.0/16".parse().unwrap(),
             resolv_conf: None,
+            part: &Part::Alone {
+                api_endpoint: None,
+                token: None,
+            },
         });
         write_atomic(&at(paths::K3S_CONFIG), config.as_bytes(), 0o600).unwrap();
         let socket = UnixDatagram::bind(at("notify")).unwrap();
@@ -96,8 +101,8 @@ fn a_strict_cluster_takes_our_configuration_and_what_was_checked() {
     assert_eq!(ready(&cluster).unwrap(), "ok");
     assert_eq!(overlord_uid(&cluster).unwrap(), None);
     assert_eq!(jet(&cluster).unwrap(), Jet::Absent);
-    let manifest = manifest::parse(MANIFEST).unwrap();
-    let stream = manifest.to_stream();
+    let manifest = manifest::parse(&[Source::whole(MANIFEST.to_owned())]).unwrap();
+    let stream: String = manifest.streams().map(|(_, stream)| stream).collect();
     for _ in 0..2 {
         let args = ["apply", "-f", "-"];
         cluster.kubectl(&args, stream.as_bytes()).unwrap();

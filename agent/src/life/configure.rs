@@ -40,6 +40,10 @@ const CERTS: &str = "/etc/ssl/certs";
 /// MAAS' own address stands here until the machine is paired.
 const MAAS_CONFIG: &str = "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg";
 
+/// What to do about a gateway file that lacks what a machine needs.
+const MAKE_USER_DATA: &str =
+    "make the user-data with `postern user-data --node N` or `postern deploy`";
+
 /// What the machine shall be.
 #[derive(Debug)]
 pub struct Wanted {
@@ -47,7 +51,8 @@ pub struct Wanted {
     pub settings: Settings,
     /// The image it runs.
     pub image: ImageFacts,
-    /// How to pair; `None` if the gateway file is gone, as it is after pairing.
+    /// How to pair; `None` if another machine does, or if the gateway file is
+    /// gone, as it is after pairing.
     pub pairing: Option<Pairing>,
     /// What can be used but is probably not meant.
     pub warnings: Vec<String>,
@@ -111,10 +116,14 @@ pub fn wanted(world: &World) -> Result<Wanted, Stop> {
         .or_else(|| node_name(&world.host_name))
         .unwrap_or_else(|| file.gateway.name.clone());
     let maas = maas_host(&world.root)?.or(kept.and_then(|kept| kept.maas_host));
+    let part = file.gateway.cluster.part().ok_or_else(|| {
+        let detail = "the gateway file does not say which of its machines this is";
+        Stop::block(Reason::GatewayFile, detail, MAKE_USER_DATA)
+    })?;
     Ok(Wanted {
-        settings: Settings::merged(&file, &image, node, maas),
+        settings: Settings::merged(&file, part, &image, node, maas),
         image,
-        pairing: Some(file.gateway.pairing),
+        pairing: file.gateway.pairing,
         warnings: file.warnings.iter().map(Problem::to_string).collect(),
     })
 }
@@ -190,6 +199,7 @@ pub fn write(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Wr
         pods: settings.pod_cidr,
         services: settings.service_cidr,
         resolv_conf,
+        part: &settings.part,
     });
     written.k3s |= put(root, paths::K3S_CONFIG, k3s.as_bytes(), 0o600)?;
     let (k3s, systemd) = write_proxy(root, settings.proxy(subnets).as_ref())?;

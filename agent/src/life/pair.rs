@@ -17,14 +17,14 @@ use super::world::World;
 use crate::host::files::write_atomic;
 use crate::host::http::Client;
 use crate::k3s::evidence::{self, EvidenceError, Jet};
-use crate::pairing::manifest::Manifest;
+use crate::pairing::manifest::{self, Manifest, Source};
 use crate::pairing::palette::Palette;
-use crate::pairing::{self, PairError, Strategy};
+use crate::pairing::{PairError, Strategy};
 use crate::preflight::{self, Capacity, Check, Route};
 
 /// The manifest between its arrival and the end of pairing, mode 0600: a code
 /// may give it out only once.
-pub const MANIFEST: &str = "/var/lib/postern/manifest.yaml";
+pub const MANIFEST: &str = "/var/lib/postern/manifest.json";
 
 /// Palette, as these settings reach it.
 ///
@@ -118,26 +118,34 @@ fn unclear(error: &EvidenceError) -> Stop {
 }
 
 /// The manifest: the one on disk if it is the one the journal names, else a
-/// new one from Palette, which is then on disk.
+/// new one as the strategy acquires it, which is then on disk. Also gives the
+/// gateway's uid, if strategy or manifest say it.
 ///
 /// # Errors
-/// [`Stop`], if Palette does not give one or it may not be applied.
+/// [`Stop`], if there is none or it may not be applied.
 pub async fn manifest(
     world: &World,
     palette: &Palette,
-    strategy: &dyn Strategy,
+    (strategy, name): (&dyn Strategy, &str),
     known: Option<&str>,
-) -> Result<Manifest, Stop> {
+) -> Result<(Manifest, Option<String>), Stop> {
     let path = world.root.at(MANIFEST);
-    if let (Some(known), Ok(text)) = (known, fs::read_to_string(&path))
-        && hex::encode(Sha256::digest(text.as_bytes())) == known
+    let checked =
+        |sources: &[Source]| manifest::parse(sources).map_err(|e| stop(PairError::from(e)));
+    if let (Some(known), Ok(text)) = (known, fs::read(&path))
+        && hex::encode(Sha256::digest(&text)) == known
+        && let Ok(sources) = serde_json::from_slice::<Vec<Source>>(&text)
     {
-        return pairing::checked(&text).map_err(|e| stop(PairError::from(e)));
+        let manifest = checked(&sources)?;
+        let uid = manifest.overlord_uid.clone();
+        return Ok((manifest, uid));
     }
-    let text = strategy.acquire(palette).await.map_err(stop)?;
-    let manifest = pairing::checked(&text).map_err(|e| stop(PairError::from(e)))?;
-    write_atomic(&path, text.as_bytes(), 0o600)?;
-    Ok(manifest)
+    let acquired = strategy.acquire(palette, name).await.map_err(stop)?;
+    let manifest = checked(&acquired.sources)?;
+    let text = manifest::kept(&acquired.sources);
+    write_atomic(&path, &text, 0o600)?;
+    let uid = manifest.overlord_uid.clone().or(acquired.overlord_uid);
+    Ok((manifest, uid))
 }
 
 /// Hands the manifest to the cluster. Definitions need a moment before objects
@@ -146,12 +154,20 @@ pub async fn manifest(
 /// # Errors
 /// [`Stop::Wait`] with the cluster's own words.
 pub async fn apply(world: &World, manifest: &Manifest) -> Result<(), Stop> {
-    let stream = manifest.to_stream();
-    world
-        .ask(move |_, cluster| cluster.kubectl(&["apply", "-f", "-"], stream.as_bytes()))
-        .await
-        .map(|_| ())
-        .map_err(|e| Stop::wait(On::Manifests, e.to_string()))
+    for (namespace, stream) in manifest.streams() {
+        let namespace = namespace.map(str::to_owned);
+        let applied = world
+            .ask(move |_, cluster| match namespace {
+                Some(namespace) => {
+                    let args = ["apply", "-n", &namespace, "-f", "-"];
+                    cluster.kubectl(&args, stream.as_bytes())
+                }
+                None => cluster.kubectl(&["apply", "-f", "-"], stream.as_bytes()),
+            })
+            .await;
+        applied.map_err(|e| Stop::wait(On::Manifests, e.to_string()))?;
+    }
+    Ok(())
 }
 
 /// What a strategy's "no" means for the machine.

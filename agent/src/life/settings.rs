@@ -2,7 +2,7 @@
 //! anything that is only needed to pair.
 //!
 //! They are what a later boot starts from, in `/var/lib/postern/settings.json`,
-//! mode 0600: a proxy's address may carry a password.
+//! mode 0600: a proxy's address may carry a password, and the cluster's token is one.
 
 use std::io;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::world::Root;
-use crate::contract::gateway::{GatewayFile, ProxySettings};
+use crate::contract::gateway::{GatewayFile, Part, ProxySettings};
 use crate::contract::image::ImageFacts;
 use crate::contract::paths;
 use crate::host::files::write_atomic;
@@ -54,12 +54,16 @@ pub struct Settings {
     pub ssh_authorized_keys: Vec<String>,
     /// Host of the MAAS that deployed this machine.
     pub maas_host: Option<String>,
+    /// What this machine is in its cluster.
+    pub part: Part,
 }
 
 impl Settings {
-    /// Lays the gateway file over the image; a proxy in it replaces the image's whole.
+    /// Lays the gateway file over the image; a proxy in it replaces the image's
+    /// whole. `part` is what the file says this machine is.
     pub fn merged(
         file: &GatewayFile,
+        part: Part,
         image: &ImageFacts,
         node_name: String,
         maas_host: Option<String>,
@@ -78,6 +82,7 @@ impl Settings {
             certificates: gateway.certificates.clone(),
             ssh_authorized_keys: gateway.ssh_authorized_keys.clone(),
             maas_host,
+            part,
         }
     }
 
@@ -88,6 +93,7 @@ impl Settings {
             service_cidr: Some(self.service_cidr),
             subnets: subnets.to_vec(),
             maas_host: self.maas_host.clone(),
+            api_endpoint: self.part.api_endpoint().map(str::to_owned),
         };
         self.proxy.as_ref().map(|p| Proxy::new(p, &around))
     }
@@ -118,15 +124,15 @@ impl Settings {
         }
     }
 
-    /// Passwords in the proxy's addresses, for masking.
+    /// Passwords in the proxy's addresses and the cluster's token, for masking.
     pub fn secrets(&self) -> Vec<String> {
         let urls = self.proxy.iter().flat_map(|p| [&p.http, &p.https]);
-        urls.filter_map(Url::password)
-            .flat_map(|password| {
-                let plain = percent_encoding::percent_decode_str(password);
-                [password.to_owned(), plain.decode_utf8_lossy().into_owned()]
-            })
-            .collect()
+        let token = self.part.token().map(|token| token.expose().to_owned());
+        let passwords = urls.filter_map(Url::password).flat_map(|password| {
+            let plain = percent_encoding::percent_decode_str(password);
+            [password.to_owned(), plain.decode_utf8_lossy().into_owned()]
+        });
+        passwords.chain(token).collect()
     }
 }
 

@@ -112,6 +112,8 @@ pub enum On {
     Evidence,
     /// The deployment `jet` to stay available.
     Jet,
+    /// The gateway's first machine to pair it.
+    FirstNode,
     /// cloud-init to finish before its copies of the user-data are removed.
     CloudInit,
 }
@@ -148,6 +150,7 @@ impl On {
             On::OverlordUid => "overlord-uid",
             On::Evidence => "evidence",
             On::Jet => "jet",
+            On::FirstNode => "first-node",
             On::CloudInit => "cloud-init",
         }
     }

@@ -2,8 +2,11 @@
 //!
 //! [`Strategy`] is one way to do it; each lives in one file of [`strategies`]
 //! and carries a [`Card`] that says what of it is documented and what is
-//! assumed. [`palette`] is the conversation, [`manifest`] the guard in front of
+//! assumed. [`palette`] is the conversation,
+//! [`tenant`] the one with a tenant administrator's key, [`manifest`] the guard in front of
 //! the cluster: what Palette sends is input like any other.
+
+use std::rc::Rc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,8 +18,9 @@ use crate::host::pace::Later;
 pub mod manifest;
 pub mod palette;
 pub mod strategies;
+pub mod tenant;
 
-use manifest::{Manifest, ManifestError};
+use manifest::{ManifestError, Source};
 use palette::Palette;
 
 /// One way to pair.
@@ -28,9 +32,40 @@ pub trait Strategy {
     /// gateway file from the one already used.
     fn fingerprint(&self) -> String;
 
-    /// Gets the manifests of the gateway's agents. May be called again.
-    fn acquire<'a>(&'a self, palette: &'a Palette) -> Later<'a, Result<String, PairError>>;
+    /// Gets the manifests of the gateway's agents; `name` is the gateway's. May
+    /// be called again.
+    fn acquire<'a>(
+        &'a self,
+        palette: &'a Palette,
+        name: &'a str,
+    ) -> Later<'a, Result<Acquired, PairError>>;
 
+    /// How the gateway becomes registered once its agents are in the cluster.
+    fn registration(&self) -> Registration<'_>;
+
+    /// Every secret this strategy holds, for masking.
+    fn secrets(&self) -> Vec<String>;
+}
+
+/// What pairing begins with.
+#[derive(Debug)]
+pub struct Acquired {
+    /// What goes into the cluster, in this order.
+    pub sources: Vec<Source>,
+    /// The gateway's uid in Palette, if it is known by now.
+    pub overlord_uid: Option<String>,
+}
+
+/// How a gateway becomes registered.
+pub enum Registration<'s> {
+    /// This machine must tell Palette.
+    Call(&'s dyn Register),
+    /// The agents in the cluster do it by themselves, with what is in their manifests.
+    ByAgents,
+}
+
+/// A strategy that must tell Palette.
+pub trait Register {
     /// Tells Palette that the gateway `uid` is here. Never to be called again
     /// after [`Registered`], nor without evidence after [`PairError::Ambiguous`].
     fn register<'a>(
@@ -38,9 +73,6 @@ pub trait Strategy {
         palette: &'a Palette,
         uid: &'a str,
     ) -> Later<'a, Result<Registered, PairError>>;
-
-    /// Every secret this strategy holds, for masking.
-    fn secrets(&self) -> Vec<String>;
 }
 
 /// What a strategy says of itself, shown by `postern-agent status`.
@@ -120,16 +152,10 @@ pub enum PairError {
 }
 
 /// The strategy that the gateway file asks for.
-pub fn strategy(pairing: &Pairing) -> Box<dyn Strategy> {
+pub fn strategy(pairing: &Pairing) -> Rc<dyn Strategy> {
     match pairing {
-        Pairing::Code(code) => Box::new(strategies::pairing_code::PairingCode::new(code.clone())),
+        Pairing::Code(code) => Rc::new(strategies::pairing_code::PairingCode::new(code.clone())),
+        Pairing::Manifests(manifests) => Rc::new(strategies::manifests::Supplied::new(manifests)),
+        Pairing::ApiKey(key) => Rc::new(strategies::api_key::ApiKey::new(key.clone())),
     }
-}
-
-/// Checks what a strategy acquired.
-///
-/// # Errors
-/// [`ManifestError`] if it may not go into the cluster.
-pub fn checked(text: &str) -> Result<Manifest, ManifestError> {
-    manifest::parse(text)
 }

@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use super::tenant::Tenant;
 use super::{PairError, Registered};
 use crate::host::http::{Answer, Client, HttpError};
 use crate::host::pace::Pace;
@@ -22,8 +23,28 @@ const CAP: usize = 64 << 10;
 /// Palette, as this gateway reaches it.
 pub struct Palette {
     client: Client,
-    endpoint: Url,
+    calls: Call,
     pace: Rc<dyn Pace>,
+}
+
+/// Addresses of calls.
+#[derive(Clone, Debug)]
+pub(super) struct Call(Url);
+
+impl Call {
+    pub(super) const fn at(endpoint: Url) -> Self {
+        Self(endpoint)
+    }
+
+    /// Where `segments` are, and how people may see the request.
+    pub(super) fn to(&self, segments: &[&str], method: &str) -> (Url, String) {
+        let mut url = self.0.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.clear().extend(segments);
+        }
+        let what = format!("{method} {url}");
+        (url, what)
+    }
 }
 
 /// What an answer means.
@@ -46,9 +67,14 @@ impl Palette {
     pub fn new(client: Client, endpoint: Url, pace: Rc<dyn Pace>) -> Self {
         Self {
             client,
-            endpoint,
+            calls: Call(endpoint),
             pace,
         }
+    }
+
+    /// The same Palette, asked with a tenant administrator's API key.
+    pub fn tenant(&self, key: &SecretString) -> Tenant {
+        Tenant::new(self.client.clone().keyed(key), self.calls.clone())
     }
 
     /// `GET /v1/health/ping`: whether it is Palette that answers. Any status is an answer.
@@ -56,7 +82,7 @@ impl Palette {
     /// # Errors
     /// [`HttpError`] if there is no answer.
     pub async fn ping(&self) -> Result<Answer, HttpError> {
-        let (url, what) = self.call(&["v1", "health", "ping"], "GET");
+        let (url, what) = self.calls.to(&["v1", "health", "ping"], "GET");
         self.client.get(url, &what, CAP).await
     }
 
@@ -69,7 +95,9 @@ impl Palette {
         struct Body {
             manifest: String,
         }
-        let (mut url, what) = self.call(&["v1", "overlords", "maas", "manifest"], "GET");
+        let (mut url, what) = self
+            .calls
+            .to(&["v1", "overlords", "maas", "manifest"], "GET");
         url.query_pairs_mut()
             .append_pair("pairingCode", code.expose_secret());
         let what = format!("{what}?pairingCode=***");
@@ -106,7 +134,7 @@ impl Palette {
         struct Body<'a> {
             pairing_code: &'a str,
         }
-        let (url, what) = self.call(&["v1", "pcg", uid, "register"], "POST");
+        let (url, what) = self.calls.to(&["v1", "pcg", uid, "register"], "POST");
         let body = Body {
             pairing_code: code.expose_secret(),
         };
@@ -126,19 +154,13 @@ impl Palette {
             _ => not_as_documented(&answer),
         })
     }
-
-    fn call(&self, segments: &[&str], method: &str) -> (Url, String) {
-        let mut url = self.endpoint.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.clear().extend(segments);
-        }
-        let what = format!("{method} {url}");
-        (url, what)
-    }
 }
 
 /// No answer: whether it may have been acted on decides what to do.
-fn unanswered<T>(
+///
+/// # Errors
+/// [`PairError::Local`] if this machine's settings are unusable.
+pub(super) fn unanswered<T>(
     error: HttpError,
     when_sent: impl FnOnce(String) -> Reply<T>,
 ) -> Result<Reply<T>, PairError> {
@@ -150,7 +172,7 @@ fn unanswered<T>(
     }
 }
 
-fn not_as_documented<T>(answer: &Answer) -> Reply<T> {
+pub(super) fn not_as_documented<T>(answer: &Answer) -> Reply<T> {
     if let Some(why) = answer.interception() {
         return Reply::Unknown(format!("{}: {why}", answer.what));
     }

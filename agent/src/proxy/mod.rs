@@ -39,6 +39,8 @@ pub struct Surroundings {
     pub subnets: Vec<IpNet>,
     /// Host of the MAAS region or rack, by name or address.
     pub maas_host: Option<String>,
+    /// Host of the cluster's API endpoint, by name or address.
+    pub api_endpoint: Option<String>,
 }
 
 /// A proxy and everything that is reached without it.
@@ -65,7 +67,8 @@ impl Proxy {
             .chain(networks.map(|net| net.to_string()))
             .chain(api_server.map(|address| address.to_string()))
             .chain(subnets.map(|net| net.to_string()))
-            .chain(around.maas_host.clone());
+            .chain(around.maas_host.clone())
+            .chain(around.api_endpoint.clone());
         let mut direct = Vec::new();
         for entry in entries {
             if !direct.contains(&entry) {

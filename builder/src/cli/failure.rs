@@ -7,10 +7,12 @@ use std::process::ExitCode;
 use crate::host::aws::AwsError;
 use crate::lock::{AptError, KeepError, LockError, LockFileError, ResolveError};
 use crate::maas::MaasError;
+use crate::palette::PaletteError;
 use crate::profile::LoadError;
 use crate::report::ci::Service;
 use crate::source::FetchError;
 use crate::source::pool::{NotALocation, PoolError};
+use crate::userdata::{NodeError, RenderError};
 
 const FAILED: u8 = 1;
 const INVALID_INPUT: u8 = 3;
@@ -69,11 +71,17 @@ fn code(error: &anyhow::Error) -> u8 {
         || error.is::<NotALocation>()
         || error.is::<PoolError>()
         || error.is::<AwsError>()
+        || error.is::<NodeError>()
+        || error.is::<RenderError>()
+        || error.downcast_ref().is_some_and(PaletteError::is_input)
         || error.downcast_ref().is_some_and(is_of_the_lock)
         || error.downcast_ref().is_some_and(MaasError::is_input);
     let refused = error.is::<FetchError>()
         || error.is::<reqwest::Error>()
         || error.downcast_ref().is_some_and(is_of_the_archive)
+        || error
+            .downcast_ref()
+            .is_some_and(PaletteError::is_of_the_other_side)
         || error
             .downcast_ref()
             .is_some_and(MaasError::is_of_the_other_side);

@@ -10,6 +10,7 @@ mod doctor;
 mod failure;
 mod inspect;
 mod lock;
+mod palette;
 mod pool;
 mod rehearse;
 mod sandbox;
@@ -116,7 +117,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Verify(verb) => verb.run(global),
         Verb::Rehearse(verb) => verb.run(global),
         Verb::Upload(verb) => verb.run(global),
-        Verb::UserData(verb) => verb.run(),
+        Verb::UserData(verb) => verb.run(global),
         Verb::Doctor(verb) => verb.run(global),
         Verb::Store(verb) => verb.run(global),
         Verb::Schema(verb) => verb.run(),

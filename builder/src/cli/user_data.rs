@@ -3,22 +3,45 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use postern_agent::contract::gateway::Node;
 use secrecy::ExposeSecret;
 
-use crate::userdata;
+use super::palette::Palette;
+use crate::userdata::{self, NodeError};
 
 /// Print the cloud-init user-data that delivers a gateway file
+///
+/// Every problem in the file is told at once. What it says is `{from: palette}`
+/// is obtained from Palette with your own API key (SPECTROCLOUD_APIKEY), which
+/// is not delivered.
 #[derive(Debug, Args)]
 pub struct UserData {
     /// The gateway file
     gateway: PathBuf,
+    /// Which of the gateway's machines, from 1 [default: the only one]
+    #[arg(long, value_name = "N")]
+    node: Option<u8>,
+    /// Tell what each machine will be told, secrets masked, and ask nobody
+    #[arg(long)]
+    explain: bool,
+    #[command(flatten)]
+    palette: Palette,
 }
 
 impl UserData {
-    pub(super) fn run(self) -> anyhow::Result<()> {
-        let gateway = userdata::load(&self.gateway)?;
+    pub(super) fn run(self, global: &super::Global) -> anyhow::Result<()> {
+        let mut file = userdata::load(&self.gateway)?;
+        let chosen = userdata::chosen(&file, self.node)?;
+        if self.explain {
+            print!("{}", userdata::explain(&file, chosen));
+            return Ok(());
+        }
+        let node = chosen.ok_or(NodeError::NotSaid)?;
+        if node == Node::FIRST {
+            self.palette.obtain(&mut file, &global.report())?;
+        }
         // A result on standard output is what the user asked for, secrets included.
-        print!("{}", userdata::render(&gateway).expose_secret());
+        print!("{}", userdata::render(&file, node)?.expose_secret());
         Ok(())
     }
 }

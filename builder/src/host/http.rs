@@ -16,6 +16,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// limit on the whole: large downloads on slow lines are fine.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// How long Palette may take for a whole answer (its own client waits as long).
+const PALETTE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Redirects followed before giving up; mirrors and release pages need two or three.
 const REDIRECTS: usize = 8;
 
@@ -91,6 +94,21 @@ pub fn client_for_region(authorities: Option<&[u8]>) -> Result<Client, HttpError
         }
     };
     without_redirects(builder.no_proxy())
+}
+
+/// A client for Palette with a tenant's API key: no redirect, which would hand
+/// the key on. It trusts these certificates (PEM) besides the system's own, and
+/// uses the environment's proxies.
+///
+/// # Errors
+/// If the CA store or a certificate cannot be read.
+pub fn client_for_palette(certificates: &[String]) -> Result<Client, HttpError> {
+    let mut more = Vec::new();
+    for pem in certificates {
+        more.extend(Certificate::from_pem_bundle(pem.as_bytes()).map_err(HttpError)?);
+    }
+    let builder = connecting().timeout(PALETTE_TIMEOUT);
+    without_redirects(builder.tls_certs_merge(more))
 }
 
 fn without_redirects(builder: reqwest::ClientBuilder) -> Result<Client, HttpError> {

@@ -260,10 +260,15 @@ struct Gateway {
     network: Option<Network>,
     /// CA certificates, PEM or `{file: …}`.
     certificates: Option<Vec<Kept>>,
-    /// How many machines; 1 in this version.
+    /// How many machines: 1 or 3. Without it: 1.
     nodes: Option<u32>,
-    /// Not supported yet.
+    /// Which of them the file is for, from 1; `postern user-data` writes it.
+    node: Option<u32>,
+    /// DNS name or address that leads to the API server of all machines; goes
+    /// with three.
     api_endpoint: Option<String>,
+    /// What three machines join with; `postern deploy` makes one. A secret.
+    cluster_token: Option<Kept>,
     maas: Option<Maas>,
     /// Public keys for the user `spectro`.
     ssh_authorized_keys: Option<Vec<String>>,
@@ -283,11 +288,45 @@ struct Palette {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct Pairing {
     /// From Tenant Settings, Private Cloud Gateways; valid for 24 hours. A secret.
-    pairing_code: Option<Kept>,
-    /// Not supported yet.
-    manifests: Option<serde_json::Value>,
-    /// Not supported yet.
+    pairing_code: Option<KeptOrObtained>,
+    /// What Palette gives for a gateway in a cluster of one's own, fetched by
+    /// the operator.
+    manifests: Option<Manifests>,
+    /// Of a tenant administrator: the machine fetches the manifests itself. A secret.
     api_key: Option<Kept>,
+}
+
+/// Manifests, or that `postern` is to get them with the operator's API key.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Manifests {
+    /// `palette`, and nothing else.
+    from: Option<String>,
+    /// The manifest of jet, YAML.
+    jet: Option<Kept>,
+    /// The manifest of ally, YAML.
+    ally: Option<Kept>,
+    /// What Palette's command for ally has after `-n`.
+    namespace: Option<String>,
+    /// The gateway's uid in Palette.
+    overlord_uid: Option<String>,
+}
+
+/// A value, where it is kept, or that Palette is asked for it.
+#[derive(JsonSchema)]
+#[serde(untagged)]
+enum KeptOrObtained {
+    Here(String),
+    Elsewhere(Elsewhere),
+    Obtained(Obtained),
+}
+
+/// What `postern` gets with the operator's API key.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Obtained {
+    /// `palette`.
+    from: String,
 }
 
 /// A value, or where it is kept.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context;
-use postern_agent::contract::gateway::{GatewayFile, Pairing, ProxySettings};
+use postern_agent::contract::gateway::{Cluster, GatewayFile, Node, Nodes, Pairing, ProxySettings};
 use postern_agent::host::Command;
 use postern_sim::clock::Clock;
 use postern_sim::events::EventLog;
@@ -60,10 +60,8 @@ impl Site {
         gateway: &mut GatewayFile,
     ) -> anyhow::Result<(Self, Changes)> {
         let log = EventLog::new(Clock::real());
-        let changes = adapt(gateway, image)?;
-        let code = match &gateway.gateway.pairing {
-            Pairing::Code(code) => code.expose_secret().to_owned(),
-        };
+        let mut changes = adapt(gateway, image)?;
+        let code = code(gateway, &mut changes);
         let endpoint = &gateway.gateway.endpoint;
         let host = endpoint.host_str().context("an endpoint has a host")?;
         let port = endpoint.port_or_known_default().unwrap_or(443);
@@ -71,7 +69,7 @@ impl Site {
             443 => host.to_owned(),
             port => format!("{host}:{port}"),
         };
-        let user_data = userdata::render(gateway);
+        let user_data = userdata::render(gateway, Node::FIRST)?;
         let (maas, palette, proxy) = runtime.block_on(async {
             let authority = Authority::from_pem(CA, CA_KEY)?;
             let palette = Palette::start(PaletteConfig::new(&name, authority, log.clone())).await?;
@@ -154,6 +152,24 @@ fn adapt(gateway: &mut GatewayFile, image: &Artifacts) -> anyhow::Result<Changes
             .push("the image does not trust the rehearsal CA, so it is delivered".to_owned());
     }
     Ok(changes)
+}
+
+/// What the machine pairs with. Manifests and keys of a real Palette mean
+/// nothing to the simulated one, and one machine is what a rehearsal has.
+fn code(gateway: &mut GatewayFile, changes: &mut Changes) -> String {
+    if gateway.gateway.cluster.nodes != Nodes::One {
+        gateway.gateway.cluster = Cluster::default();
+        changes.0.push("it is one machine, not three".to_owned());
+    }
+    if let Some(Pairing::Code(code)) = &gateway.gateway.pairing {
+        return code.expose_secret().to_owned();
+    }
+    let code = "REHEARSAL-CODE";
+    gateway.obtained(Pairing::Code(code.into()));
+    changes
+        .0
+        .push("it pairs with a made-up pairing code".to_owned());
+    code.to_owned()
 }
 
 /// Whether the image's own bundle holds the rehearsal CA.

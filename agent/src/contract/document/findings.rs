@@ -37,6 +37,11 @@ impl Findings {
         }
     }
 
+    /// Notes problems.
+    pub fn extend(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        problems.into_iter().for_each(|problem| self.add(problem));
+    }
+
     /// Notes a warning: the files can be used, but probably not as intended.
     pub fn warn(&mut self, problem: Problem) {
         self.warnings.push(problem);

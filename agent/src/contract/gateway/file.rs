@@ -3,16 +3,15 @@
 use std::net::IpAddr;
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
-use url::Url;
 
-use crate::contract::document::{self, Complaint, Fields, Findings, Item, Node};
+use crate::contract::document::{self, Findings, Item, Node};
 use crate::contract::problem::{Problem, Problems};
 
 use super::maas::{self, MaasRequest};
 use super::network::{self, Network};
-use super::secrets::{self, Secrets};
-use super::{Gateway, Pairing, certificates, rules};
+use super::pairing::{self, Obtain, Pairing, Said};
+use super::secrets::Secrets;
+use super::{Gateway, certificates, cluster, rules};
 
 /// Everything a gateway file says, every rule kept.
 #[derive(Debug)]
@@ -25,6 +24,9 @@ pub struct GatewayFile {
     pub ntp: Vec<String>,
     /// Which machine to ask MAAS for. Never delivered to the machine.
     pub maas: MaasRequest,
+    /// What Palette is to be asked for before anything can be delivered; always
+    /// `None` on a machine.
+    pub obtain: Option<Obtain>,
     /// What can be used, but probably is not meant.
     pub warnings: Vec<Problem>,
 }
@@ -45,6 +47,12 @@ pub fn parse(
 }
 
 impl GatewayFile {
+    /// Puts what Palette gave in the place of what was to be obtained.
+    pub fn obtained(&mut self, pairing: Pairing) {
+        self.gateway.pairing = Some(pairing);
+        self.obtain = None;
+    }
+
     /// Reads `text`, which `file` names in problems. `now` is what certificates
     /// must be valid at; `secrets` looks up what is kept elsewhere.
     ///
@@ -75,17 +83,24 @@ fn read(
     document::api_version(&mut fields, findings);
     let name = fields.required("name", "name: my-gateway", findings);
     let name = name.and_then(|item| item.parsed(findings, rules::label));
+    let (cluster, api_endpoint) = cluster::read(&mut fields, source, findings);
+    let joins = cluster
+        .node
+        .is_some_and(|node| node != cluster::Node::FIRST);
     let example = "palette: {endpoint: https://…, pairing: {pairing-code: …}}";
     let palette = fields.required("palette", example, findings);
-    let palette = palette.and_then(|item| read_palette(&item, source, findings));
+    let palette = palette.and_then(|item| pairing::read(&item, joins, source, findings));
 
     let endpoint = palette.as_ref().and_then(|p| p.endpoint.as_ref());
     let endpoint = endpoint.map(|(item, url)| (item, url));
     let block = fields.optional("network");
-    let network = network::read(block.as_ref(), endpoint, source, findings);
+    let others = network::Others {
+        palette: endpoint,
+        api: api_endpoint.zip(cluster.api_endpoint.as_deref()),
+    };
+    let network = network::read(block.as_ref(), others, source, findings);
     let list = fields.optional("certificates");
     let certificates = list.map(|item| certificates::read_list(&item, now, source, findings));
-    read_nodes(&mut fields, findings);
     let maas = fields.optional("maas");
     let maas = maas.map(|item| maas::read(&item, findings));
     let keys = fields.optional("ssh-authorized-keys");
@@ -93,6 +108,12 @@ fn read(
     fields.finish(findings);
 
     let palette = palette?;
+    let (pairing, obtain) = match palette.pairing {
+        Some(Said::Here(pairing)) => (Some(pairing), None),
+        Some(Said::Obtain(what)) => (None, Some(what)),
+        None if joins => (None, None),
+        None => return None,
+    };
     let Network {
         proxy,
         pod_cidr,
@@ -103,7 +124,8 @@ fn read(
     let gateway = Gateway {
         name: name?,
         endpoint: palette.endpoint?.1,
-        pairing: Pairing::Code(palette.code?),
+        pairing,
+        cluster,
         proxy,
         pod_cidr,
         service_cidr,
@@ -115,82 +137,7 @@ fn read(
         dns,
         ntp,
         maas: maas.unwrap_or_default(),
+        obtain,
         warnings: Vec::new(),
     })
-}
-
-struct Palette<'t> {
-    endpoint: Option<(Item<'t>, Url)>,
-    code: Option<SecretString>,
-}
-
-fn read_palette<'t>(
-    item: &Item<'t>,
-    source: &dyn Secrets,
-    findings: &mut Findings,
-) -> Option<Palette<'t>> {
-    let mut fields = item.fields(findings)?;
-    let example = "endpoint: https://console.spectrocloud.com";
-    let endpoint = fields.required("endpoint", example, findings);
-    let endpoint = endpoint.and_then(|item| {
-        let url = item.parsed(findings, rules::endpoint)?;
-        Some((item, url))
-    });
-    let pairing = fields.required("pairing", "pairing: {pairing-code: …}", findings);
-    let code = pairing.and_then(|item| read_pairing(&item, source, findings));
-    fields.finish(findings);
-    Some(Palette { endpoint, code })
-}
-
-/// Exactly one way to pair, of which this version knows one.
-fn read_pairing(
-    item: &Item<'_>,
-    source: &dyn Secrets,
-    findings: &mut Findings,
-) -> Option<SecretString> {
-    let mut fields = item.fields(findings)?;
-    let code = fields.optional("pairing-code");
-    let planned = ["manifests", "api-key"].map(|key| fields.optional(key));
-    let planned: Vec<_> = planned.into_iter().flatten().collect();
-    for item in &planned {
-        findings.add(item.problem(Complaint::new(
-            "is not supported yet",
-            "pair with `pairing-code` in this version",
-        )));
-    }
-    if code.is_none() && planned.is_empty() {
-        fields.required("pairing-code", "pairing-code: {file: code.txt}", findings);
-    }
-    fields.finish(findings);
-    let item = code?;
-    let code = secrets::read(&item, source, findings)?;
-    let text = code.expose_secret();
-    if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        findings.add(item.problem(Complaint::new(
-            "has a blank in it",
-            "copy the code again from Tenant Settings, Private Cloud Gateways",
-        )));
-        return None;
-    }
-    Some(code)
-}
-
-/// How many machines: one, in this version.
-fn read_nodes(fields: &mut Fields<'_>, findings: &mut Findings) {
-    if let Some(item) = fields.optional("nodes") {
-        let complaint = match item.integer(findings) {
-            Some(3) => Some(("is not supported yet", "deploy one node in this version")),
-            Some(1) | None => None,
-            Some(_) => Some(("is neither 1 nor 3", "write `nodes: 1`")),
-        };
-        if let Some((what, remedy)) = complaint {
-            findings.add(item.problem(Complaint::new(what, remedy)));
-        }
-    }
-    if let Some(item) = fields.optional("api-endpoint") {
-        findings.add(item.problem(Complaint::new(
-            "is not supported yet",
-            "remove it: one node is its own API endpoint",
-        )));
-    }
 }

@@ -9,22 +9,26 @@
 //! [`parse`]: the same reader, but with nothing left to look up elsewhere.
 
 mod certificates;
+mod cluster;
 mod deliver;
 mod file;
 mod maas;
 mod network;
+mod pairing;
 pub mod rules;
 mod secrets;
 
 use ipnet::IpNet;
-use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use certificates::read_certificates;
+pub use cluster::{Cluster, Node, Nodes, Part, Token};
+pub use deliver::Undeliverable;
 pub use file::{GatewayFile, parse};
 pub use maas::MaasRequest;
 pub use network::{NoProxy, read_proxy};
+pub use pairing::{Manifests, Obtain, Pairing};
 pub use secrets::{LiteralOnly, Secrets};
 
 /// A gateway file that kept every rule.
@@ -34,8 +38,11 @@ pub struct Gateway {
     pub name: String,
     /// `https://host[:port]`, no path.
     pub endpoint: Url,
-    /// How this gateway proves to Palette whose it is.
-    pub pairing: Pairing,
+    /// How this gateway proves to Palette whose it is; `None` where another
+    /// machine of the gateway does.
+    pub pairing: Option<Pairing>,
+    /// The machines of the gateway.
+    pub cluster: Cluster,
     /// Proxy, if the gateway file names one (the image's is merged later).
     pub proxy: Option<ProxySettings>,
     /// Pod network, default 10.42.0.0/16 (k3s' own default).
@@ -46,13 +53,6 @@ pub struct Gateway {
     pub certificates: Vec<String>,
     /// Keys for the user `spectro`, in `authorized_keys` form.
     pub ssh_authorized_keys: Vec<String>,
-}
-
-/// How a gateway pairs.
-#[derive(Debug)]
-pub enum Pairing {
-    /// A pairing code from Tenant Settings → Private Cloud Gateways, valid for 24 hours.
-    Code(SecretString),
 }
 
 /// Proxy as a person writes it: the three values go together.

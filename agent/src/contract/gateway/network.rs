@@ -44,17 +44,28 @@ impl Default for Network {
 /// An address in the file, and where it is.
 type Written<'t> = (Item<'t>, IpAddr);
 
+/// What other blocks say that the cluster's networks may not contain.
+pub(super) struct Others<'i, 't> {
+    /// Palette's endpoint.
+    pub(super) palette: Option<(&'i Item<'t>, &'i Url)>,
+    /// The cluster's own API endpoint.
+    pub(super) api: Option<(Item<'t>, &'i str)>,
+}
+
 /// Reads the block and holds its values against each other and against the
-/// endpoint of Palette. A value that is wrong leaves its default behind.
+/// others'. A value that is wrong leaves its default behind.
 pub(super) fn read<'t>(
     item: Option<&Item<'t>>,
-    endpoint: Option<(&Item<'t>, &Url)>,
+    others: Others<'_, 't>,
     source: &dyn Secrets,
     findings: &mut Findings,
 ) -> Network {
     let mut network = Network::default();
     let mut addresses: Vec<Written<'t>> = Vec::new();
+    let endpoint = others.palette;
     addresses.extend(endpoint.and_then(|(item, url)| Some((item.clone(), address(url)?))));
+    let api = others.api;
+    addresses.extend(api.and_then(|(item, host)| Some((item, host.parse().ok()?))));
     let Some(mut fields) = item.and_then(|item| item.fields(findings)) else {
         check_addresses(&network, &addresses, findings);
         return network;

@@ -19,6 +19,14 @@ pub trait Secrets {
     /// # Errors
     /// Why there is none.
     fn env(&self, name: &str) -> Result<SecretString, Complaint>;
+
+    /// Whether `{from: palette}` may stand for what Palette is asked for later.
+    ///
+    /// # Errors
+    /// Why it may not.
+    fn palette(&self) -> Result<(), Complaint> {
+        Ok(())
+    }
 }
 
 /// Only values as they are: a delivered gateway file refers to nothing.
@@ -32,6 +40,10 @@ impl Secrets for LiteralOnly {
 
     fn env(&self, _: &str) -> Result<SecretString, Complaint> {
         Err(not_here("the environment"))
+    }
+
+    fn palette(&self) -> Result<(), Complaint> {
+        Err(not_here("Palette"))
     }
 }
 

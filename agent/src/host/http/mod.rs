@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
+use reqwest::header::HeaderValue;
 use reqwest::{Certificate, Proxy, RequestBuilder, redirect};
+use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 pub use answer::{Answer, V1Error};
@@ -80,7 +82,11 @@ pub enum HttpError {
 
 /// A client for one purpose.
 #[derive(Clone, Debug)]
-pub struct Client(reqwest::Client);
+pub struct Client {
+    http: reqwest::Client,
+    /// Sent as `ApiKey` with every request.
+    key: Option<SecretString>,
+}
 
 impl Client {
     /// A client that trusts what the machine trusts and goes where it is told.
@@ -104,6 +110,11 @@ impl Client {
         Self::built(outbound, |b| b.tls_danger_accept_invalid_certs(true))
     }
 
+    /// Over a client that somebody else made, with the policy of its place.
+    pub const fn over(http: reqwest::Client) -> Self {
+        Self { http, key: None }
+    }
+
     fn built(
         outbound: &Outbound,
         trust: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
@@ -119,8 +130,15 @@ impl Client {
         }
         trust(builder)
             .build()
-            .map(Self)
+            .map(|http| Self { http, key: None })
             .map_err(|e| HttpError::Client(causes(e)))
+    }
+
+    /// The same client, with Palette's API key in every request.
+    #[must_use]
+    pub fn keyed(mut self, key: &SecretString) -> Self {
+        self.key = Some(key.clone());
+        self
     }
 
     /// GET; `what` is how people may see the request.
@@ -128,7 +146,7 @@ impl Client {
     /// # Errors
     /// [`HttpError`] if there is no whole answer; any status is an answer.
     pub async fn get(&self, url: Url, what: &str, cap: usize) -> Result<Answer, HttpError> {
-        self.send(self.0.get(url), what, cap).await
+        self.send(self.http.get(url), what, cap).await
     }
 
     /// POST of a JSON body; `what` is how people may see the request.
@@ -142,7 +160,7 @@ impl Client {
         what: &str,
         cap: usize,
     ) -> Result<Answer, HttpError> {
-        self.send(self.0.post(url).json(body), what, cap).await
+        self.send(self.http.post(url).json(body), what, cap).await
     }
 
     async fn send(
@@ -151,6 +169,10 @@ impl Client {
         what: &str,
         cap: usize,
     ) -> Result<Answer, HttpError> {
+        let request = match &self.key {
+            Some(key) => request.header("ApiKey", sensitive(key)?),
+            None => request,
+        };
         let mut response = request
             .header("Accept", "application/json")
             .send()
@@ -189,6 +211,14 @@ impl HttpError {
     pub const fn is_unsent(&self) -> bool {
         !matches!(self, Self::Lost { .. } | Self::TooLarge { .. })
     }
+}
+
+fn sensitive(key: &SecretString) -> Result<HeaderValue, HttpError> {
+    let value = HeaderValue::from_str(key.expose_secret());
+    let mut value =
+        value.map_err(|_| HttpError::Client("the API key is no header's value".to_owned()))?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn in_bundle(path: &Path) -> Result<Vec<Certificate>, HttpError> {

@@ -12,6 +12,7 @@ mod waiting;
 
 use std::convert::Infallible;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -51,7 +52,7 @@ pub struct Life<'w> {
     /// SHA-256 of the gateway file that was read last; `None` if there was none.
     read: Option<[u8; 32]>,
     settings: Option<Settings>,
-    strategy: Option<Box<dyn Strategy>>,
+    strategy: Option<Rc<dyn Strategy>>,
     addresses: Vec<IpNet>,
     /// k3s must be restarted to see its files.
     k3s_changed: bool,
@@ -175,6 +176,9 @@ impl<'w> Life<'w> {
         if self.journal.registration.is_settled() {
             return self.enter(self.journal.state.registered_before()?);
         }
+        if self.settings()?.part.joins() {
+            return self.follow_the_first().await;
+        }
         if self.strategy.is_none() {
             // Proof may still come; a gateway file comes by itself.
             let on = match self.journal.registration {
@@ -199,32 +203,54 @@ impl<'w> Life<'w> {
         }
     }
 
+    /// `cluster-ready → registered` on a machine that joined: the first one pairs.
+    async fn follow_the_first(&mut self) -> Result<(), Stop> {
+        let jet = self.look().await?;
+        if !jet.is_stable(self.world.pace.now(), self.jet_up) {
+            return Err(Stop::wait(On::FirstNode, told(&jet)));
+        }
+        self.journal.overlord_uid = pair::overlord_uid(self.world).await?;
+        self.settle()?;
+        self.enter(self.journal.state.registered_before()?)
+    }
+
     /// `preflight-ok → manifests-applied`
     async fn apply(&mut self) -> Result<(), Stop> {
-        if self.journal.applied.is_some() && self.journal.overlord_uid.is_some() {
+        let must_call = self.must_call()?;
+        let enough = |uid: &Option<String>| uid.is_some() || !must_call;
+        if self.journal.applied.is_some() && enough(&self.journal.overlord_uid) {
             return self.enter(self.journal.state.manifests_applied()?);
         }
-        let (_, palette) = self.palette()?;
+        let (settings, palette) = self.palette()?;
         let strategy = self.strategy()?;
         let known = self.journal.manifest_sha256.as_deref();
-        let manifest = pair::manifest(self.world, &palette, strategy, known).await?;
+        let (manifest, uid) =
+            pair::manifest(self.world, &palette, (&*strategy, &settings.name), known).await?;
         self.reporter.mask.learn(manifest.secrets());
         if known != Some(manifest.sha256.as_str()) {
             self.journal.manifest_sha256 = Some(manifest.sha256.clone());
+            self.journal.overlord_uid = uid.clone();
             self.save()?;
         }
         pair::apply(self.world, &manifest).await?;
-        let uid = match &manifest.overlord_uid {
-            Some(uid) => Some(uid.clone()),
+        let uid = match uid.or_else(|| self.journal.overlord_uid.clone()) {
+            Some(uid) => Some(uid),
             None => pair::overlord_uid(self.world).await?,
         };
-        let Some(uid) = uid else {
+        if !enough(&uid) {
             let detail = "neither the manifest nor the cluster holds jet-system/overlord-config";
             return Err(Stop::wait(On::OverlordUid, detail));
-        };
+        }
         self.journal.applied = Some(self.world.pace.now());
-        self.journal.overlord_uid = Some(uid);
+        self.journal.overlord_uid = uid;
         self.enter(self.journal.state.manifests_applied()?)
+    }
+
+    /// Whether registering takes a call of this machine.
+    fn must_call(&self) -> Result<bool, Stop> {
+        let strategy = self.strategy()?;
+        let registration = strategy.registration();
+        Ok(matches!(registration, pairing::Registration::Call(_)))
     }
 
     /// `manifests-applied → registered`: the one act that is never repeated blindly.
@@ -235,6 +261,10 @@ impl<'w> Life<'w> {
         if self.journal.registration.is_settled() {
             return self.enter(self.journal.state.registered()?);
         }
+        let strategy = self.strategy()?;
+        let pairing::Registration::Call(call) = strategy.registration() else {
+            return self.wait_for_the_agents().await;
+        };
         let (_, palette) = self.palette()?;
         let Some(uid) = self.journal.overlord_uid.clone() else {
             return Err(Stop::wait(
@@ -245,7 +275,7 @@ impl<'w> Life<'w> {
         let at = self.world.pace.now();
         self.journal.registration = Registration::Asked { at };
         self.save()?;
-        match self.strategy()?.register(&palette, &uid).await {
+        match call.register(&palette, &uid).await {
             Ok(done) => {
                 self.journal.registration = Registration::Done {
                     at: done.at,
@@ -265,19 +295,33 @@ impl<'w> Life<'w> {
         }
     }
 
+    /// The agents register by themselves; that `jet` stays up proves that they did.
+    async fn wait_for_the_agents(&mut self) -> Result<(), Stop> {
+        let jet = self.look().await?;
+        if !jet.is_stable(self.world.pace.now(), self.jet_up) {
+            return Err(self.not_yet(&jet));
+        }
+        self.settle()?;
+        self.enter(self.journal.state.registered()?)
+    }
+
     /// `registered → healthy`
     async fn become_healthy(&mut self) -> Result<(), Stop> {
         let jet = self.look().await?;
         if jet.is_stable(self.world.pace.now(), self.jet_up) {
             return self.enter(self.journal.state.healthy()?);
         }
-        let waited = self.waited();
-        let late = if waited > PATIENCE {
+        Err(self.not_yet(&jet))
+    }
+
+    /// `jet` may take long; after the documented time a person should look.
+    fn not_yet(&self, jet: &Jet) -> Stop {
+        let late = if self.waited() > PATIENCE {
             "; this is longer than Palette documents: look at the gateway in Palette's console and at `k3s kubectl -n jet-system logs deployment/jet`"
         } else {
             ""
         };
-        Err(Stop::wait(On::Jet, format!("{}{late}", told(&jet))))
+        Stop::wait(On::Jet, format!("{}{late}", told(jet)))
     }
 
     /// `healthy`: cleans up once, then looks now and then.

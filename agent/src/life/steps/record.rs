@@ -1,6 +1,7 @@
 //! Writing down what happened, and telling everyone who looks.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -119,9 +120,9 @@ impl Life<'_> {
         self.settings.clone().ok_or_else(missing)
     }
 
-    pub(super) fn strategy(&self) -> Result<&dyn Strategy, Stop> {
-        let missing = || Stop::wait(On::GatewayFile, "the pairing code is gone");
-        self.strategy.as_deref().ok_or_else(missing)
+    pub(super) fn strategy(&self) -> Result<Rc<dyn Strategy>, Stop> {
+        let missing = || Stop::wait(On::GatewayFile, "what the gateway pairs with is gone");
+        self.strategy.clone().ok_or_else(missing)
     }
 
     pub(super) fn palette(&self) -> Result<(Settings, Palette), Stop> {

@@ -41,7 +41,9 @@ impl Life<'_> {
         match on {
             On::GatewayFile => self.sleep(None, false).await,
             On::Network => self.sleep(Some(MOST), true).await,
-            On::Jet | On::Evidence => self.until(LOOK + pace.jitter(LOOK / 5)).await,
+            On::Jet | On::Evidence | On::FirstNode => {
+                self.until(LOOK + pace.jitter(LOOK / 5)).await
+            }
             _ => self.until(backoff(&**pace, tries, MOST)).await,
         }
     }

@@ -1,8 +1,8 @@
 //! The guard in front of the cluster: Palette's manifest is input like any other.
 //!
-//! A manifest is a stream of YAML documents. It is read once; what was checked,
-//! and nothing else, is what the cluster gets: [`Manifest::to_stream`] writes
-//! the checked objects anew, as JSON (which is YAML), so no two parsers can
+//! A manifest is one or more streams of YAML documents, applied in their order.
+//! They are read once; what was checked, and nothing else, is what the cluster
+//! gets: [`Manifest::streams`] writes the checked objects anew, as JSON (which is YAML), so no two parsers can
 //! disagree about them. Numbers and booleans are read as `kubectl` reads them.
 //!
 //! Allowed are the kinds and namespaces that Palette's architecture and import
@@ -11,6 +11,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
@@ -74,20 +75,57 @@ const NAMESPACES: [&str; 4] = [
 /// Beginnings of such namespaces; a cluster's own is `cluster-<hex>`.
 const NAMESPACE_PREFIXES: [&str; 2] = ["spectro-", "capi-"];
 
+/// One stream of documents as it was received. Holds secrets.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    /// YAML.
+    pub text: String,
+    /// Namespace of the objects that name none: what `kubectl apply -n` is given.
+    pub namespace: Option<String>,
+}
+
+impl Source {
+    /// A stream whose objects name their namespaces.
+    pub const fn whole(text: String) -> Self {
+        Self {
+            text,
+            namespace: None,
+        }
+    }
+}
+
+/// Shows no content.
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Source({} bytes, {:?})", self.text.len(), self.namespace)
+    }
+}
+
+/// The sources as they are kept on disk, and what [`Manifest::sha256`] is of.
+pub fn kept(sources: &[Source]) -> Vec<u8> {
+    serde_json::to_vec(sources).expect("texts are JSON")
+}
+
 /// A manifest that may be applied.
 pub struct Manifest {
-    objects: Vec<Value>,
-    /// SHA-256 of the text as received, hex.
+    parts: Vec<Part>,
+    /// SHA-256 of the sources as they are [`kept`], hex.
     pub sha256: String,
     /// The gateway's uid, if the manifest holds ConfigMap `jet-system/overlord-config`.
     pub overlord_uid: Option<String>,
+}
+
+struct Part {
+    namespace: Option<String>,
+    objects: Vec<Value>,
 }
 
 /// Shows no content: manifests hold secrets.
 impl fmt::Debug for Manifest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Manifest")
-            .field("objects", &self.objects.len())
+            .field("objects", &self.len())
             .field("sha256", &self.sha256)
             .field("overlord_uid", &self.overlord_uid)
             .finish()
@@ -115,58 +153,70 @@ pub enum ManifestError {
 ///
 /// # Errors
 /// [`ManifestError`]; all refused objects are named at once.
-pub fn parse(text: &str) -> Result<Manifest, ManifestError> {
-    if text.len() > CAP {
-        return Err(ManifestError::TooLarge(text.len()));
+pub fn parse(sources: &[Source]) -> Result<Manifest, ManifestError> {
+    let size = sources.iter().map(|source| source.text.len()).sum();
+    if size > CAP {
+        return Err(ManifestError::TooLarge(size));
     }
-    let mut objects = Vec::new();
-    for document in documents(text)? {
-        flatten(document, &mut objects);
-    }
-    if objects.is_empty() {
-        return Err(ManifestError::Empty);
-    }
-    let mut refused = Vec::new();
-    let mut overlord_uid = None;
-    for (index, object) in objects.iter().enumerate() {
-        match check(object).and_then(|()| uid_of(object)) {
-            Ok(Some(uid)) => overlord_uid = Some(uid),
-            Ok(None) => {}
-            Err(why) => refused.push(format!("object {}, {}: {why}", index + 1, title(object))),
+    let mut manifest = Manifest {
+        parts: Vec::new(),
+        sha256: hex::encode(Sha256::digest(kept(sources))),
+        overlord_uid: None,
+    };
+    let (mut refused, mut count) = (Vec::new(), 0);
+    for Source { text, namespace } in sources {
+        let mut objects = Vec::new();
+        for document in documents(text)? {
+            flatten(document, &mut objects);
         }
+        if objects.is_empty() {
+            return Err(ManifestError::Empty);
+        }
+        for object in &objects {
+            count += 1;
+            match check(object, namespace.as_deref()).and_then(|()| uid_of(object)) {
+                Ok(Some(uid)) => manifest.overlord_uid = Some(uid),
+                Ok(None) => {}
+                Err(why) => refused.push(format!("object {count}, {}: {why}", title(object))),
+            }
+        }
+        let namespace = namespace.clone();
+        manifest.parts.push(Part { namespace, objects });
     }
-    if !refused.is_empty() {
-        return Err(ManifestError::Refused(refused));
+    match (refused.is_empty(), count) {
+        (false, _) => Err(ManifestError::Refused(refused)),
+        (true, 0) => Err(ManifestError::Empty),
+        (true, _) => Ok(manifest),
     }
-    Ok(Manifest {
-        objects,
-        sha256: hex::encode(Sha256::digest(text.as_bytes())),
-        overlord_uid,
-    })
 }
 
 impl Manifest {
-    /// The checked objects in their order, for `kubectl apply -f -`.
-    pub fn to_stream(&self) -> String {
-        self.objects
-            .iter()
-            .map(|object| format!("---\n{object}\n"))
-            .collect()
+    /// The checked objects in their order, for `kubectl apply [-n NAMESPACE] -f -`.
+    pub fn streams(&self) -> impl Iterator<Item = (Option<&str>, String)> {
+        self.parts.iter().map(|part| {
+            let objects = part.objects.iter();
+            let stream = objects.map(|object| format!("---\n{object}\n")).collect();
+            (part.namespace.as_deref(), stream)
+        })
     }
 
     /// How many objects there are.
     pub fn len(&self) -> usize {
-        self.objects.len()
+        self.objects().count()
     }
 
     /// Whether there is no object; never true for a parsed manifest.
     pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
+        self.objects().next().is_none()
+    }
+
+    fn objects(&self) -> impl Iterator<Item = &Value> {
+        self.parts.iter().flat_map(|part| &part.objects)
     }
 
     /// The values of its Secrets as written, for masking what `kubectl` says.
     pub fn secrets(&self) -> BTreeSet<String> {
-        let secrets = self.objects.iter().filter(|o| o["kind"] == "Secret");
+        let secrets = self.objects().filter(|o| o["kind"] == "Secret");
         secrets
             .flat_map(|o| [&o["data"], &o["stringData"]])
             .filter_map(Value::as_object)
@@ -205,7 +255,8 @@ fn flatten(mut document: Value, into: &mut Vec<Value>) {
     }
 }
 
-fn check(object: &Value) -> Result<(), String> {
+/// `default` is the namespace that the cluster is told to use for objects that name none.
+fn check(object: &Value, default: Option<&str>) -> Result<(), String> {
     let text = |value: &Value, what: &str| {
         value
             .as_str()
@@ -217,7 +268,7 @@ fn check(object: &Value) -> Result<(), String> {
     let kind = text(&object["kind"], "kind")?;
     let name = text(&object["metadata"]["name"], "metadata.name")?;
     let group = version.split_once('/').map_or("", |(group, _)| group);
-    let namespace = object["metadata"]["namespace"].as_str();
+    let namespace = object["metadata"]["namespace"].as_str().or(default);
     if CLUSTER_WIDE.contains(&(group, &kind)) {
         return match kind.as_str() {
             "Namespace" => allowed_namespace(&name),

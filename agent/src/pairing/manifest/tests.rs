@@ -3,6 +3,14 @@
 use super::*;
 use proptest::prelude::*;
 
+fn parse(text: &str) -> Result<Manifest, ManifestError> {
+    super::parse(&[Source::whole(text.to_owned())])
+}
+
+fn stream(manifest: &Manifest) -> String {
+    manifest.streams().map(|(_, stream)| stream).collect()
+}
+
 const GOOD: &str = "\
 apiVersion: v1
 kind: Namespace
@@ -40,7 +48,7 @@ fn takes_what_palette_sends() {
     assert!(manifest.secrets().contains("very-secret"));
     assert!(!format!("{manifest:?}").contains("very-secret"));
     assert!(
-        manifest.to_stream().contains(r#""defaultMode":420"#),
+        stream(&manifest).contains(r#""defaultMode":420"#),
         "octal as kubectl reads it"
     );
 }
@@ -48,8 +56,8 @@ fn takes_what_palette_sends() {
 #[test]
 fn what_is_applied_is_what_was_checked() {
     let manifest = parse(GOOD).unwrap();
-    let again = parse(&manifest.to_stream()).unwrap();
-    assert_eq!(again.objects, manifest.objects);
+    let again = parse(&stream(&manifest)).unwrap();
+    assert!(again.objects().eq(manifest.objects()));
 }
 
 fn object(version: &str, kind: &str, metadata: &str) -> String {
@@ -153,4 +161,33 @@ proptest! {
     fn never_panics(text in "[ -~\n]{0,400}") {
         let _ = parse(&text);
     }
+}
+
+#[test]
+fn a_namespace_given_beside_a_stream_is_for_objects_that_name_none() {
+    let nameless = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: cluster-info}\n";
+    let source = |namespace: Option<&str>| Source {
+        text: nameless.to_owned(),
+        namespace: namespace.map(str::to_owned),
+    };
+    let jet = Source::whole(GOOD.to_owned());
+    let both = super::parse(&[jet.clone(), source(Some("cluster-0a1b2c"))]).unwrap();
+    let streams: Vec<_> = both.streams().collect();
+    assert_eq!((streams[0].0, streams[1].0), (None, Some("cluster-0a1b2c")));
+    assert_eq!(both.len(), 5);
+    for foreign in [None, Some("kube-system")] {
+        let error = super::parse(&[jet.clone(), source(foreign)]).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("object 5, ConfigMap cluster-info"),
+            "{error}"
+        );
+    }
+    let one = super::parse(&[source(Some("cluster-0a"))]).unwrap();
+    let other = super::parse(&[source(Some("cluster-0b"))]).unwrap();
+    assert_ne!(
+        one.sha256, other.sha256,
+        "where it goes is part of what it is"
+    );
 }

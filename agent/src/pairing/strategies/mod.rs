@@ -1,3 +1,5 @@
-//! The ways to pair, one file each.
+//! One file per way to pair.
 
+pub mod api_key;
+pub mod manifests;
 pub mod pairing_code;

@@ -8,8 +8,11 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use crate::host::pace::Later;
+use crate::pairing::manifest::Source;
 use crate::pairing::palette::{Palette, Reply};
-use crate::pairing::{Card, Evidence, PairError, Registered, Strategy};
+use crate::pairing::{
+    Acquired, Card, Evidence, PairError, Register, Registered, Registration, Strategy,
+};
 
 /// What no public document says (Palette API 4.8 definition; documentation of the MAAS gateway).
 const ASSUMPTIONS: [&str; 5] = [
@@ -47,10 +50,17 @@ impl Strategy for PairingCode {
         hex::encode(Sha256::digest(self.0.expose_secret().as_bytes()))
     }
 
-    fn acquire<'a>(&'a self, palette: &'a Palette) -> Later<'a, Result<String, PairError>> {
+    fn acquire<'a>(
+        &'a self,
+        palette: &'a Palette,
+        _: &'a str,
+    ) -> Later<'a, Result<Acquired, PairError>> {
         Box::pin(async move {
             match palette.manifest(&self.0).await? {
-                Reply::Done(manifest) => Ok(manifest),
+                Reply::Done(manifest) => Ok(Acquired {
+                    sources: vec![Source::whole(manifest)],
+                    overlord_uid: None,
+                }),
                 Reply::Later(detail) | Reply::Ambiguous(detail) => Err(PairError::Later(detail)),
                 Reply::Refused(detail) => Err(refused(detail)),
                 Reply::Unknown(detail) => Err(unknown(detail)),
@@ -58,6 +68,16 @@ impl Strategy for PairingCode {
         })
     }
 
+    fn registration(&self) -> Registration<'_> {
+        Registration::Call(self)
+    }
+
+    fn secrets(&self) -> Vec<String> {
+        vec![self.0.expose_secret().to_owned()]
+    }
+}
+
+impl Register for PairingCode {
     fn register<'a>(
         &'a self,
         palette: &'a Palette,
@@ -72,10 +92,6 @@ impl Strategy for PairingCode {
                 Reply::Unknown(detail) => Err(unknown(detail)),
             }
         })
-    }
-
-    fn secrets(&self) -> Vec<String> {
-        vec![self.0.expose_secret().to_owned()]
     }
 }
 

@@ -31,13 +31,33 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     ),
     (
         "    pairing-code: {file: code}",
-        "    api-key: {file: code}",
-        "6 palette.pairing.api-key: is not supported yet",
+        "    api-key: a b",
+        "6 palette.pairing.api-key: has a blank in it",
     ),
     (
         "    pairing-code: {file: code}",
-        "    manifests: {jet: a, ally: b}",
-        "6 palette.pairing.manifests: is not supported yet",
+        "    manifests: {jet: a}",
+        "6 palette.pairing.manifests.ally: is missing",
+    ),
+    (
+        "    pairing-code: {file: code}",
+        "    manifests: {jet: a, ally: b, namespace: Cluster}",
+        "6 palette.pairing.manifests.namespace: `Cluster` is not a name",
+    ),
+    (
+        "    pairing-code: {file: code}",
+        "    manifests: {from: palete}",
+        "6 palette.pairing.manifests.from: is not a place that is known here",
+    ),
+    (
+        "    pairing-code: {file: code}",
+        "    pairing-code: {from: palette, file: code}",
+        "6 palette.pairing.pairing-code.file: is not a key that is known here",
+    ),
+    (
+        "    pairing-code: {file: code}",
+        "    pairing-code: {file: code}\n    api-key: {file: code}",
+        "6 palette.pairing: names more than one way to pair",
     ),
     (
         "    pairing-code: {file: code}",
@@ -86,6 +106,36 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "15 network.ntp[0]: `a b` is not a host name or address",
     ),
     ("nodes: 1", "nodes: 2", "18 nodes: is neither 1 nor 3"),
+    (
+        "nodes: 1",
+        "nodes: 3",
+        "18 nodes: has no `api-endpoint` with it",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 3\napi-endpoint: gw.example\nnode: 2",
+        "18 nodes: has no `cluster-token` with it",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\nnode: 2",
+        "19 node: is not one of this gateway's machines",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\napi-endpoint: https://gw.example",
+        "19 api-endpoint: `https://gw.example` is not a host name or address",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\napi-endpoint: 172.20.0.9",
+        "19 api-endpoint: 172.20.0.9 lies in the cluster's own network 172.20.0.0/16",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\ncluster-token: SESAME",
+        "19 cluster-token: is shorter than 16 characters",
+    ),
     (
         "  min-disk: 100GiB",
         "  min-disk: 100",

@@ -2,7 +2,7 @@ mod each_rule;
 
 use std::collections::BTreeMap;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::*;
 use crate::contract::document::Complaint;
@@ -31,6 +31,7 @@ fn kept() -> Kept {
         ("code", "SESAME-1234\n".to_owned()),
         ("PROXY", "http://me:SESAME@10.0.2.2:3128".to_owned()),
         ("ca.pem", authority().to_owned()),
+        ("ally.yaml", "kind: B\n".to_owned()),
         (
             "two.pem",
             format!("# comment\n{}{}", authority(), authority()),
@@ -94,6 +95,13 @@ fn told(text: &str) -> Vec<String> {
     problems.0.iter().map(line).collect()
 }
 
+fn code(gateway: &Gateway) -> &str {
+    match &gateway.pairing {
+        Some(Pairing::Code(code)) => code.expose_secret(),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// `FULL` with one line replaced by others.
 fn full_with(line: &str, other: &str) -> String {
     assert_eq!(FULL.matches(line).count(), 1, "{line}");
@@ -111,8 +119,8 @@ fn the_smallest_file_has_every_default() {
     assert!(gateway.proxy.is_none() && gateway.certificates.is_empty());
     assert_eq!(file.maas, MaasRequest::default());
     assert!(file.warnings.is_empty());
-    let Pairing::Code(code) = &gateway.pairing;
-    assert_eq!(code.expose_secret(), "SESAME-1234");
+    assert_eq!(code(&gateway), "SESAME-1234");
+    assert_eq!(gateway.cluster, Cluster::default());
 }
 
 #[test]
@@ -140,10 +148,13 @@ fn the_fullest_file_is_read_whole() {
 fn what_is_delivered_says_the_same() {
     for text in [SMALLEST, FULL] {
         let file = read(text).unwrap();
-        let delivered = file.deliverable();
+        let delivered = file.deliverable(Node::FIRST).unwrap();
         let text = delivered.expose_secret();
         let again = GatewayFile::parse("gateway.yaml", text, now(), &LiteralOnly).unwrap();
-        assert_eq!(again.deliverable().expose_secret(), text);
+        assert_eq!(
+            again.deliverable(Node::FIRST).unwrap().expose_secret(),
+            text
+        );
         let (one, two) = (&file.gateway, &again.gateway);
         assert_eq!((&one.name, &one.endpoint), (&two.name, &two.endpoint));
         assert_eq!(one.proxy, two.proxy);
@@ -154,8 +165,7 @@ fn what_is_delivered_says_the_same() {
         assert_eq!(one.certificates, two.certificates);
         assert_eq!(one.ssh_authorized_keys, two.ssh_authorized_keys);
         assert_eq!((&file.dns, &file.ntp), (&again.dns, &again.ntp));
-        let (Pairing::Code(one), Pairing::Code(two)) = (&one.pairing, &two.pairing);
-        assert_eq!(one.expose_secret(), two.expose_secret());
+        assert_eq!(code(one), code(two));
         assert_eq!(
             again.maas,
             MaasRequest::default(),
@@ -167,7 +177,7 @@ fn what_is_delivered_says_the_same() {
 #[test]
 fn what_is_delivered_is_easy_to_read() {
     let text = full_with("  - {file: two.pem}\n", "  - {file: ca.pem}\n");
-    let delivered = read(&text).unwrap().deliverable();
+    let delivered = read(&text).unwrap().deliverable(Node::FIRST).unwrap();
     let shown = delivered
         .expose_secret()
         .replace(authority().lines().nth(1).unwrap(), "MII…");
@@ -227,6 +237,94 @@ fn on_the_machine_nothing_is_looked_up_elsewhere() {
     );
 }
 
+const THREE: &str = "\
+apiVersion: postern/v1
+name: edge-1
+palette:
+  endpoint: https://palette.example
+  pairing:
+    manifests:
+      jet: \"kind: A\\n\"
+      ally: {file: ally.yaml}
+      namespace: cluster-0a1b
+      overlord-uid: 64a0c0ffee
+nodes: 3
+api-endpoint: gateway.example
+cluster-token: SESAME-0123456789
+";
+
+#[test]
+fn each_of_three_machines_is_told_its_part_and_one_of_them_how_to_pair() {
+    let file = GatewayFile::parse("edge.yaml", THREE, now(), &kept()).unwrap();
+    assert_eq!(file.gateway.cluster.part(), None, "it is not one machine's");
+    let parts: Vec<_> = file
+        .gateway
+        .cluster
+        .nodes
+        .each()
+        .map(|node| {
+            let delivered = file.deliverable(node).unwrap();
+            let text = delivered.expose_secret();
+            let (gateway, _) = parse("gateway.yaml", text, now(), &LiteralOnly).unwrap();
+            assert_eq!(gateway.pairing.is_some(), node == Node::FIRST);
+            assert_eq!(text.contains("kind: A"), node == Node::FIRST, "{text}");
+            gateway.cluster.part().unwrap()
+        })
+        .collect();
+    let (api_endpoint, token) = (
+        "gateway.example".to_owned(),
+        Token::from(&SecretString::from("SESAME-0123456789")),
+    );
+    let joins = Part::Joins {
+        api_endpoint: api_endpoint.clone(),
+        token: token.clone(),
+    };
+    let first = Part::First {
+        api_endpoint,
+        token,
+    };
+    assert_eq!(parts, [first, joins.clone(), joins]);
+    assert!(!format!("{parts:?} {file:?}").contains("SESAME"));
+    let again = file.deliverable(Node::FIRST).unwrap();
+    let again = GatewayFile::parse("g", again.expose_secret(), now(), &LiteralOnly).unwrap();
+    let Some(Pairing::Manifests(manifests)) = again.gateway.pairing else {
+        panic!("manifests");
+    };
+    assert_eq!(manifests.jet.expose_secret(), "kind: A");
+    assert_eq!(manifests.namespace.as_deref(), Some("cluster-0a1b"));
+    assert_eq!(manifests.overlord_uid.as_deref(), Some("64a0c0ffee"));
+}
+
+#[test]
+fn what_palette_is_asked_for_later_cannot_be_delivered_yet() {
+    for (key, what) in [
+        ("pairing-code", Obtain::Code),
+        ("manifests", Obtain::Manifests),
+    ] {
+        let text = SMALLEST.replace(
+            "pairing-code: SESAME-1234",
+            &format!("{key}: {{from: palette}}"),
+        );
+        let mut file = read(&text).unwrap();
+        assert_eq!(file.obtain, Some(what));
+        let missing = file.deliverable(Node::FIRST).unwrap_err();
+        assert_eq!(missing, Undeliverable::NotObtained(what));
+        let problems = GatewayFile::parse("g", &text, now(), &LiteralOnly).unwrap_err();
+        assert!(
+            problems.to_string().contains("refers to Palette"),
+            "{problems}"
+        );
+        file.obtained(Pairing::Code("SESAME-1234".into()));
+        assert!(file.deliverable(Node::FIRST).is_ok());
+    }
+    let text = THREE.replace("cluster-token: SESAME-0123456789\n", "");
+    let file = GatewayFile::parse("edge.yaml", &text, now(), &kept()).unwrap();
+    assert_eq!(
+        file.deliverable(Node::FIRST).unwrap_err(),
+        Undeliverable::NoToken
+    );
+}
+
 #[test]
 fn every_mistake_is_told_at_once() {
     let text = "\
@@ -266,10 +364,8 @@ ssh-authorized-keys: nobody
       help: write `host.example`, `.example`, `10.0.0.1` or `10.0.0.0/8`, one an entry, no port
     edge.yaml:9:17: network.service-cidr: the pod network 10.0.0.0/16 and the service network 10.0.128.0/20 overlap
       help: choose two networks that share no address
-    edge.yaml:10:8: nodes: is not supported yet
-      help: deploy one node in this version
-    edge.yaml:11:15: api-endpoint: is not supported yet
-      help: remove it: one node is its own API endpoint
+    edge.yaml:11:15: api-endpoint: 10.0.0.9 lies in the cluster's own network 10.0.0.0/16
+      help: choose another `network.pod-cidr`, or correct the address
     edge.yaml:12:20: maas.min-memory: `8GB` is not a size
       help: write a whole number with KiB, MiB, GiB or TiB, such as `256MiB`
     edge.yaml:12:25: maas.zome: is not a key that is known here
@@ -365,11 +461,10 @@ proptest::proptest! {
         let text = SMALLEST.replace("SESAME-1234", &quoted);
         let text = format!("{text}ssh-authorized-keys: [{key}]\n");
         let file = read(&text).unwrap();
-        let delivered = file.deliverable();
+        let delivered = file.deliverable(Node::FIRST).unwrap();
         let (again, _) =
             parse("gateway.yaml", delivered.expose_secret(), now(), &LiteralOnly).unwrap();
-        let Pairing::Code(same) = &again.pairing;
-        proptest::prop_assert_eq!(same.expose_secret(), &code);
+        proptest::prop_assert_eq!(super::tests::code(&again), &code);
         proptest::prop_assert_eq!(again.ssh_authorized_keys, file.gateway.ssh_authorized_keys);
     }
 }

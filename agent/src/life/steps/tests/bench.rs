@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::host::pace::{Later, Pace};
 use crate::host::services::Services;
 use crate::host::{Command, CommandError};
 use crate::k3s::cluster::Cluster;
+use crate::k3s::evidence::uid_in_config;
 use crate::life::journal::{JournalFile, Keeper};
 use crate::life::world::Root;
 use crate::status::model;
@@ -104,6 +106,9 @@ pub struct TestCluster {
     palette: Arc<Sim>,
     uid: String,
     clock: Clock,
+    /// Whether Palette's agents register the gateway by themselves, as those of
+    /// a self-hosted one do.
+    pub agents_register: AtomicBool,
 }
 
 impl Cluster for TestCluster {
@@ -111,11 +116,14 @@ impl Cluster for TestCluster {
         self.lines.lock().unwrap().push(args.join(" "));
         match args {
             ["get", "--raw", "/readyz"] => Ok(b"ok".to_vec()),
-            ["apply", "-f", "-"] => {
+            ["apply", "-f", "-"] | ["apply", "-n", _, "-f", "-"] => {
                 let text = std::str::from_utf8(input).unwrap();
                 let new = text.split("---\n").filter(|t| !t.is_empty());
-                let new: Vec<Value> = new.map(|t| serde_json::from_str(t).unwrap()).collect();
-                *self.objects.lock().unwrap() = new;
+                let new = new.map(|t| serde_json::from_str(t).unwrap());
+                self.objects.lock().unwrap().extend(new);
+                if self.agents_register.load(Ordering::Relaxed) {
+                    self.palette.set_stage(&self.uid(), Stage::Healthy);
+                }
                 Ok(Vec::new())
             }
             ["-n", namespace, "get", kind, name, "-o", "json"] => self.get(namespace, kind, name),
@@ -125,7 +133,18 @@ impl Cluster for TestCluster {
 }
 
 impl TestCluster {
+    /// The gateway that the applied manifests are of.
+    fn uid(&self) -> String {
+        let objects = self.objects.lock().unwrap();
+        let texts = objects
+            .iter()
+            .filter_map(|o| o["data"]["overlord-config.yaml"].as_str());
+        let mut uids = texts.filter_map(|text| uid_in_config(text).unwrap());
+        uids.next_back().unwrap_or_else(|| self.uid.clone())
+    }
+
     fn get(&self, namespace: &str, kind: &str, name: &str) -> Result<Vec<u8>, CommandError> {
+        let uid = self.uid();
         let objects = self.objects.lock().unwrap();
         let found = objects.iter().find(|o| {
             o["kind"].as_str().unwrap().eq_ignore_ascii_case(kind)
@@ -139,7 +158,7 @@ impl TestCluster {
                 stderr: format!("Error from server (NotFound): \"{name}\" not found"),
             });
         };
-        let authorized = self.palette.stage(&self.uid) >= Some(Stage::Running);
+        let authorized = self.palette.stage(&uid) >= Some(Stage::Running);
         let since = self.clock.now() - SignedDuration::from_mins(1);
         object["status"] = json!({"conditions": [{
             "type": "Available",
@@ -206,6 +225,10 @@ pub struct Bench {
     endpoint: String,
     /// The proxy, likewise.
     proxy: String,
+    /// How to pair, likewise: one mapping of YAML.
+    pub pairing: String,
+    /// More lines of it.
+    pub more: String,
     pub cluster: Arc<TestCluster>,
     pub services: Arc<TestServices>,
     console: Rc<RefCell<Vec<u8>>>,
@@ -255,12 +278,14 @@ impl Bench {
         config.clock = clock.clone();
         let sim = Arc::new(Sim::start(config).await.unwrap());
         let (code, uid) = sim.issue_code();
+        let pairing = format!("{{pairing-code: {code}}}");
         let cluster = Arc::new(TestCluster {
             objects: Mutex::default(),
             lines: Mutex::default(),
             palette: Arc::clone(&sim),
             uid: uid.clone(),
             clock: clock.clone(),
+            agents_register: AtomicBool::new(false),
         });
         Self {
             endpoint: String::new(),
@@ -272,13 +297,15 @@ impl Bench {
             code,
             uid,
             cluster,
+            pairing,
+            more: String::new(),
             services: Arc::default(),
             console: Rc::default(),
         }
     }
 
     /// What the image, MAAS and cloud-init leave behind.
-    fn deploy(&self) {
+    pub fn deploy(&self) {
         let image =
             json!({"schema": 1, "name": "demo", "version": "1", "k3s-version": "v1.31.8+k3s1"});
         self.put(paths::IMAGE_FACTS, &image.to_string());
@@ -308,13 +335,14 @@ impl Bench {
 
     pub fn gateway(&self) -> String {
         let ca = self.sim.ca().trim_end().replace('\n', "\n    ");
-        let (endpoint, code, proxy) = (&self.endpoint, &self.code, &self.proxy);
+        let (endpoint, proxy) = (&self.endpoint, &self.proxy);
+        let (pairing, more) = (&self.pairing, &self.more);
         format!(
             "apiVersion: postern/v1
 name: edge-1
 palette:
   endpoint: {endpoint}
-  pairing: {{pairing-code: {code}}}
+  pairing: {pairing}
 network:
   proxy:
     http: {proxy}
@@ -323,7 +351,7 @@ network:
 certificates:
   - |
     {ca}
-"
+{more}"
         )
     }
 

@@ -2,6 +2,7 @@
 //! cut at every write of the journal.
 
 mod bench;
+mod strategies;
 
 use fs_err as fs;
 use jiff::SignedDuration;

@@ -1,0 +1,77 @@
+//! Pairing with manifests that the operator fetched from Palette.
+//!
+//! The way Palette documents for a cluster of one's own ("self-hosted" gateway
+//! page): its two manifests are applied, jet first, and jet registers by
+//! itself. Since Palette 4.9.16 only a tenant administrator may fetch them, so
+//! the operator does, and no such credential is on this machine.
+
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use crate::contract::gateway::Manifests;
+use crate::host::pace::Later;
+use crate::pairing::manifest::{Source, kept};
+use crate::pairing::palette::Palette;
+use crate::pairing::{Acquired, Card, Evidence, PairError, Registration, Strategy};
+
+/// What no public document says.
+pub(super) const ASSUMPTIONS: [&str; 4] = [
+    "a self-hosted gateway may be one for MAAS (documented: AWS, Azure, Nutanix)",
+    "the manifests run on k3s",
+    "the same manifests may be applied again, and on a machine deployed anew",
+    "jet stays available once Palette authorized it",
+];
+
+/// Manifests given with the gateway file.
+#[derive(Debug)]
+pub struct Supplied {
+    /// Jet, then ally.
+    pub sources: [Source; 2],
+    overlord_uid: Option<String>,
+}
+
+impl Supplied {
+    /// A strategy that applies these.
+    pub fn new(manifests: &Manifests) -> Self {
+        let jet = Source::whole(manifests.jet.expose_secret().to_owned());
+        let ally = Source {
+            text: manifests.ally.expose_secret().to_owned(),
+            namespace: manifests.namespace.clone(),
+        };
+        Self {
+            sources: [jet, ally],
+            overlord_uid: manifests.overlord_uid.clone(),
+        }
+    }
+}
+
+impl Strategy for Supplied {
+    fn card(&self) -> Card {
+        Card {
+            name: "manifests".to_owned(),
+            evidence: Evidence::Documented,
+            assumptions: ASSUMPTIONS.map(str::to_owned).to_vec(),
+        }
+    }
+
+    fn fingerprint(&self) -> String {
+        hex::encode(Sha256::digest(kept(&self.sources)))
+    }
+
+    fn acquire<'a>(&'a self, _: &'a Palette, _: &'a str) -> Later<'a, Result<Acquired, PairError>> {
+        let acquired = Acquired {
+            sources: self.sources.to_vec(),
+            overlord_uid: self.overlord_uid.clone(),
+        };
+        Box::pin(std::future::ready(Ok(acquired)))
+    }
+
+    fn registration(&self) -> Registration<'_> {
+        Registration::ByAgents
+    }
+
+    /// None: what is secret in a manifest is learnt from the checked objects.
+    fn secrets(&self) -> Vec<String> {
+        Vec::new()
+    }
+}

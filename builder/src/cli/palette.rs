@@ -1,0 +1,73 @@
+//! The operator's key for Palette on the command line.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use postern_agent::contract::gateway::{GatewayFile, Obtain};
+use postern_agent::pairing::tenant::Found;
+
+use crate::host;
+use crate::palette::{Obtained, Operator, PaletteError};
+use crate::report::Report;
+
+/// Who we are in Palette.
+#[derive(Debug, Args)]
+pub(super) struct Palette {
+    /// File with your Palette API key [default: the variable SPECTROCLOUD_APIKEY]
+    #[arg(long, value_name = "FILE")]
+    palette_api_key_file: Option<PathBuf>,
+}
+
+impl Palette {
+    /// The operator, if a key is given.
+    pub(super) fn operator(&self, file: &GatewayFile) -> Result<Option<Operator>, PaletteError> {
+        let Some(key) = host::palette::key(self.palette_api_key_file.as_deref())? else {
+            return Ok(None);
+        };
+        let endpoint = &file.gateway.endpoint;
+        let own = endpoint.as_str().trim_start_matches("https://");
+        match host::palette::host() {
+            Some(host) if host != own.trim_end_matches('/') => Err(PaletteError::OtherHost {
+                host,
+                endpoint: endpoint.clone(),
+            }),
+            _ => Operator::new(file, &key).map(Some),
+        }
+    }
+
+    /// Obtains what the file leaves to Palette.
+    pub(super) fn obtain(&self, file: &mut GatewayFile, report: &Report) -> anyhow::Result<()> {
+        let Some(wanted) = file.obtain else {
+            return Ok(());
+        };
+        let operator = self
+            .operator(file)?
+            .ok_or(PaletteError::NoKey(match wanted {
+                Obtain::Code => "the pairing code",
+                Obtain::Manifests => "the manifests",
+            }))?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        tell(
+            &runtime.block_on(operator.obtain(file))?,
+            &file.gateway.name,
+            report,
+        );
+        Ok(())
+    }
+}
+
+/// Says what was done in Palette.
+pub(super) fn tell(obtained: &Obtained, name: &str, report: &Report) {
+    match obtained {
+        Obtained::Nothing => {}
+        Obtained::Code => report.note("Palette gave a pairing code, valid for 24 hours"),
+        Obtained::Manifests { uid, found } => report.note(match found {
+            Found::Known => {
+                format!("the gateway {name} is known to Palette as {uid}: it is used again")
+            }
+            Found::Created => format!("Palette created the gateway {name} as {uid}"),
+        }),
+    }
+}

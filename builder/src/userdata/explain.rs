@@ -1,0 +1,244 @@
+//! What each machine of a gateway will be told, for people to check before
+//! anything is deployed. Secrets are named, never shown.
+
+use std::fmt::Write as _;
+
+use postern_agent::contract::gateway::{
+    Gateway, GatewayFile, Node, Nodes, Obtain, Pairing, masked,
+};
+use postern_agent::contract::paths;
+use postern_agent::proxy::{Proxy, Surroundings};
+
+use super::render;
+use crate::report::bytes;
+
+/// The machines that are explained: the chosen one, or all.
+pub fn explain(file: &GatewayFile, chosen: Option<Node>) -> String {
+    let mut text = String::new();
+    let nodes = file.gateway.cluster.nodes;
+    for node in nodes
+        .each()
+        .filter(|node| chosen.is_none_or(|c| c == *node))
+    {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        let _ = writeln!(
+            text,
+            "{}, machine {node} of {}",
+            file.gateway.name,
+            nodes.count()
+        );
+        for (what, said) in lines(file, node) {
+            let _ = writeln!(text, "  {what:<18} {said}");
+        }
+    }
+    text
+}
+
+fn lines(file: &GatewayFile, node: Node) -> Vec<(&'static str, String)> {
+    let gateway = &file.gateway;
+    let mut lines = vec![
+        ("user-data", delivery(file, node)),
+        (
+            "palette",
+            gateway.endpoint.as_str().trim_end_matches('/').to_owned(),
+        ),
+        ("pairing", pairing(file, node)),
+        ("cluster", cluster(gateway, node)),
+        (
+            "pods, services",
+            format!("{}, {}", gateway.pod_cidr, gateway.service_cidr),
+        ),
+    ];
+    lines.extend(proxy(gateway));
+    let list = |values: Vec<String>, else_: &str| match values.is_empty() {
+        true => else_.to_owned(),
+        false => values.join(", "),
+    };
+    let shown = |values: &[std::net::IpAddr]| values.iter().map(ToString::to_string).collect();
+    lines.push((
+        "name servers",
+        list(shown(&file.dns), "those that MAAS gives"),
+    ));
+    lines.push(("time servers", list(file.ntp.clone(), "the image's")));
+    let certificates = match gateway.certificates.len() {
+        0 => "the image's".to_owned(),
+        count => format!("the image's and {count} more"),
+    };
+    lines.push(("certificates", certificates));
+    let keys = gateway.ssh_authorized_keys.iter();
+    // The comment says whose it is.
+    let keys = keys.map(|key| key.split_whitespace().nth(2).unwrap_or("a key").to_owned());
+    lines.push(("ssh keys", list(keys.collect(), "the image's")));
+    lines
+}
+
+fn delivery(file: &GatewayFile, node: Node) -> String {
+    use secrecy::ExposeSecret;
+    let size = match render(file, node) {
+        Ok(text) => bytes(text.expose_secret().len() as u64),
+        Err(why) => {
+            let why = why.to_string();
+            format!("not yet: {}", why.lines().next().unwrap_or_default())
+        }
+    };
+    format!("{} for root alone ({size})", paths::GATEWAY_FILE)
+}
+
+fn pairing(file: &GatewayFile, node: Node) -> String {
+    if node != Node::FIRST {
+        return "none: machine 1 pairs the gateway".to_owned();
+    }
+    match (&file.gateway.pairing, file.obtain) {
+        (_, Some(Obtain::Code)) => "a pairing code, obtained with your API key".to_owned(),
+        (_, Some(Obtain::Manifests)) => "manifests, obtained with your API key".to_owned(),
+        (Some(Pairing::Code(_)), _) => "pairing code ***".to_owned(),
+        (Some(Pairing::ApiKey(_)), _) => {
+            "API key *** (a tenant administrator's key goes to the machine)".to_owned()
+        }
+        (Some(Pairing::Manifests(manifests)), _) => match &manifests.namespace {
+            Some(namespace) => format!("manifests jet and ally (ally in {namespace})"),
+            None => "manifests jet and ally".to_owned(),
+        },
+        (None, None) => "none".to_owned(),
+    }
+}
+
+fn cluster(gateway: &Gateway, node: Node) -> String {
+    let cluster = &gateway.cluster;
+    let endpoint = cluster.api_endpoint.as_deref().unwrap_or_default();
+    let token = match &cluster.token {
+        Some(_) => "token ***",
+        None => "a token that `postern deploy` makes",
+    };
+    match (cluster.nodes, node) {
+        (Nodes::One, _) if endpoint.is_empty() => "alone".to_owned(),
+        (Nodes::One, _) => format!("alone, its API server also at {endpoint}"),
+        (Nodes::Three, Node::FIRST) => format!("initialises it, reached at {endpoint}, {token}"),
+        (Nodes::Three, _) => format!("joins it at https://{endpoint}:6443, {token}"),
+    }
+}
+
+fn proxy(gateway: &Gateway) -> Vec<(&'static str, String)> {
+    let Some(settings) = &gateway.proxy else {
+        return vec![("proxy", "the image's, if it has one".to_owned())];
+    };
+    let around = Surroundings {
+        pod_cidr: Some(gateway.pod_cidr),
+        service_cidr: Some(gateway.service_cidr),
+        api_endpoint: gateway.cluster.api_endpoint.clone(),
+        ..Surroundings::default()
+    };
+    let direct = Proxy::new(settings, &around).direct().join(", ");
+    let direct = format!("{direct}, and the machine's own networks and MAAS' host");
+    let url = |url| masked(url).trim_end_matches('/').to_owned();
+    vec![
+        ("proxy, http", url(&settings.http)),
+        ("proxy, https", url(&settings.https)),
+        ("reached directly", direct),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use postern_agent::host::secrets::HostSecrets;
+
+    use super::*;
+
+    fn file(text: &str) -> GatewayFile {
+        let now = "2027-01-01T00:00:00Z".parse().unwrap();
+        let secrets = HostSecrets::beside(Path::new("edge.yaml"));
+        GatewayFile::parse("edge.yaml", text, now, &secrets).unwrap()
+    }
+
+    #[test]
+    fn one_machine() {
+        let file = file(
+            "\
+apiVersion: postern/v1
+name: edge-1
+palette:
+  endpoint: https://palette.example
+  pairing: {pairing-code: SESAME-1234}
+network:
+  proxy: {http: 'http://me:SESAME@10.0.2.2:3128', https: 'http://me:SESAME@10.0.2.2:3128'}
+  no-proxy: [.corp.example]
+  dns: [10.0.0.53]
+",
+        );
+        let text = explain(&file, None);
+        assert!(!text.contains("SESAME"), "{text}");
+        insta::assert_snapshot!(text, @r"
+        edge-1, machine 1 of 1
+          user-data          /etc/postern/gateway.yaml for root alone (522 B)
+          palette            https://palette.example
+          pairing            pairing code ***
+          cluster            alone
+          pods, services     10.42.0.0/16, 10.43.0.0/16
+          proxy, http        http://me:***@10.0.2.2:3128
+          proxy, https       http://me:***@10.0.2.2:3128
+          reached directly   .corp.example, localhost, 127.0.0.0/8, ::1, 169.254.169.254, .svc, .cluster.local, 10.42.0.0/16, 10.43.0.0/16, 10.43.0.1, and the machine's own networks and MAAS' host
+          name servers       10.0.0.53
+          time servers       the image's
+          certificates       the image's
+          ssh keys           the image's
+        ");
+    }
+
+    #[test]
+    fn three_machines() {
+        let file = file(
+            "\
+apiVersion: postern/v1
+name: edge-1
+palette:
+  endpoint: https://palette.example
+  pairing: {manifests: {from: palette}}
+nodes: 3
+api-endpoint: gateway.example
+",
+        );
+        insta::assert_snapshot!(explain(&file, None), @r"
+        edge-1, machine 1 of 3
+          user-data          /etc/postern/gateway.yaml for root alone (not yet: the manifests must be obtained from Palette first)
+          palette            https://palette.example
+          pairing            manifests, obtained with your API key
+          cluster            initialises it, reached at gateway.example, a token that `postern deploy` makes
+          pods, services     10.42.0.0/16, 10.43.0.0/16
+          proxy              the image's, if it has one
+          name servers       those that MAAS gives
+          time servers       the image's
+          certificates       the image's
+          ssh keys           the image's
+
+        edge-1, machine 2 of 3
+          user-data          /etc/postern/gateway.yaml for root alone (not yet: a gateway of three machines needs a `cluster-token` that they join with)
+          palette            https://palette.example
+          pairing            none: machine 1 pairs the gateway
+          cluster            joins it at https://gateway.example:6443, a token that `postern deploy` makes
+          pods, services     10.42.0.0/16, 10.43.0.0/16
+          proxy              the image's, if it has one
+          name servers       those that MAAS gives
+          time servers       the image's
+          certificates       the image's
+          ssh keys           the image's
+
+        edge-1, machine 3 of 3
+          user-data          /etc/postern/gateway.yaml for root alone (not yet: a gateway of three machines needs a `cluster-token` that they join with)
+          palette            https://palette.example
+          pairing            none: machine 1 pairs the gateway
+          cluster            joins it at https://gateway.example:6443, a token that `postern deploy` makes
+          pods, services     10.42.0.0/16, 10.43.0.0/16
+          proxy              the image's, if it has one
+          name servers       those that MAAS gives
+          time servers       the image's
+          certificates       the image's
+          ssh keys           the image's
+        ");
+        let second = file.gateway.cluster.nodes.node(2);
+        assert_eq!(explain(&file, second).matches("machine ").count(), 2);
+    }
+}
