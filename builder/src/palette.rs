@@ -161,3 +161,6 @@ impl Operator {
         )
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -335,3 +335,102 @@ fn an_upload_prints_what_a_deployment_names() {
     );
     assert_eq!(region.resources()[0].sets[0].bytes, b"test");
 }
+
+const THREE: &str = "\
+apiVersion: postern/v1
+name: edge-1
+palette:
+  endpoint: https://palette.example
+  pairing: {manifests: {from: palette}}
+nodes: 3
+api-endpoint: gateway.example
+cluster-token: TOPSECRET-0123456789
+";
+
+/// Runs `postern user-data` for someone who has `key` for Palette.
+fn user_data(args: &[&str], key: &str, host: &str) -> Assert {
+    Command::new(program("postern"))
+        .arg("user-data")
+        .args(args)
+        .env("SPECTROCLOUD_APIKEY", key)
+        .env("SPECTROCLOUD_HOST", host)
+        .assert()
+}
+
+#[test]
+fn each_machine_of_three_has_its_own_user_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let gateway = write(dir.path(), "three.yaml", THREE);
+    for (args, key, host, code, wanted) in [
+        (&[&gateway[..]][..], "", "", 3, "--node 1"),
+        (
+            &[&gateway, "--node", "4"],
+            "",
+            "",
+            3,
+            "there is no machine 4",
+        ),
+        (&[&gateway, "--node", "1"], "", "", 3, "SPECTROCLOUD_APIKEY"),
+        (
+            &[&gateway, "--node", "1"],
+            "TOPSECRET",
+            "other.example",
+            3,
+            "SPECTROCLOUD_HOST",
+        ),
+        (&[&gateway, "--node", "x"], "", "", 2, "invalid value"),
+    ] {
+        let said = stderr(&user_data(args, key, host).code(code));
+        assert!(said.contains(wanted), "no {wanted:?} in {said}");
+        assert!(!said.contains("TOPSECRET"), "{said}");
+    }
+    let text = |args: &[&str]| {
+        let done = user_data(args, "", "").success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    // Who joins is told nothing to pair with, so Palette is not asked.
+    let second = text(&[&gateway, "--node", "2"]);
+    assert!(
+        second.contains("node: 2") && !second.contains("manifests"),
+        "{second}"
+    );
+    let explained = text(&[&gateway, "--explain"]);
+    assert_eq!(explained.matches(", machine ").count(), 3, "{explained}");
+    assert!(!explained.contains("TOPSECRET"), "{explained}");
+}
+
+#[test]
+fn user_data_obtains_from_palette_what_the_file_leaves_to_it() {
+    use postern_sim::clock::Clock;
+    use postern_sim::events::EventLog;
+    use postern_sim::palette::{Palette, PaletteConfig};
+    use postern_sim::tls::Authority;
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let log = EventLog::new(Clock::real());
+    let authority = Authority::generate("Private CA", Clock::real().now()).unwrap();
+    let config = PaletteConfig::new("localhost", authority, log);
+    let key = config.api_key.clone();
+    let palette = runtime.block_on(Palette::start(config)).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), "ca.pem", palette.ca());
+    let endpoint = format!("https://localhost:{}", palette.addr().port());
+    let text = THREE.replace("https://palette.example", &endpoint);
+    let gateway = write(
+        dir.path(),
+        "edge.yaml",
+        &(text + "certificates: [{file: ca.pem}]\n"),
+    );
+    for told in ["Palette created the gateway edge-1", "it is used again"] {
+        let done = user_data(&[&gateway, "--node", "1"], &key, &endpoint).success();
+        let said = stderr(&done);
+        assert!(said.contains(told), "{said}");
+        let text = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
+        assert!(text.contains("name: jet") && !text.contains(&key), "{text}");
+    }
+    let said = stderr(&user_data(&[&gateway, "--node", "1"], "TOPSECRET", "").code(4));
+    assert!(
+        said.contains("401") && !said.contains("TOPSECRET"),
+        "{said}"
+    );
+}
