@@ -9,6 +9,7 @@ pub mod files;
 pub mod http;
 pub mod network;
 pub mod notify;
+pub mod oauth;
 pub mod pace;
 pub mod secrets;
 pub mod services;

@@ -20,12 +20,13 @@ use super::trouble::{On, Stop};
 use super::world::World;
 use crate::contract::paths;
 use crate::host::files::{sync_dir, write_atomic};
+use crate::status::maas::REPORTING;
 
 /// Files that go.
 const FILES: [&str; 6] = [
     paths::GATEWAY_FILE,
     MANIFEST,
-    "/etc/cloud/cloud.cfg.d/90_maas_cloud_init_reporting.cfg",
+    REPORTING,
     "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg",
     "/run/cloud-init/instance-data-sensitive.json",
     "/run/cloud-init/combined-cloud-config.json",

@@ -5,6 +5,7 @@
 //! console; [`page`] draws it for a person; [`screen`] keeps the page on the
 //! machine's own screen.
 
+pub mod maas;
 pub mod mask;
 pub mod model;
 pub mod page;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use jiff::Timestamp;
 
+use super::maas::Teller;
 use super::mask::Mask;
 use super::model::Status;
 use crate::host::files::write_atomic;
@@ -22,6 +23,8 @@ pub struct Reporter {
     pub status: Status,
     /// Every secret that must not be shown.
     pub mask: Mask,
+    /// MAAS, once and while it can be told.
+    pub maas: Option<Teller>,
     path: PathBuf,
     lines: Box<dyn Write>,
     last: String,
@@ -33,6 +36,7 @@ impl Reporter {
         Self {
             status: Status::new(now),
             mask: Mask::default(),
+            maas: None,
             path,
             lines,
             last: String::new(),
@@ -53,6 +57,9 @@ impl Reporter {
         if line != self.last {
             self.say(&line);
             self.last = line;
+        }
+        if let Some(maas) = &mut self.maas {
+            maas.tell(&self.status, now);
         }
         Ok(())
     }

@@ -19,10 +19,10 @@ use url::Url;
 
 use super::answer::Answer;
 use super::image::Image;
-use super::oauth::Signer;
 use super::resources::BootResource;
 use super::{ApiKey, ApiUrl, MaasError};
 use crate::host::http;
+use postern_agent::host::oauth::Signer;
 
 /// How long MAAS may take to answer; creating and listing need seconds.
 const PATIENCE: Duration = Duration::from_secs(120);

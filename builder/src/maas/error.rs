@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::address::NotAnAddress;
-use super::oauth::NotAKey;
 use crate::artifact::ArtifactError;
 use crate::host::http::HttpError;
 use crate::host::maas::SettingsError;
+use postern_agent::host::oauth::NotAKey;
 
 /// Why an image did not get to MAAS. Never holds a credential, nor anything
 /// that MAAS answered to a request that it did not authorize.

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
-use reqwest::header::HeaderValue;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use reqwest::{Certificate, Proxy, RequestBuilder, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -22,6 +22,9 @@ pub use answer::{Answer, V1Error};
 
 /// From the first byte sent to the last received (Palette's own client has the same).
 const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Largest answer to a signed request, in bytes: nobody reads it.
+const SIGNED_CAP: usize = 64 << 10;
 
 /// Names us to proxies and servers.
 const USER_AGENT: &str = concat!("postern-agent/", env!("CARGO_PKG_VERSION"));
@@ -161,6 +164,21 @@ impl Client {
         cap: usize,
     ) -> Result<Answer, HttpError> {
         self.send(self.http.post(url).json(body), what, cap).await
+    }
+
+    /// POST of a JSON body under this `Authorization`.
+    ///
+    /// # Errors
+    /// See [`Client::get`].
+    pub async fn post_signed<T: serde::Serialize + Sync>(
+        &self,
+        url: Url,
+        body: &T,
+        authorization: HeaderValue,
+        what: &str,
+    ) -> Result<Answer, HttpError> {
+        let request = self.http.post(url).header(AUTHORIZATION, authorization);
+        self.send(request.json(body), what, SIGNED_CAP).await
     }
 
     async fn send(

@@ -148,6 +148,7 @@ impl<'w> Life<'w> {
         self.strategy = wanted.pairing.as_ref().map(pairing::strategy);
         self.settings = Some(wanted.settings);
         self.take_strategy();
+        self.tell_maas()?;
         self.enter(self.journal.state.configured()?)
     }
 

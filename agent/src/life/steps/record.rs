@@ -8,7 +8,9 @@ use ipnet::IpNet;
 
 use super::Life;
 use crate::contract::gateway::masked;
+use crate::contract::paths;
 use crate::host::CommandError;
+use crate::host::http::{Client, Outbound};
 use crate::host::notify::notify;
 use crate::host::services::Services;
 use crate::life::configure::{self, Wanted, Written};
@@ -19,6 +21,7 @@ use crate::life::settings::Settings;
 use crate::life::trouble::{On, Stop, Trouble};
 use crate::pairing::Strategy;
 use crate::pairing::palette::Palette;
+use crate::status::maas::{Teller, Webhook};
 use crate::status::model::Image;
 
 impl Life<'_> {
@@ -54,6 +57,27 @@ impl Life<'_> {
         status.addresses = self.addresses.iter().map(IpNet::to_string).collect();
         self.reporter.publish(now)?;
         notify(&format!("STATUS={}", self.journal.state))
+    }
+
+    /// Begins to tell MAAS, if it can be told. It is reached without a proxy,
+    /// as cloud-init reaches it.
+    pub(super) fn tell_maas(&mut self) -> Result<(), Stop> {
+        if self.reporter.maas.is_some() {
+            return Ok(());
+        }
+        let Some(webhook) = Webhook::find(&self.world.root)? else {
+            return Ok(());
+        };
+        let outbound = Outbound {
+            proxies: Vec::new(),
+            bundle: self.world.root.at(paths::CA_BUNDLE),
+            extra: self.settings()?.certificates,
+        };
+        // Without a client MAAS hears nothing; what is wrong is told when
+        // Palette is to be reached.
+        let client = Client::new(&outbound).ok();
+        self.reporter.maas = client.map(|client| Teller::begin(webhook, client));
+        Ok(())
     }
 
     /// Learns what must be hidden and what may be shown.

@@ -2,6 +2,7 @@
 //! cut at every write of the journal.
 
 mod bench;
+mod maas;
 mod strategies;
 
 use fs_err as fs;

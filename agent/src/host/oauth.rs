@@ -49,6 +49,15 @@ impl fmt::Debug for ApiKey {
 }
 
 impl ApiKey {
+    /// A key from its three words.
+    pub const fn new(consumer: SecretString, token: SecretString, secret: SecretString) -> Self {
+        Self {
+            consumer,
+            token,
+            secret,
+        }
+    }
+
     /// Takes a key as MAAS shows it; blanks and line ends around it do not matter.
     ///
     /// # Errors
