@@ -4,13 +4,13 @@
 //! curtin's `cloudconfig` (MAAS `preseed.py`, `get_curtin_cloud_config`), and
 //! the network into `OUTPUT_NETWORK_CONFIG`. curtin's own code that would carry
 //! them over does not run when an image brings a hook, so this does. The
-//! seed's `etc` is laid over the image's `/etc` before cloud-init looks.
+//! seed's `etc` is copied over the image's `/etc` before cloud-init looks.
 //!
 //! Nothing here prints a value: only names of keys and lines of errors.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Component, Path};
 
 use fs_err as fs;
@@ -20,7 +20,7 @@ use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::contract::paths::seed::ETC;
-use crate::host::files::{sync_dir, write_atomic};
+use crate::host::files::{erase, sync_dir, write_atomic};
 
 /// Where cloud-init looks, from the root of an `/etc`.
 const CLOUD_CFG_D: &str = "cloud/cloud.cfg.d";
@@ -126,20 +126,6 @@ pub fn store(target: &Path, plan: &Plan) -> io::Result<()> {
     dir.ancestors()
         .take_while(|dir| dir.starts_with(target))
         .try_for_each(sync_dir)
-}
-
-/// Removes a file so that its blocks do not keep what it said. Flash may keep
-/// a copy all the same; nothing better can be done from here.
-fn erase(path: &Path) -> io::Result<()> {
-    let mut file = match fs::OpenOptions::new().write(true).open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        other => other?,
-    };
-    let size = file.metadata()?.len();
-    io::copy(&mut io::repeat(0).take(size), &mut file)?;
-    file.sync_all()?;
-    fs::remove_file(path)?;
-    path.parent().map_or(Ok(()), sync_dir)
 }
 
 /// A run that was killed while it wrote leaves its temporary file behind.

@@ -1,6 +1,6 @@
 //! Files that matter: written whole or not at all.
 
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -31,6 +31,29 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     sync_dir(parent)
 }
 
+/// Removes a file so that its blocks do not keep what it said. Flash may keep a
+/// copy all the same; nothing better can be done from here. A link is removed
+/// and not followed; what is not there is removed already.
+///
+/// # Errors
+/// Any I/O error, naming the path.
+pub fn erase(path: &Path) -> io::Result<()> {
+    let gone = [io::ErrorKind::NotFound, io::ErrorKind::NotADirectory];
+    let size = match fs::symlink_metadata(path) {
+        Err(error) if gone.contains(&error.kind()) => return Ok(()),
+        Ok(metadata) if metadata.is_file() => metadata.len(),
+        Ok(_) => 0,
+        Err(error) => return Err(error),
+    };
+    if size > 0 {
+        let mut file = fs::OpenOptions::new().write(true).open(path)?;
+        io::copy(&mut io::repeat(0).take(size), &mut file)?;
+        file.sync_all()?;
+    }
+    fs::remove_file(path)?;
+    path.parent().map_or(Ok(()), sync_dir)
+}
+
 /// Makes a rename in `dir` survive a power cut.
 ///
 /// # Errors
@@ -58,6 +81,23 @@ mod tests {
         assert_eq!(mode & 0o777, 0o600);
         let left: Vec<_> = fs::read_dir(dir.path().join("sub")).unwrap().collect();
         assert_eq!(left.len(), 1, "no temporary file stays behind");
+    }
+
+    #[test]
+    fn what_is_erased_is_gone_from_its_blocks_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("secret"), dir.path().join("same"));
+        fs::write(&path, "secret").unwrap();
+        // A second name for the same blocks shows what became of them.
+        fs::hard_link(&path, &other).unwrap();
+        erase(&path).unwrap();
+        assert_eq!(fs::read(&other).unwrap(), [0; 6]);
+        assert!(!path.exists());
+        erase(&path).unwrap();
+        erase(&other.join("below a file")).unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        erase(&path).unwrap();
+        assert!(other.exists(), "a link is not followed");
     }
 
     #[test]

@@ -8,7 +8,8 @@
 //!   `/etc/cloud/cloud-init.disabled` keeps it off at later boots
 //!   (cloud-init documentation, "disable cloud-init").
 //!
-//! `/etc` is an overlay: what the seed partition holds is only hidden by this.
+//! The same on the seed partition, where MAAS' settings came from, with what
+//! curtin wrote there. Files are overwritten before they are removed.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,8 @@ use super::pair::MANIFEST;
 use super::trouble::{On, Stop};
 use super::world::World;
 use crate::contract::paths;
-use crate::host::files::{sync_dir, write_atomic};
+use crate::host::files::{erase, write_atomic};
+use crate::host::mounts::Access;
 use crate::status::maas::REPORTING;
 
 /// Files that go.
@@ -40,6 +42,9 @@ const OF_INSTANCE: [&str; 4] = [
 ];
 /// Where cloud-init keeps its instances.
 const INSTANCES: &str = "/var/lib/cloud/instances";
+/// Where curtin keeps its configuration and log, from the root of the seed
+/// (curtin `commands/install.py`).
+const CURTINS: &str = "root";
 /// Keeps cloud-init off.
 const DISABLED: &str = "/etc/cloud/cloud-init.disabled";
 /// cloud-init runs in this boot if this exists (systemd generator of cloud-init).
@@ -50,7 +55,8 @@ const RESULT: &str = "/run/cloud-init/result.json";
 /// Removes everything; may be called again after any interruption.
 ///
 /// # Errors
-/// [`Stop::Wait`] while cloud-init still needs its files; [`Stop::Broken`] if
+/// [`Stop::Wait`] while cloud-init still needs its files, or the seed cannot be
+/// written; [`Stop::Broken`] if
 /// one cannot be removed.
 pub fn scrub(world: &World) -> Result<(), Stop> {
     let at = |path: &str| world.root.at(path);
@@ -64,13 +70,13 @@ pub fn scrub(world: &World) -> Result<(), Stop> {
     )?;
     for instance in instances(&at(INSTANCES))? {
         for name in OF_INSTANCE {
-            remove(&instance.join(name))?;
+            erase(&instance.join(name))?;
         }
     }
     for path in FILES {
-        remove(&at(path))?;
+        erase(&at(path))?;
     }
-    Ok(())
+    scrub_seed(world).map_err(|error| Stop::wait(On::Seed, error.to_string()))
 }
 
 fn instances(dir: &Path) -> io::Result<Vec<PathBuf>> {
@@ -81,17 +87,34 @@ fn instances(dir: &Path) -> io::Result<Vec<PathBuf>> {
     }
 }
 
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Ok(()) => path.parent().map_or(Ok(()), sync_dir),
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ) =>
-        {
-            Ok(())
-        }
-        Err(error) => Err(error),
+/// What MAAS and curtin left on the seed partition: state has had its copy of
+/// `etc` since the first boot, so nothing reads this any more.
+fn scrub_seed(world: &World) -> io::Result<()> {
+    let seed = world.root.at(paths::SEED_MOUNT);
+    let mut files = Vec::new();
+    for dir in [paths::seed::ETC, CURTINS] {
+        files_below(&seed.join(dir), &mut files)?;
     }
+    if files.is_empty() {
+        return Ok(());
+    }
+    (world.remount)(&seed, Access::Write)?;
+    let erased = files.iter().try_for_each(|path| erase(path));
+    (world.remount)(&seed, Access::Read)?;
+    erased
+}
+
+fn files_below(dir: &Path, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => files_below(&entry.path(), found)?,
+            false => found.push(entry.path()),
+        }
+    }
+    Ok(())
 }

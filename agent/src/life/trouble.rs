@@ -116,6 +116,8 @@ pub enum On {
     FirstNode,
     /// cloud-init to finish before its copies of the user-data are removed.
     CloudInit,
+    /// The seed partition to be written, so that its secrets can be erased.
+    Seed,
 }
 
 /// What stops a machine.
@@ -152,6 +154,7 @@ impl On {
             On::Jet => "jet",
             On::FirstNode => "first-node",
             On::CloudInit => "cloud-init",
+            On::Seed => "seed",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the machine offers its agent, as one value: a test hands in another.
 
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use fs_err as fs;
 
 use super::journal::{JournalFile, Keeper};
 use crate::contract::paths;
+use crate::host::mounts::{Access, remount};
 use crate::host::network::{Network, RealNetwork};
 use crate::host::pace::{Pace, RealPace};
 use crate::host::services::{Services, Systemd};
@@ -28,6 +30,8 @@ pub struct World {
     pub pace: Rc<dyn Pace>,
     /// Where the journal is kept.
     pub keeper: Rc<dyn Keeper>,
+    /// How the seed partition is made writable, and read-only again.
+    pub remount: fn(&Path, Access) -> io::Result<()>,
     /// Names this boot.
     pub boot_id: String,
     /// The machine's own name.
@@ -50,7 +54,7 @@ impl World {
     ///
     /// # Errors
     /// If the kernel does not name this boot.
-    pub fn real() -> std::io::Result<Self> {
+    pub fn real() -> io::Result<Self> {
         let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
         let host_name = nix::unistd::gethostname()?;
         let root = Root(PathBuf::from("/"));
@@ -61,6 +65,7 @@ impl World {
             cluster: Arc::new(K3s),
             network: Rc::new(RealNetwork),
             pace: Rc::new(RealPace),
+            remount,
             boot_id: boot_id.trim().to_owned(),
             host_name: host_name.to_string_lossy().into_owned(),
         })

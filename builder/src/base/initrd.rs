@@ -24,8 +24,8 @@ const DRIVERS: &str = "dm-verity ext4 overlay squashfs vfat nls_ascii nls_cp437 
     ahci nvme sd_mod virtio_blk virtio_pci virtio_scsi";
 
 /// Programs that `overlays/initrd` and systemd-repart run.
-const PROGRAMS: &str = "blkid cat chmod e2fsck grep journalctl mkdir mke2fs mkfs.ext4 mount \
-    readlink sleep systemctl tail umount";
+const PROGRAMS: &str = "blkid cat chmod cp e2fsck grep journalctl mkdir mke2fs mkfs.ext4 mount \
+    readlink sleep sync systemctl tail umount";
 
 /// Everything here that an initrd depends on beside its plan.
 pub fn recipe() -> impl serde::Serialize {

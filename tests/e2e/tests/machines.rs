@@ -3,7 +3,7 @@
 //! Each runs in a network namespace of its own, so this is not the usual test
 //! harness: the process starts itself again inside before it has threads.
 
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -16,6 +16,9 @@ use postern::report::Report;
 use postern::userdata;
 use postern_e2e::ubuntu::World;
 use postern_e2e::{demo, program, read_from_disk, repository};
+
+/// How the key begins that the simulated MAAS gives the machine.
+const TOKEN: &str = "stand-in-secret-of";
 
 fn main() -> ExitCode {
     let args = Arguments::from_args();
@@ -104,8 +107,13 @@ fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
     let booted = rehearsal.first_boot()?;
     ensure!(booted.timeline.has(Station::PairedWithPalette));
     let events = rehearsal.events();
+    ensure!(
+        events.iter().any(|e| e.contains("postern/healthy")),
+        "MAAS was not told: {events:#?}"
+    );
     booted.power_off()?;
     no_secret_was_told(work, &events)?;
+    no_secret_stays(&disk)?;
     let first = identity(&disk)?;
     ensure!(
         !first.machine_id.is_empty() && !first.host_key.is_empty(),
@@ -120,17 +128,58 @@ fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// No block of the partitions that are written to still says what was secret,
+/// in a file or out of one.
+fn no_secret_stays(disk: &Path) -> anyhow::Result<()> {
+    let mut file = fs::File::open(disk)?;
+    let table = postern::disk::inspect(&mut file)?;
+    for partition in table.partitions {
+        if !["seed", "state"].contains(&partition.label.as_str()) {
+            continue;
+        }
+        let mut found = Vec::new();
+        for secret in ["DEMO-PAIRING-CODE", TOKEN] {
+            let needle = secret.as_bytes();
+            let range = (partition.offset, partition.size);
+            found.extend(places(&mut file, range, needle)?.map(|at| (secret, at)));
+        }
+        ensure!(found.is_empty(), "on {}: {found:?}", partition.label);
+    }
+    Ok(())
+}
+
+/// The first place of `needle` in these bytes of a disk, from their start.
+fn places(
+    file: &mut fs::File,
+    (start, size): (u64, u64),
+    needle: &[u8],
+) -> anyhow::Result<Option<u64>> {
+    const STEP: usize = 1 << 20;
+    let mut at = 0;
+    let mut window = Vec::new();
+    while at < size {
+        file.seek(SeekFrom::Start(start + at))?;
+        window.clear();
+        let length = (STEP + needle.len()) as u64;
+        Read::take(&mut *file, length.min(size - at)).read_to_end(&mut window)?;
+        if let Some(found) = memchr::memmem::find(&window, needle) {
+            return Ok(Some(at + found as u64));
+        }
+        at += STEP as u64;
+    }
+    Ok(None)
+}
+
 /// Nothing that a person or a log collector reads holds a secret.
 fn no_secret_was_told(work: &Path, events: &[String]) -> anyhow::Result<()> {
     let mut heard = events.join("\n");
     for log in ["install-console.log", "first-console.log"] {
         heard.push_str(&String::from_utf8_lossy(&fs::read(work.join(log))?));
     }
-    let token = "stand-in-secret-of";
     for secret in [
         "DEMO-PAIRING-CODE",
         postern::rehearse::site::PROXY_LOGIN.1,
-        token,
+        TOKEN,
     ] {
         ensure!(!heard.contains(secret), "`{secret}` was told");
     }

@@ -321,6 +321,13 @@ impl Bench {
             "/etc/cloud/cloud.cfg.d/90_maas_cloud_init_reporting.cfg",
             "reporting: {}\n",
         );
+        for path in [
+            "/run/postern/seed/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg",
+            "/run/postern/seed/root/curtin-install-cfg.yaml",
+        ] {
+            self.put(path, "maas-secret");
+        }
+        self.put("/run/postern/seed/manifest.json", "{}");
         self.put(
             "/etc/cloud/cloud.cfg.d/90_maas_datasource.cfg",
             "datasource_list: [ MAAS ]\n",
@@ -378,6 +385,7 @@ certificates:
             network: Rc::new(TestNetwork),
             pace: Rc::new(TestPace(self.clock.clone())),
             keeper: keeper.clone(),
+            remount: |_, _| Ok(()),
             boot_id: format!("boot-{boot}"),
             host_name: "gateway-1".to_owned(),
         };

@@ -67,6 +67,7 @@ async fn no_secret_is_left_anywhere() {
             .exists()
     );
     assert!(bench.at("/etc/cloud/cloud-init.disabled").exists());
+    assert!(bench.at("/run/postern/seed/manifest.json").exists());
     let lines = bench.cluster.lines.lock().unwrap().join("\n");
     assert!(lines.contains("apply -f -"), "{lines}");
     for secret in [bench.code.as_str(), PASSWORD] {
