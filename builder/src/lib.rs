@@ -15,6 +15,7 @@
 //! 13. [`inspect`] and [`diff`]: what is in artifacts, and how two differ
 //! 14. [`rehearse`]: a whole deployment on this machine
 //! 15. [`maas`]: the image brought to where machines are deployed
+//! 16. [`deploy`]: machines made a gateway with it
 //!
 //! [`build`] calls 3 to 12 in this order. Beside them: [`userdata`] (what MAAS
 //! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
@@ -28,6 +29,7 @@ pub mod boot;
 pub mod build;
 pub mod cache;
 pub mod cli;
+pub mod deploy;
 pub mod diff;
 pub mod disk;
 pub mod doctor;

@@ -2,7 +2,8 @@
 //!
 //! [`oauth`] signs requests, [`client`] sends them and says what an answer
 //! means, [`resources`] are the images that MAAS has, and [`mod@upload`] brings one
-//! there: once, whole, and again after any interruption. Not verified against a
+//! there: once, whole, and again after any interruption. [`machines`] are what
+//! they are deployed to. Not verified against a
 //! real MAAS; the facts come from its sources and from its region API, run alone.
 
 pub mod address;
@@ -11,6 +12,8 @@ pub mod client;
 mod error;
 mod far;
 pub mod image;
+pub mod machines;
+pub mod networks;
 pub mod oauth;
 pub mod resources;
 mod source;
@@ -23,5 +26,6 @@ pub use address::ApiUrl;
 pub use client::Region;
 pub use error::MaasError;
 pub use image::Image;
+pub use networks::Subnet;
 pub use oauth::ApiKey;
 pub use upload::{Outcome, Pace, Uploaded, upload};
