@@ -36,8 +36,7 @@ use preflight::Findings;
 use site::Site;
 
 /// Who says that the gateway is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// Palette.
     Palette,
@@ -46,8 +45,7 @@ pub enum By {
 }
 
 /// How far it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The gateway is healthy.
     Healthy(By),
@@ -71,6 +69,15 @@ impl End {
             Self::Deployed => format!(
                 "the machines of {gateway} are deployed; nothing was heard of their agent, so whether they paired is not known: look at the console, or run `postern-agent status` there"
             ),
+        }
+    }
+
+    /// Who says so.
+    pub const fn told_by(self) -> &'static str {
+        match self {
+            Self::Healthy(By::Palette) => "palette",
+            Self::Healthy(By::Agent) | Self::Registered => "agent",
+            Self::Deployed => "maas",
         }
     }
 
@@ -183,6 +190,7 @@ pub async fn deploy<W: Watch>(
     };
     let mut ours = claim.settle(&preflight::candidates(&site, order)).await?;
     claim.start(&mut ours).await?;
+    report.note("an interruption leaves the machines to MAAS; the same command goes on with them");
     let around = Around {
         region,
         order,

@@ -33,6 +33,8 @@ pub enum Happening {
     Released,
     /// Nothing, this time.
     Nothing,
+    /// All of this between two looks.
+    All(Vec<Happening>),
 }
 
 impl Happening {
@@ -170,6 +172,11 @@ impl Park {
     pub(super) fn happens(&mut self, system_id: &str, what: Happening) {
         match what {
             Happening::Nothing => {}
+            Happening::All(several) => {
+                for one in several {
+                    self.happens(system_id, one);
+                }
+            }
             Happening::NetworkBoot => {
                 self.tell(system_id, ("DEBUG", "Node powered on"), "");
                 self.tell(system_id, ("INFO", "Performing PXE boot"), "");
