@@ -67,7 +67,6 @@ impl Deploy {
             .build()?;
         if self.dry_run {
             let plan = runtime.block_on(plan(&region, &order, &report))?;
-            plan.notes.iter().for_each(|note| report.note(note));
             match self.json {
                 true => println!("{:#}", planned(&plan, &order)),
                 false => print!("{}", table(&plan)),

@@ -180,8 +180,7 @@ pub async fn deploy<W: Watch>(
     watch: Option<&mut W>,
 ) -> Result<Deployed, DeployError> {
     let report = manner.report;
-    let (site, findings) = look(region, order, report).await?;
-    findings.notes.iter().for_each(|note| report.note(note));
+    let (site, _told) = look(region, order, report).await?;
     let claim = Claim {
         region,
         order,
@@ -202,7 +201,7 @@ pub async fn deploy<W: Watch>(
     Ok(Deployed { end, machines })
 }
 
-/// Looks whether MAAS can take the order.
+/// Looks whether MAAS can take the order, and tells what is worth knowing.
 async fn look(
     region: &Region,
     order: &Order<'_>,
@@ -217,6 +216,7 @@ async fn look(
     let machines: Vec<_> = machines.iter().collect();
     site.count_addresses(region, &machines).await?;
     let findings = preflight::check(&site, order);
+    findings.notes.iter().for_each(|note| report.note(note));
     if !findings.problems.is_empty() {
         return Err(DeployError::Preflight(findings.problems));
     }
