@@ -200,6 +200,7 @@ impl Claim<'_> {
                         machine: machine.to_string(),
                         now,
                         gateway: self.order.name().to_owned(),
+                        why: None,
                     });
                 }
             }

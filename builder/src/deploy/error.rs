@@ -76,7 +76,8 @@ pub enum DeployError {
     },
     /// Somebody ended the deployment of a machine.
     #[error(
-        "{machine} is {now}, and no longer being deployed for {gateway}\n  help: somebody aborted or released it in MAAS; run again to deploy"
+        "{machine} is {now}, and no longer being deployed for {gateway}{}\n  help: look at the machine's events in MAAS: its power may not be controllable, or somebody aborted or released it; then run again",
+        .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
     )]
     Gone {
         /// Its name and system id.
@@ -85,6 +86,8 @@ pub enum DeployError {
         now: String,
         /// The gateway.
         gateway: String,
+        /// Why, if MAAS says.
+        why: Option<String>,
     },
     /// MAAS says that a deployment failed.
     #[error("{}\n  help: {help}", failed(.failures))]

@@ -48,6 +48,8 @@ pub(super) struct Follow<'a> {
     deployed: Option<Instant>,
     /// What Palette said last.
     palette: Option<String>,
+    /// Since when MAAS does not answer.
+    away: Option<Instant>,
 }
 
 impl<'a> Follow<'a> {
@@ -73,7 +75,23 @@ impl<'a> Follow<'a> {
             seen: None,
             deployed: None,
             palette: None,
+            away: None,
         }
+    }
+
+    /// Whether to go on although MAAS did not answer: the machines go on
+    /// without us, and a region is restarted now and then.
+    fn may_return(&mut self, error: &MaasError) -> bool {
+        if !error.may_have_worked() {
+            return false;
+        }
+        if self.away.is_none() {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            self.around.report.note(format!("{first}; still trying"));
+        }
+        let since = self.away.get_or_insert_with(Instant::now);
+        since.elapsed() < self.around.pace.patience
     }
 
     /// Watches until the end.
@@ -82,7 +100,14 @@ impl<'a> Follow<'a> {
         mut watch: Option<&mut W>,
     ) -> Result<(End, Vec<Machine>), DeployError> {
         loop {
-            self.look().await?;
+            match self.look().await {
+                Ok(()) => self.away = None,
+                Err(DeployError::Maas(error)) if self.may_return(&error) => {
+                    sleep(self.around.pace.poll).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            }
             self.show();
             if self
                 .nodes
@@ -128,29 +153,18 @@ impl<'a> Follow<'a> {
         events.reverse();
         for node in &mut self.nodes {
             let id = &node.machine.system_id;
+            let its = events
+                .iter()
+                .filter(|event| event.node.as_ref() == Some(id) && event.id > node.since);
+            its.for_each(|event| node.progress.learn(event));
             let at = found.iter().position(|one| one.system_id == *id);
             let now = at.map(|at| found.swap_remove(at));
-            let known = |now: &Machine| {
-                matches!(
-                    now.status,
-                    Status::Deploying | Status::Deployed | Status::Failed
-                )
-            };
-            match now {
-                Some(now) if known(&now) => node.machine = now,
-                other => {
-                    let now = other.map_or("free".to_owned(), |now| now.status_name);
-                    return Err(DeployError::Gone {
-                        machine: node.machine.to_string(),
-                        now,
-                        gateway: self.around.order.name().to_owned(),
-                    });
-                }
-            }
-            let its = events.iter().filter(|event| {
-                event.node.as_ref() == Some(&node.machine.system_id) && event.id > node.since
-            });
-            its.for_each(|event| node.progress.learn(event));
+            node.is_now(now).map_err(|now| DeployError::Gone {
+                machine: node.machine.to_string(),
+                now,
+                gateway: self.around.order.name().to_owned(),
+                why: node.progress.error.clone(),
+            })?;
         }
         self.seen = events.last().map(|event| event.id).or(self.seen);
         if self.all_deployed() {
@@ -301,6 +315,24 @@ impl<'a> Follow<'a> {
 }
 
 impl Node {
+    /// Takes what MAAS has of it now; what else it is if it is not being
+    /// deployed any more.
+    fn is_now(&mut self, now: Option<Machine>) -> Result<(), String> {
+        match now {
+            Some(now)
+                if matches!(
+                    now.status,
+                    Status::Deploying | Status::Deployed | Status::Failed
+                ) =>
+            {
+                self.machine = now;
+                Ok(())
+            }
+            Some(now) => Err(now.status_name),
+            None => Err("free".to_owned()),
+        }
+    }
+
     /// What it is at.
     fn text(&self) -> String {
         let (status, progress) = (self.machine.status, &self.progress);

@@ -7,7 +7,7 @@ use super::networks;
 use super::order::Order;
 use super::site::{Site, Unknown, wanted_addresses};
 use crate::maas::machines::{Machine, Status};
-use crate::maas::resources::Standing;
+use crate::maas::resources::{BootResource, Standing};
 
 /// How many machines are named, and how many names.
 const SHOWN: usize = 5;
@@ -128,25 +128,34 @@ fn image(site: &Site, order: &Order<'_>) -> Vec<Problem> {
         )),
     };
     problems.extend(missing.map(|(what, remedy)| Problem::new(what, remedy)));
-    // Told since 3.5; before, an upload takes the same one by default.
-    let base = site
-        .image
-        .as_ref()
-        .and_then(|one| one.base_image.as_deref());
-    let base = base.filter(|base| !base.is_empty());
-    let base = base.unwrap_or(&image.base_image);
-    let family = image.architecture.split('/').next().unwrap_or_default();
-    let writes = |one: &crate::maas::resources::BootResource| {
-        let arch = one.architecture.split('/').next();
-        one.name == base && arch == Some(family)
-    };
-    if !site.synced.iter().any(writes) {
-        problems.push(Problem::new(
-            format!("MAAS has not synced {base} for {family}, which writes the image"),
-            "select it in MAAS under Images and wait until it is synced",
-        ));
-    }
+    problems.extend(unsynced(site, order));
     problems
+}
+
+/// What writes the image must be there as well. MAAS tells since 3.5 what that
+/// is; before 3.1 it is the release that commissions machines.
+fn unsynced(site: &Site, order: &Order<'_>) -> Option<Problem> {
+    let image = order.image;
+    let base = match &site.image {
+        Some(there) => there.base_image.as_deref().filter(|base| !base.is_empty()),
+        None => Some(image.base_image.as_str()),
+    };
+    let family = image.architecture.split('/').next();
+    let writes = |one: &BootResource| {
+        let named = match base {
+            Some(base) => one.name == base,
+            None => one.name.starts_with("ubuntu/"),
+        };
+        named && one.architecture.split('/').next() == family
+    };
+    if site.synced.iter().any(writes) {
+        return None;
+    }
+    let (base, family) = (base.unwrap_or("Ubuntu"), family.unwrap_or_default());
+    Some(Problem::new(
+        format!("MAAS has not synced {base} for {family}, which writes the image"),
+        "select it in MAAS under Images and wait until it is synced",
+    ))
 }
 
 /// Why a machine cannot be one of the gateway's.
@@ -176,7 +185,14 @@ fn unfit(machine: &Machine, order: &Order<'_>) -> Vec<String> {
         }
     }
     match machine.bios_boot_method.as_deref() {
-        Some(method) if !boots(method) => why.push("boots by legacy BIOS, not UEFI".to_owned()),
+        Some(method) if !boots(method) => {
+            let known = if method == "pxe" {
+                "legacy BIOS"
+            } else {
+                method
+            };
+            why.push(format!("boots by {known}, not UEFI"));
+        }
         _ => {}
     }
     if machine.links().next().is_none() {

@@ -13,6 +13,14 @@ use crate::maas::machines::NodeEvent;
 /// What the agent's reports begin with.
 const AGENT: &str = "'postern' ";
 
+/// The events that say why a deployment ended.
+const REASONS: &[&str] = &[
+    "Marking node failed",
+    "Failed to power on node",
+    "Failed to power cycle node",
+    "Failed to query node's BMC",
+];
+
 /// How far the installation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Stage {
@@ -92,8 +100,11 @@ impl Progress {
     pub fn learn(&mut self, event: &NodeEvent) {
         // A machine boots twice, and both times from the network.
         self.stage = Stage::of(&event.kind).map_or(self.stage, |stage| stage.max(self.stage));
-        if event.kind == "Marking node failed" {
-            self.error = Some(event.description.clone());
+        if REASONS.contains(&event.kind.as_str()) {
+            self.error = Some(match event.description.is_empty() {
+                true => event.kind.clone(),
+                false => format!("{}: {}", event.kind, event.description),
+            });
         }
         if let Some(text) = event.description.strip_prefix(AGENT) {
             let word = text.split([':', ' ']).next().unwrap_or_default();
@@ -159,6 +170,9 @@ mod tests {
     #[test]
     fn maas_says_why_it_failed() {
         let all = learned(&[("Marking node failed", "time-out during deployment")]);
-        assert_eq!(all.error.unwrap(), "time-out during deployment");
+        let wanted = "Marking node failed: time-out during deployment";
+        assert_eq!(all.error.unwrap(), wanted);
+        let silent = learned(&[("Failed to power on node", "")]);
+        assert_eq!(silent.error.unwrap(), "Failed to power on node");
     }
 }

@@ -4,6 +4,11 @@ use postern_sim::maas::region::machines::Trouble;
 
 use super::*;
 
+/// Requests about machines until the deployment of one is started: who, machines
+/// of its own and free ones, subnets, addresses; ours, allocate, ours, events,
+/// deploy.
+const REQUESTS_BEFORE: usize = 11;
+
 /// More requests than a deployment of these tests makes.
 const MANY: usize = 60;
 
@@ -169,4 +174,27 @@ async fn a_region_that_stays_away_is_left_to_the_next_run() {
     bench.region.calm();
     bench.deploy().await.unwrap();
     bench.is_whole("afterwards");
+}
+
+#[tokio::test]
+async fn a_region_that_is_restarted_is_waited_for() {
+    let machine = Machine::ready("m1", "node-1").planned(Happening::gateway());
+    let mut bench = bench(vec![machine]).await;
+    let deployed = async {
+        let deployed = bench.deploy().await;
+        deployed.map(|deployed| deployed.end)
+    };
+    // The first request after the one that starts the deployment, and many more.
+    let before = REQUESTS_BEFORE;
+    for number in before..before + 20 {
+        bench.region.trouble(number, Trouble::Down);
+    }
+    assert_eq!(deployed.await.unwrap(), End::Healthy(By::Agent));
+    assert!(bench.said().contains("still trying"), "{}", bench.said());
+    bench.pace.patience = Duration::ZERO;
+    for number in 1..60 {
+        bench.region.trouble(number + 4, Trouble::Down);
+    }
+    let error = bench.deploy().await.unwrap_err();
+    assert!(error.is_of_the_other_side(), "{error}");
 }

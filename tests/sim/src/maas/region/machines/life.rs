@@ -25,6 +25,8 @@ pub enum Happening {
     Reboots,
     /// Its cloud-init fetches the user-data: deployed.
     FetchesUserData,
+    /// Its power controller does not answer: MAAS gives up at once.
+    PowerFails,
     /// MAAS waits no longer.
     TimesOut,
     /// Somebody ends the deployment.
@@ -198,6 +200,11 @@ impl Park {
                     Release::V3_7 | Release::V3_8 => "time-out during deployment",
                 };
                 self.failed(system_id, why);
+            }
+            Happening::PowerFails => {
+                let why = "No rack controllers can access the BMC of node";
+                self.tell(system_id, ("ERROR", "Failed to query node's BMC"), why);
+                self.moves(system_id, Status::Deploying, Status::Allocated);
             }
             Happening::Aborted => {
                 self.moves(system_id, Status::Deploying, Status::Allocated);

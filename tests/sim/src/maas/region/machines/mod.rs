@@ -25,6 +25,8 @@ mod life;
 mod model;
 mod operations;
 mod reads;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
