@@ -15,7 +15,8 @@ use tokio::time::sleep;
 use super::error::DeployError;
 use super::order::Order;
 use super::{preflight, site};
-use crate::maas::machines::{Acquire, Deploy, Machine, NodeEvent, Select, Status};
+use crate::maas::machines::{Machine, NodeEvent, Status};
+use crate::maas::operations::{Acquire, Deploy, Select};
 use crate::maas::{MaasError, Region};
 use crate::report::Report;
 

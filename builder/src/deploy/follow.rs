@@ -14,7 +14,8 @@ use super::log::{masked, telling};
 use super::order::{Order, Pace};
 use super::stage::Progress;
 use super::{By, End};
-use crate::maas::machines::{Machine, Select, Status};
+use crate::maas::machines::{Machine, Status};
+use crate::maas::operations::Select;
 use crate::maas::{MaasError, Region};
 use crate::report::{Report, StepGuard};
 

@@ -28,7 +28,8 @@ pub use gateway::{GatewayState, Unwatched, Watch, WatchError};
 pub use order::{Order, Pace};
 
 use crate::maas::Region;
-use crate::maas::machines::{Acquire, Machine, Status};
+use crate::maas::machines::{Machine, Status};
+use crate::maas::operations::Acquire;
 use crate::report::Report;
 use claim::Claim;
 use follow::{Around, Follow};

@@ -53,6 +53,7 @@ pub fn check(site: &Site, order: &Order<'_>) -> Findings {
     };
     let problems = &mut findings.problems;
     problems.extend(site.unknown.iter().map(unknown));
+    problems.extend(site.others.iter().filter_map(|one| of_another(one, order)));
     problems.extend(site.ours.iter().filter_map(|one| other_image(one, order)));
     let busy = site.ours.iter().filter(|one| deployed(one)).count();
     if busy < order.nodes {
@@ -84,6 +85,16 @@ fn unknown(unknown: &Unknown) -> Problem {
         }
     };
     Problem::new(format!("MAAS has no {what} {name}"), remedy)
+}
+
+/// Two users with one gateway would pair it twice.
+fn of_another(machine: &Machine, order: &Order<'_>) -> Option<Problem> {
+    let owner = machine.owner.as_ref()?;
+    let gateway = order.name();
+    Some(Problem::new(
+        format!("{machine} is {gateway} already, for {owner}"),
+        format!("use {owner}'s API key, or give the gateway another name"),
+    ))
 }
 
 /// What runs an image is never given another.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::maas::machines::{Machine, Select, Status};
+use crate::maas::machines::{Machine, Status};
 use crate::maas::networks::Names;
+use crate::maas::operations::Select;
 use crate::maas::resources::BootResource;
 use crate::maas::{MaasError, Region, Subnet};
 
@@ -31,6 +32,8 @@ pub struct Site {
     pub synced: Vec<BootResource>,
     /// The gateway's machines.
     pub ours: Vec<Machine>,
+    /// Machines of other users that are called the same.
+    pub others: Vec<Machine>,
     /// Free machines in zone, pool and domain.
     pub free: Vec<Machine>,
     /// Names that nobody knows.
@@ -71,8 +74,11 @@ impl Site {
             true => region.machines(&select).await?,
             false => Vec::new(),
         };
+        let called = called_so(region, order).await?;
+        let (ours, others) = called.into_iter().partition(|one| is_ours(one, &user));
         Ok(Self {
-            ours: ours(region, order, &user).await?,
+            ours,
+            others,
             user,
             image: found,
             synced: region.synced().await?,
@@ -118,14 +124,19 @@ pub(super) async fn ours(
     order: &Order<'_>,
     user: &str,
 ) -> Result<Vec<Machine>, MaasError> {
+    let mut all = called_so(region, order).await?;
+    all.retain(|machine| is_ours(machine, user));
+    Ok(all)
+}
+
+/// All machines that are called as the gateway's are.
+async fn called_so(region: &Region, order: &Order<'_>) -> Result<Vec<Machine>, MaasError> {
     let agent_name = order.agent_name();
     let select = Select {
         agent_name: Some(&agent_name),
         ..Select::default()
     };
-    let mut all = region.machines(&select).await?;
-    all.retain(|machine| is_ours(machine, user));
-    Ok(all)
+    region.machines(&select).await
 }
 
 pub(super) fn is_ours(machine: &Machine, user: &str) -> bool {

@@ -15,6 +15,7 @@ pub mod image;
 pub mod machines;
 pub mod networks;
 pub mod oauth;
+pub mod operations;
 pub mod resources;
 mod source;
 pub mod upload;

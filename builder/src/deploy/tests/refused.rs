@@ -176,6 +176,15 @@ async fn all_problems_are_told_at_once() {
 }
 
 #[tokio::test]
+async fn somebody_elses_gateway_is_not_made_twice() {
+    let bench = bench(quick(2)).await;
+    bench.deploy().await.unwrap();
+    machine(&bench, |m| m.owner = Some("bob".into()));
+    let text = problems(&bench).await;
+    assert!(text.contains("edge-1 already, for bob"), "{text}");
+}
+
+#[tokio::test]
 async fn nothing_is_put_over_another_image() {
     let mut bench = bench(quick(2)).await;
     bench.deploy().await.unwrap();
