@@ -4,14 +4,18 @@
 //! gave it. What a machine reports is shown as `'<origin>' <description>`, and
 //! only if it was the start of something or a failure (`metadataserver/api.py`,
 //! `add_event_to_node_event_log`). So the agent's states are read from its
-//! descriptions: `'postern' <state>: <what about it>`.
+//! descriptions: `'postern-agent' gateway is <state>`. Anything else that it says
+//! is what it waits for.
 
 use postern_agent::life::machine::State;
 
 use crate::maas::machines::NodeEvent;
 
 /// What the agent's reports begin with.
-const AGENT: &str = "'postern' ";
+const AGENT: &str = "'postern-agent' ";
+
+/// What comes before a state.
+const STATE: &str = "gateway is ";
 
 /// The events that say why a deployment ended.
 const REASONS: &[&str] = &[
@@ -107,8 +111,10 @@ impl Progress {
             });
         }
         if let Some(text) = event.description.strip_prefix(AGENT) {
-            let word = text.split([':', ' ']).next().unwrap_or_default();
-            let state = State::ALL.into_iter().find(|state| state.name() == word);
+            let word = text.strip_prefix(STATE);
+            let state = State::ALL
+                .into_iter()
+                .find(|state| word == Some(state.name()));
             self.agent = state.or(self.agent);
             let text = text.to_owned();
             self.said = Some(Said { state, text });
@@ -153,17 +159,17 @@ mod tests {
     fn the_agent_is_heard() {
         let kind = "Node status event";
         let all = learned(&[
-            (kind, "'postern' online: 10.0.0.1"),
+            (kind, "'postern-agent' gateway is online"),
             (kind, "'cloudinit' searching for network datasources"),
-            (kind, "'postern' waiting for Palette"),
+            (kind, "'postern-agent' waiting for palette: 503"),
         ]);
         assert_eq!(all.agent, Some(State::Online));
         let said = all.said.unwrap();
         assert_eq!(
             (said.state, said.text.as_str()),
-            (None, "waiting for Palette")
+            (None, "waiting for palette: 503")
         );
-        let healthy = learned(&[(kind, "'postern' healthy")]);
+        let healthy = learned(&[(kind, "'postern-agent' gateway is healthy")]);
         assert_eq!(healthy.agent, Some(State::Healthy));
     }
 

@@ -124,7 +124,7 @@ fn a_gateway_is_deployed_and_found_again() {
     assert_eq!(out, "4hsthq node-1.maas 10.20.0.10\n");
     for wanted in [
         "allocated node-1.maas",
-        "healthy: paired",
+        "gateway is healthy",
         "Palette itself was not asked",
     ] {
         assert!(said.contains(wanted), "no {wanted:?} in {said}");
@@ -163,11 +163,14 @@ fn a_failure_says_why_and_gives_back_if_asked_to() {
 #[test]
 fn a_machine_that_does_not_become_a_gateway_fails_in_time() {
     let mut life = Happening::installation();
-    life.push(Happening::agent("online", "Palette does not answer"));
+    life.push(Happening::agent_waits("palette: it does not answer"));
     let site = site(life);
     site.upload();
     let (_, said) = site.deploy(&["--timeout", "0s"], 1);
-    assert!(said.contains("online: Palette does not answer"), "{said}");
+    assert!(
+        said.contains("waiting for palette: it does not answer"),
+        "{said}"
+    );
     assert_eq!(site.status(), Status::Deployed, "left as it is");
 }
 

@@ -77,19 +77,19 @@ async fn an_agent_that_is_silent_is_no_failure_and_no_success() {
 
 #[tokio::test]
 async fn an_agent_that_gets_nowhere_is_a_failure() {
-    let stuck = Happening::agent("online", "waiting for SESAME");
+    let stuck = Happening::agent_waits("palette: SESAME");
     let mut bench = bench(installed_then([stuck])).await;
     bench.pace.silence = Duration::from_millis(500);
     bench.pace.patience = Duration::from_millis(500);
     let error = bench.deploy().await.unwrap_err();
     let text = error.to_string();
-    assert!(text.contains("online: waiting for ***"), "{text}");
+    assert!(text.contains("waiting for palette: ***"), "{text}");
     assert!(!bench.said().contains("SESAME"));
 }
 
 #[tokio::test]
 async fn a_gateway_that_is_only_registered_is_called_so() {
-    let registered = Happening::agent("registered", "Palette accepted it");
+    let registered = Happening::agent("registered");
     let mut bench = bench(installed_then([registered])).await;
     bench.pace.patience = Duration::from_millis(500);
     let deployed = bench.deploy().await.unwrap();

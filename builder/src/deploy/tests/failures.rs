@@ -83,7 +83,7 @@ async fn what_was_deployed_before_is_never_given_back() {
     bench
         .region
         .machine("m1")
-        .happens(Happening::agent("online", "waiting for Palette"));
+        .happens(Happening::agent("online"));
     bench.pace.patience = Duration::ZERO;
     let error = bench.deploy().await.unwrap_err();
     assert!(matches!(error, DeployError::NoGateway { .. }), "{error}");

@@ -45,10 +45,16 @@ impl Happening {
         Self::Reports(report(origin, name, description, "start"))
     }
 
-    /// A report of the gateway's agent: `state`, and what it is about.
-    pub fn agent(state: &str, about: &str) -> Self {
-        let description = format!("{state}: {about}");
-        Self::starts("postern", &format!("postern/{state}"), &description)
+    /// A report of the gateway's agent that it reached `state`.
+    pub fn agent(state: &str) -> Self {
+        let description = format!("gateway is {state}");
+        Self::starts("postern-agent", &format!("postern/{state}"), &description)
+    }
+
+    /// A report of the gateway's agent that it waits: `palette: it answered 503`.
+    pub fn agent_waits(what: &str) -> Self {
+        let description = format!("waiting for {what}");
+        Self::starts("postern-agent", "postern/online", &description)
     }
 
     /// curtin's last report of an installation that failed, with its log.
@@ -82,13 +88,8 @@ impl Happening {
     /// A whole life: installed, and a gateway in the end.
     pub fn gateway() -> Vec<Self> {
         let mut all = Self::installation();
-        all.push(Self::agent("online", "10.20.0.10 on ens3"));
-        all.push(Self::agent("cluster-ready", "k3s answers"));
-        all.push(Self::agent(
-            "registered",
-            "Palette accepted the registration",
-        ));
-        all.push(Self::agent("healthy", "paired with Palette"));
+        let states = ["online", "cluster-ready", "registered", "healthy"];
+        all.extend(states.map(Self::agent));
         all
     }
 }

@@ -147,7 +147,7 @@ async fn events_come_in_pages_and_without_names() {
     for step in Happening::installation() {
         handle.happens(step);
     }
-    handle.happens(Happening::agent("healthy", "paired"));
+    handle.happens(Happening::agent("healthy"));
     let info = bench.kinds("id=m1").await;
     let wanted = [
         "Deployed",
@@ -161,7 +161,10 @@ async fn events_come_in_pages_and_without_names() {
     assert_eq!(info, wanted);
     let all = bench.get("events/?op=query&level=DEBUG").await;
     assert_eq!(all["events"][0]["type"], "Node status event");
-    assert_eq!(all["events"][0]["description"], "'postern' healthy: paired");
+    assert_eq!(
+        all["events"][0]["description"],
+        "'postern-agent' gateway is healthy"
+    );
     assert!(!all.to_string().contains("postern/healthy"), "{all}");
     let oldest = all["events"].as_array().unwrap().last().unwrap();
     let after = format!("level=DEBUG&limit=2&after={}", oldest["id"]);
