@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use secrecy::SecretString;
 use tokio::time::sleep;
 
 use super::error::DeployError;
@@ -92,7 +93,7 @@ impl Claim<'_> {
                     });
                 }
             }
-            let needed = self.order.nodes;
+            let needed = self.order.nodes();
             if ours.len() >= needed {
                 self.give_back(&ours.split_off(needed)).await;
                 return Ok(ours);
@@ -148,12 +149,15 @@ impl Claim<'_> {
 
     /// Starts the deployment of every machine that waits for it.
     pub(super) async fn start(&self, ours: &mut [Ours]) -> Result<(), DeployError> {
-        for node in 0..ours.len() {
-            if ours[node].machine.status != Status::Allocated {
+        for (node, user_data) in self.order.user_data.iter().enumerate() {
+            let Some(one) = ours.get_mut(node) else {
+                break;
+            };
+            if one.machine.status != Status::Allocated {
                 continue;
             }
-            match self.deploy(&ours[node].machine, node).await {
-                Ok(machine) => ours[node].machine = machine,
+            match self.deploy(&one.machine, user_data).await {
+                Ok(machine) => one.machine = machine,
                 Err(error) => {
                     self.give_back(ours).await;
                     return Err(error);
@@ -163,12 +167,15 @@ impl Claim<'_> {
         Ok(())
     }
 
-    async fn deploy(&self, machine: &Machine, node: usize) -> Result<Machine, DeployError> {
+    async fn deploy(
+        &self,
+        machine: &Machine,
+        user_data: &SecretString,
+    ) -> Result<Machine, DeployError> {
         let (agent_name, comment) = (self.order.agent_name(), self.comment());
-        let user_data = self.order.user_data(node);
         let deploy = Deploy {
             series: &self.order.image.series(),
-            user_data: &user_data,
+            user_data,
             agent_name: &agent_name,
             comment: &comment,
         };

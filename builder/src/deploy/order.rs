@@ -15,18 +15,25 @@ pub struct Order<'a> {
     pub image: &'a Image,
     /// The gateway.
     pub gateway: &'a GatewayFile,
-    /// How many machines it has.
-    pub nodes: usize,
+    /// What each of its machines gets, in the order in which they are acquired.
+    /// Rendered before anything is done, and as secret as the gateway file.
+    pub user_data: Vec<SecretString>,
 }
 
 impl<'a> Order<'a> {
-    /// `image` as `gateway`.
-    pub const fn new(image: &'a Image, gateway: &'a GatewayFile) -> Self {
+    /// `image` as `gateway`, which has one machine.
+    pub fn new(image: &'a Image, gateway: &'a GatewayFile) -> Self {
+        let user_data = vec![userdata::render(gateway)];
         Self {
             image,
             gateway,
-            nodes: 1,
+            user_data,
         }
+    }
+
+    /// How many machines it has.
+    pub const fn nodes(&self) -> usize {
+        self.user_data.len()
     }
 
     /// The gateway's name.
@@ -38,12 +45,6 @@ impl<'a> Order<'a> {
     /// finds them.
     pub fn agent_name(&self) -> String {
         format!("postern:{}", self.name())
-    }
-
-    /// What the machine gets that is the `node`th in the order in which they
-    /// were acquired, from 0.
-    pub fn user_data(&self, _node: usize) -> SecretString {
-        userdata::render(self.gateway)
     }
 
     /// What may stand in no line that is shown.

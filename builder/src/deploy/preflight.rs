@@ -23,7 +23,7 @@ pub struct Findings {
 
 /// How many machines are still to be acquired.
 pub fn missing(site: &Site, order: &Order<'_>) -> usize {
-    order.nodes.saturating_sub(site.ours.len())
+    order.nodes().saturating_sub(site.ours.len())
 }
 
 /// The free machines that suit, the smallest first: big ones are left to
@@ -39,7 +39,7 @@ pub fn candidates<'s>(site: &'s Site, order: &Order<'_>) -> Vec<&'s Machine> {
 pub fn chosen<'s>(site: &'s Site, order: &Order<'_>) -> Vec<&'s Machine> {
     let free = candidates(site, order).into_iter();
     let all = site.ours.iter().chain(free);
-    all.take(order.nodes).collect()
+    all.take(order.nodes()).collect()
 }
 
 /// Everything that is wrong, and what to do about it.
@@ -56,7 +56,7 @@ pub fn check(site: &Site, order: &Order<'_>) -> Findings {
     problems.extend(site.others.iter().filter_map(|one| of_another(one, order)));
     problems.extend(site.ours.iter().filter_map(|one| other_image(one, order)));
     let busy = site.ours.iter().filter(|one| deployed(one)).count();
-    if busy < order.nodes {
+    if busy < order.nodes() {
         problems.extend(image(site, order));
     }
     let missing = missing(site, order);

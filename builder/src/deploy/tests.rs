@@ -128,10 +128,10 @@ impl Bench {
     }
 
     fn order(&self) -> Order<'_> {
-        Order {
-            nodes: self.nodes,
-            ..Order::new(&self.image, &self.gateway)
-        }
+        let mut order = Order::new(&self.image, &self.gateway);
+        let more = (1..self.nodes).map(|n| format!("# {n}").into());
+        order.user_data.extend(more);
+        order
     }
 
     async fn watched<W: Watch>(&self, watch: Option<&mut W>) -> Result<Deployed, DeployError> {
@@ -199,7 +199,7 @@ async fn a_machine_becomes_a_gateway() {
         (Sim::Deployed, "edge-1.2")
     );
     assert_eq!(machine.owner.as_deref(), Some("admin"));
-    let wanted = bench.order().user_data(0);
+    let wanted = bench.order().user_data.remove(0);
     assert_eq!(
         machine.user_data.unwrap().0,
         wanted.expose_secret().as_bytes()
@@ -220,6 +220,28 @@ async fn a_machine_becomes_a_gateway() {
         !said.contains("SESAME") && !said.contains("TOPSECRET"),
         "{said}"
     );
+}
+
+#[tokio::test]
+async fn each_machine_gets_its_own_user_data_in_the_order_of_acquisition() {
+    let mut bench = bench(quick(3)).await;
+    bench.nodes = 3;
+    let ours = |bench: &Bench, id: &str| {
+        bench.region.machine(id).change(|machine| {
+            machine.status = Sim::Allocated;
+            machine.owner = Some("admin".into());
+            machine.agent_name = "postern:edge-1".into();
+        });
+    };
+    // Of an earlier run, so that it is the first.
+    ours(&bench, "m3");
+    bench.deploy().await.unwrap();
+    let got = |id| {
+        let bytes = bench.machine(id).user_data.unwrap().0;
+        String::from_utf8(bytes).unwrap()
+    };
+    assert!(got("m3").starts_with("#cloud-config"));
+    assert_eq!((got("m1"), got("m2")), ("# 1".into(), "# 2".into()));
 }
 
 #[tokio::test]
