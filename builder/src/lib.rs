@@ -16,6 +16,7 @@
 //! 14. [`rehearse`]: a whole deployment on this machine
 //! 15. [`maas`]: the image brought to where machines are deployed
 //! 16. [`palette`]: what a gateway pairs with, and how it is
+//! 17. [`deploy`]: machines made a gateway with it
 //!
 //! [`build`] calls 3 to 12 in this order. Beside them: [`userdata`] (what MAAS
 //! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
@@ -29,6 +30,7 @@ pub mod boot;
 pub mod build;
 pub mod cache;
 pub mod cli;
+pub mod deploy;
 pub mod diff;
 pub mod disk;
 pub mod doctor;

@@ -124,6 +124,12 @@ impl Signer {
         })
     }
 
+    /// The beginning of what tells this run's nonces from all others': enough
+    /// for people and programs to tell runs apart.
+    pub fn run(&self) -> &str {
+        self.run.get(..12).unwrap_or_default()
+    }
+
     /// The value of `Authorization` for one attempt, marked as sensitive.
     ///
     /// # Errors

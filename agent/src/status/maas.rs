@@ -1,10 +1,10 @@
-//! Every change, told to the MAAS that deployed this machine: an event named
-//! `postern/<state>`.
+//! Every change, told to the MAAS that deployed this machine.
 //!
 //! MAAS takes them where cloud-init reports its progress (`reporting.maas` in
-//! `/etc/cloud/cloud.cfg.d`, a webhook with the machine's own key) and shows
-//! them among the machine's events. A name with `/` never decides whether a
-//! deployment failed (MAAS `metadataserver/api_twisted.py`). The key is removed
+//! `/etc/cloud/cloud.cfg.d`, a webhook with the machine's own key). It keeps
+//! `start`s and failures and shows origin and description among the machine's
+//! events; a name with `/` never decides whether a deployment failed (MAAS
+//! `metadataserver/api_twisted.py`, `_processMessage`). The key is removed
 //! from the disk after pairing, so later boots tell MAAS nothing.
 
 use std::io;
@@ -48,7 +48,6 @@ struct Event {
     /// Seconds since 1970.
     timestamp: f64,
     level: &'static str,
-    result: &'static str,
 }
 
 impl Webhook {
@@ -166,27 +165,27 @@ fn trouble(status: &Status) -> Option<&'static str> {
 
 fn event(status: &Status, now: Timestamp) -> Event {
     let state = status.state.name();
-    let (description, event_type, level) = match &status.trouble {
-        None => (format!("gateway is {state}"), "finish", "INFO"),
+    let (description, level) = match &status.trouble {
+        None => (format!("gateway is {state}"), "INFO"),
         Some(Trouble::Waiting(waiting)) => {
             let what = format!("waiting for {}: {}", waiting.on.name(), waiting.detail);
-            (what, "progress", "INFO")
+            (what, "INFO")
         }
         Some(Trouble::Blocked(blocked)) => {
             let (reason, detail, remedy) =
                 (blocked.reason.name(), &blocked.detail, &blocked.remedy);
             let what = format!("blocked by {reason}: {detail}; help: {remedy}");
-            (what, "progress", "ERROR")
+            (what, "ERROR")
         }
     };
     Event {
         name: format!("postern/{state}"),
         description: ascii(&description),
-        event_type,
+        // The only kind that MAAS shows.
+        event_type: "start",
         origin: ORIGIN,
         timestamp: now.as_millisecond() as f64 / 1000.0,
         level,
-        result: "SUCCESS",
     }
 }
 

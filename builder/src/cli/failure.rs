@@ -4,6 +4,7 @@
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 
+use crate::deploy::DeployError;
 use crate::host::aws::AwsError;
 use crate::lock::{AptError, KeepError, LockError, LockFileError, ResolveError};
 use crate::maas::MaasError;
@@ -75,6 +76,7 @@ fn code(error: &anyhow::Error) -> u8 {
         || error.is::<RenderError>()
         || error.downcast_ref().is_some_and(PaletteError::is_input)
         || error.downcast_ref().is_some_and(is_of_the_lock)
+        || error.downcast_ref().is_some_and(DeployError::is_input)
         || error.downcast_ref().is_some_and(MaasError::is_input);
     let refused = error.is::<FetchError>()
         || error.is::<reqwest::Error>()
@@ -82,6 +84,9 @@ fn code(error: &anyhow::Error) -> u8 {
         || error
             .downcast_ref()
             .is_some_and(PaletteError::is_of_the_other_side)
+        || error
+            .downcast_ref()
+            .is_some_and(DeployError::is_of_the_other_side)
         || error
             .downcast_ref()
             .is_some_and(MaasError::is_of_the_other_side);

@@ -5,11 +5,13 @@
 //! other side refused or cannot be reached.
 
 mod build;
+mod deploy;
 mod diff;
 mod doctor;
 mod failure;
 mod inspect;
 mod lock;
+mod maas;
 mod palette;
 mod pool;
 mod rehearse;
@@ -81,6 +83,7 @@ enum Verb {
     Verify(verify::Verify),
     Rehearse(rehearse::Rehearse),
     Upload(upload::Upload),
+    Deploy(deploy::Deploy),
     UserData(user_data::UserData),
     Doctor(doctor::Doctor),
     Store(store::Store),
@@ -117,6 +120,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Verify(verb) => verb.run(global),
         Verb::Rehearse(verb) => verb.run(global),
         Verb::Upload(verb) => verb.run(global),
+        Verb::Deploy(verb) => verb.run(global),
         Verb::UserData(verb) => verb.run(global),
         Verb::Doctor(verb) => verb.run(global),
         Verb::Store(verb) => verb.run(global),

@@ -35,31 +35,26 @@ impl Palette {
         }
     }
 
-    /// Obtains what the file leaves to Palette.
-    pub(super) fn obtain(&self, file: &mut GatewayFile, report: &Report) -> anyhow::Result<()> {
+    /// Obtains what the file leaves to Palette, as this operator.
+    pub(super) async fn obtain(
+        operator: Option<&Operator>,
+        file: &mut GatewayFile,
+        report: &Report,
+    ) -> Result<(), PaletteError> {
         let Some(wanted) = file.obtain else {
             return Ok(());
         };
-        let operator = self
-            .operator(file)?
-            .ok_or(PaletteError::NoKey(match wanted {
-                Obtain::Code => "the pairing code",
-                Obtain::Manifests => "the manifests",
-            }))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        tell(
-            &runtime.block_on(operator.obtain(file))?,
-            &file.gateway.name,
-            report,
-        );
+        let operator = operator.ok_or(PaletteError::NoKey(match wanted {
+            Obtain::Code => "the pairing code",
+            Obtain::Manifests => "the manifests",
+        }))?;
+        tell(&operator.obtain(file).await?, &file.gateway.name, report);
         Ok(())
     }
 }
 
 /// Says what was done in Palette.
-pub(super) fn tell(obtained: &Obtained, name: &str, report: &Report) {
+fn tell(obtained: &Obtained, name: &str, report: &Report) {
     match obtained {
         Obtained::Nothing => {}
         Obtained::Code => report.note("Palette gave a pairing code, valid for 24 hours"),

@@ -1,20 +1,16 @@
 //! `postern upload`
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
 use super::Global;
+use super::maas::Maas;
 use crate::artifact::Artifacts;
-use crate::host::maas::{SettingsError, authorities, key};
 use crate::maas::resources::Summary;
-use crate::maas::{ApiKey, ApiUrl, Image, MaasError, Outcome, Pace, Region, upload};
-use crate::report::{Report, bytes};
-
-/// Before each further attempt to reach the region.
-const DELAYS: [u64; 5] = [1, 2, 5, 10, 20];
+use crate::maas::{Image, MaasError, Outcome, Pace, Region, upload};
+use crate::report::bytes;
 
 /// Bring an image to MAAS
 ///
@@ -39,21 +35,6 @@ pub struct Upload {
     /// Print the result as one JSON document
     #[arg(long)]
     json: bool,
-}
-
-/// Which MAAS, and who we are there.
-#[derive(Debug, Args)]
-struct Maas {
-    // A plain text, because clap would repeat a malformed one in its error.
-    /// Address of the region, as http://REGION:5240/MAAS
-    #[arg(long, env = "MAAS_API_URL", hide_env_values = true, value_name = "URL")]
-    maas_url: Option<String>,
-    /// File with the API key [default: the variable MAAS_API_KEY]
-    #[arg(long, value_name = "FILE")]
-    maas_api_key_file: Option<PathBuf>,
-    /// CA certificates to trust besides the system's, PEM
-    #[arg(long, value_name = "FILE")]
-    maas_ca: Option<PathBuf>,
 }
 
 impl Upload {
@@ -89,23 +70,6 @@ impl Upload {
             }
         }
         Ok(())
-    }
-}
-
-impl Maas {
-    fn region(&self, report: &Report) -> Result<Region, MaasError> {
-        let given = self.maas_url.as_deref().unwrap_or_default();
-        if given.trim().is_empty() {
-            return Err(SettingsError::NoAddress.into());
-        }
-        let api: ApiUrl = given.parse()?;
-        let key = ApiKey::parse(&key(self.maas_api_key_file.as_deref())?)?;
-        let ca = self.maas_ca.as_deref().map(authorities).transpose()?;
-        if api.is_open() {
-            report.note("the API key travels unencrypted: use https where MAAS has a certificate");
-        }
-        let delays = DELAYS.map(Duration::from_secs).to_vec();
-        Region::new(api, key, ca.as_deref(), delays)
     }
 }
 

@@ -38,7 +38,12 @@ impl UserData {
         }
         let node = chosen.ok_or(NodeError::NotSaid)?;
         if node == Node::FIRST {
-            self.palette.obtain(&mut file, &global.report())?;
+            let operator = self.palette.operator(&file)?;
+            let report = global.report();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()?;
+            runtime.block_on(Palette::obtain(operator.as_ref(), &mut file, &report))?;
         }
         // A result on standard output is what the user asked for, secrets included.
         print!("{}", userdata::render(&file, node)?.expose_secret());

@@ -94,8 +94,14 @@ impl Region {
         &self.api
     }
 
-    pub(super) fn delays(&self) -> &[Duration] {
+    /// How requests wait before each further attempt.
+    pub(crate) fn delays(&self) -> &[Duration] {
         &self.delays
+    }
+
+    /// A word that tells this run from all others.
+    pub fn run(&self) -> &str {
+        self.signer.run()
     }
 
     /// Which MAAS it is. The first thing to ask, and asked once: as nothing has
@@ -199,7 +205,22 @@ impl Region {
         self.once(request.build()).await
     }
 
-    async fn get<T: DeserializeOwned>(
+    /// Does something, once. Whoever gets no answer does not know whether it
+    /// was done.
+    pub(super) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        form: &[(&str, &str)],
+        doing: &'static str,
+    ) -> Result<T, MaasError> {
+        let url = self.url(path)?;
+        let request = self.client.post(url).form(form).timeout(PATIENCE);
+        let answer = self.once(request.build()).await?;
+        self.meant(&answer, doing)
+    }
+
+    /// Looks at something, as often as the region needs to be asked.
+    pub(super) async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
         doing: &'static str,

@@ -167,6 +167,19 @@ impl MaasError {
         )
     }
 
+    /// Whether MAAS may have done all the same what it was asked, or may do it
+    /// when it is asked again: look before anything else.
+    pub fn may_have_worked(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            // MAAS itself says 503 when it has no addresses.
+            Self::Refused { status, said, .. } => {
+                matches!(status, 502..=504) && !said.contains("exhaustion")
+            }
+            _ => false,
+        }
+    }
+
     /// Whether an upload that met this can never be completed by another try.
     pub(super) fn is_final(&self) -> bool {
         match self {

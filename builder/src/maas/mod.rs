@@ -1,8 +1,9 @@
 //! MAAS' region, from the operator's side: API 2.0 of MAAS 2.9 to 3.8.
 //!
 //! [`oauth`](postern_agent::host::oauth) signs requests, [`client`] sends them
-//! and says what an answer means, [`resources`] are the images that MAAS has, and [`mod@upload`] brings one
-//! there: once, whole, and again after any interruption. Not verified against a
+//! and says what an answer means, [`resources`] are the images that MAAS has, and
+//! [`mod@upload`] brings one there: once, whole, and again after any
+//! interruption. [`machines`] are what they are deployed to. Not verified against a
 //! real MAAS; the facts come from its sources and from its region API, run alone.
 
 pub mod address;
@@ -11,6 +12,9 @@ pub mod client;
 mod error;
 mod far;
 pub mod image;
+pub mod machines;
+pub mod networks;
+pub mod operations;
 pub mod resources;
 mod source;
 pub mod upload;
@@ -22,5 +26,6 @@ pub use address::ApiUrl;
 pub use client::Region;
 pub use error::MaasError;
 pub use image::Image;
+pub use networks::Subnet;
 pub use postern_agent::host::oauth::ApiKey;
 pub use upload::{Outcome, Pace, Uploaded, upload};

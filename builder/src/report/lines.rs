@@ -53,6 +53,7 @@ pub(super) fn plain(event: &Event<'_>) -> Option<String> {
     match event {
         Event::Started { title, .. } => Some(format!("{title} ...")),
         Event::Progress { .. } => None,
+        Event::Status { title, text, .. } => Some(format!("{title}: {text}")),
         Event::Note { text, .. } => Some(format!("note: {text}")),
         Event::Done {
             title,
@@ -98,6 +99,9 @@ impl Sink for Json {
                     Unit::Items => "items",
                 };
                 json!({"event": "progress", "step": step, "done": done, "total": total, "unit": unit})
+            }
+            Event::Status { step, text, .. } => {
+                json!({"event": "status", "step": step, "text": text})
             }
             Event::Note { step, text } => json!({"event": "note", "step": step, "text": text}),
             Event::Done {

@@ -48,6 +48,15 @@ pub enum Event<'a> {
         /// What is counted.
         unit: Unit,
     },
+    /// A step is at something else now.
+    Status {
+        /// Which step.
+        step: u64,
+        /// Its title.
+        title: &'a str,
+        /// What it is at: `writing the image`.
+        text: &'a str,
+    },
     /// Something worth knowing that is no failure.
     Note {
         /// The step it belongs to, if any.
@@ -196,6 +205,15 @@ impl StepGuard {
             done,
             total,
             unit: self.unit,
+        });
+    }
+
+    /// Tells what it is at now.
+    pub fn status(&self, text: impl AsRef<str>) {
+        self.sink.take(&Event::Status {
+            step: self.step,
+            title: &self.title,
+            text: text.as_ref(),
         });
     }
 

@@ -79,6 +79,11 @@ impl Sink for Terminal {
                 }
                 bar.set_position(*done);
             }
+            Event::Status { step, title, text } => {
+                if let Some(bar) = self.bars().get(step) {
+                    bar.set_message(format!("{title}  {text}"));
+                }
+            }
             Event::Note { text, .. } => self.line("!", AnsiColor::Yellow, text),
             Event::Done {
                 step,

@@ -30,6 +30,7 @@ fn story(report: &Report) {
     let count = report.step_of("Counting", Unit::Items);
     fetch.progress(5, 10);
     count.progress(1, 3);
+    count.status("at two");
     fetch.note("the mirror is slow");
     report.note("hello");
     fetch.done("2 packages");
@@ -43,6 +44,7 @@ fn plain_lines_tell_of_beginnings_and_ends() {
     insta::assert_snapshot!(out.text(), @r"
     Fetching packages ...
     Counting ...
+    Counting: at two
     note: the mirror is slow
     note: hello
     Fetching packages: 2 packages (T)
@@ -57,6 +59,7 @@ fn a_ci_log_folds_by_step_and_never_overlaps() {
     insta::assert_snapshot!(out.text(), @r"
     ::group::Fetching packages
     Counting ...
+    Counting: at two
     note: the mirror is slow
     note: hello
     Fetching packages: 2 packages (T)
@@ -89,13 +92,15 @@ fn json_lines_are_one_object_each() {
     assert_eq!(
         kinds,
         [
-            "started", "started", "progress", "progress", "note", "note", "done", "failed"
+            "started", "started", "progress", "progress", "status", "note", "note", "done",
+            "failed"
         ]
     );
     assert_eq!(events[2]["done"], 5);
     assert_eq!(events[3]["unit"], "items");
-    assert_eq!(events[5]["step"], serde_json::Value::Null);
-    assert_eq!(events[6]["summary"], "2 packages");
+    assert_eq!(events[4]["text"], "at two");
+    assert_eq!(events[6]["step"], serde_json::Value::Null);
+    assert_eq!(events[7]["summary"], "2 packages");
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub struct ReportFile {
 impl Report {
     /// Whether a whole stage failed, which fails a deployment: a name without
     /// `/`, as MAAS looks at it.
-    pub(super) fn fails_the_deployment(&self) -> bool {
+    pub(in crate::maas) fn fails_the_deployment(&self) -> bool {
         self.event_type == "finish"
             && !self.name.contains('/')
             && matches!(self.result.as_deref(), Some("FAIL" | "FAILURE"))

@@ -1,4 +1,5 @@
-//! A stand-in for a MAAS region's API 2.0: boot resources and their upload.
+//! A stand-in for a MAAS region's API 2.0: boot resources and their upload, and
+//! [`machines`].
 //!
 //! **As the real one** (read in its source, run as MAAS 3.7's region API alone):
 //! fields and errors of a creation, and the empty resource that a refused one
@@ -7,8 +8,10 @@
 //! secret is answered with the signature that was expected. **Assumed**: what
 //! nginx in front answers when it gives up. **Missing**: everything else.
 
+pub mod machines;
 mod piece;
 mod store;
+pub mod version;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Form, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Form, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -34,6 +37,7 @@ use super::oauth::Guard;
 use crate::clock::Clock;
 use crate::server::Serving;
 use crate::tls::TlsListener;
+use machines::{Fleet, Park};
 use piece::{BODY_LIMIT, piece};
 use store::{Refusal, Rules, Store};
 
@@ -54,6 +58,8 @@ pub struct RegionConfig {
     pub controllers: usize,
     /// How often a whole image is shown as incomplete, because it is still shared.
     pub slow: usize,
+    /// What it deploys to.
+    pub fleet: Fleet,
     /// Age of timestamps goes by it.
     pub clock: Clock,
     /// Speaks TLS with this certificate.
@@ -76,6 +82,7 @@ impl Default for RegionConfig {
             base_images: vec!["ubuntu/noble".into()],
             controllers: 1,
             slow: 0,
+            fleet: Fleet::default(),
             clock: Clock::real(),
             tls: None,
         }
@@ -85,6 +92,7 @@ impl Default for RegionConfig {
 struct Changing {
     guard: Guard,
     store: Store,
+    park: Park,
     /// By the piece they befall, counted from 1.
     faults: BTreeMap<usize, Fault>,
     slow: usize,
@@ -148,6 +156,7 @@ impl Region {
         let changing = Changing {
             guard: Guard::default(),
             store: Store::default(),
+            park: Park::new(&config),
             faults: BTreeMap::new(),
             slow: config.slow,
             seen: Vec::new(),
@@ -235,6 +244,7 @@ fn router(shared: Arc<Shared>) -> Router {
             &format!("{api}/boot-resources/{{id}}/upload/{{file}}/"),
             put(piece),
         )
+        .merge(machines::routes(api, &shared))
         .layer(from_fn_with_state(Arc::clone(&shared), authorized));
     Router::new()
         .route(&format!("{api}/version/"), get(version))
@@ -292,7 +302,14 @@ async fn controllers(State(shared): State<Arc<Shared>>) -> Response {
     json_text(StatusCode::OK, Value::from_iter(all).to_string())
 }
 
-async fn list(State(shared): State<Arc<Shared>>) -> Response {
+async fn list(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
+    if query.get("type").map(String::as_str) == Some("synced") {
+        let all = synced(&shared.config);
+        return json_text(StatusCode::OK, Value::from_iter(all).to_string());
+    }
     let rules = shared.rules();
     let changing = shared.changing();
     let all = &changing.store.resources;
@@ -301,6 +318,25 @@ async fn list(State(shared): State<Arc<Shared>>) -> Response {
         .map(|one| store::document(one, &rules, false))
         .collect();
     json_text(StatusCode::OK, format!("[{}]", all.join(",")))
+}
+
+/// What was fetched from a stream: the base images, for each architecture.
+fn synced(config: &RegionConfig) -> impl Iterator<Item = Value> {
+    let pairs = config.base_images.iter().flat_map(|name| {
+        let all = config.architectures.iter();
+        all.map(move |architecture| (name, architecture))
+    });
+    pairs.enumerate().map(|(n, (name, architecture))| {
+        let family = architecture.split('/').next().unwrap_or_default();
+        json!({
+            "id": 9000 + n,
+            "type": "Synced",
+            "name": name,
+            "architecture": format!("{family}/ga-24.04"),
+            "resource_uri": format!("/MAAS/api/2.0/boot-resources/{}/", 9000 + n),
+            "subarches": "generic,ga-24.04",
+        })
+    })
 }
 
 fn is_admin(shared: &Shared) -> std::result::Result<(), Refusal> {

@@ -1,0 +1,102 @@
+//! A gateway's own networks against those that MAAS knows.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::error::Problem;
+use super::order::Order;
+use super::preflight::Findings;
+use super::site::Site;
+use crate::maas::Subnet;
+use crate::maas::machines::Machine;
+
+/// Checks pod and service network and the name servers of `chosen` machines.
+pub(super) fn check(site: &Site, order: &Order<'_>, chosen: &[&Machine], findings: &mut Findings) {
+    let links = chosen.iter().flat_map(|machine| machine.links());
+    let ids: BTreeSet<u64> = links
+        .filter_map(|link| Some(link.subnet.as_ref()?.id))
+        .collect();
+    let subnets = site.subnets.iter();
+    let own: Vec<&Subnet> = subnets.filter(|one| ids.contains(&one.id)).collect();
+    let gateway = &order.gateway.gateway;
+    for (key, net) in [
+        ("pod-cidr", gateway.pod_cidr),
+        ("service-cidr", gateway.service_cidr),
+    ] {
+        let mut net = Own { key, net, findings };
+        for subnet in &site.subnets {
+            net.overlaps(subnet, ids.contains(&subnet.id));
+        }
+        own.iter().for_each(|subnet| net.hides(subnet));
+    }
+    let Some(first) = own.first() else {
+        return;
+    };
+    let has_names = |subnet: &&Subnet| subnet.allow_dns || !subnet.dns_servers.is_empty();
+    if order.gateway.dns.is_empty() && !own.iter().any(has_names) {
+        findings.problems.push(Problem::new(
+            format!(
+                "nobody gives the machine a name server: subnet {} has none",
+                first.cidr
+            ),
+            "set `network.dns` in the gateway file, or name servers of the subnet in MAAS",
+        ));
+    }
+    if own.iter().all(|subnet| subnet.gateway_ip.is_none()) {
+        findings.notes.push(format!(
+            "subnet {} has no gateway in MAAS: unless DHCP gives one, the machine has no default route",
+            first.cidr
+        ));
+    }
+}
+
+/// One of the gateway's own networks.
+struct Own<'f> {
+    key: &'static str,
+    net: IpNet,
+    findings: &'f mut Findings,
+}
+
+impl Own<'_> {
+    fn remedy(&self) -> String {
+        format!("choose another `network.{}` in the gateway file", self.key)
+    }
+
+    /// Where pods and machines have the same addresses, pods win.
+    fn overlaps(&mut self, subnet: &Subnet, with_the_machine: bool) {
+        let (key, net) = (self.key, self.net);
+        let Ok(theirs) = subnet.cidr.parse::<IpNet>() else {
+            return;
+        };
+        if !(theirs.contains(&net) || net.contains(&theirs)) {
+            return;
+        }
+        let what = format!("{key} {net} overlaps MAAS' subnet {theirs}");
+        if with_the_machine {
+            let problem = Problem::new(format!("{what}, which the machine is in"), self.remedy());
+            self.findings.problems.push(problem);
+        } else {
+            let note = format!("{what}: the gateway will not reach machines there");
+            self.findings.notes.push(note);
+        }
+    }
+
+    fn hides(&mut self, subnet: &Subnet) {
+        for server in &subnet.dns_servers {
+            let inside = server
+                .parse()
+                .is_ok_and(|address: IpAddr| self.net.contains(&address));
+            if inside {
+                let (key, net) = (self.key, self.net);
+                let what = format!(
+                    "{key} {net} hides {server}, a name server of {}",
+                    subnet.cidr
+                );
+                let problem = Problem::new(what, self.remedy());
+                self.findings.problems.push(problem);
+            }
+        }
+    }
+}

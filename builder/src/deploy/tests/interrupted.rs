@@ -1,0 +1,200 @@
+//! Runs that are killed, that lose answers, and that are not alone.
+
+use postern_sim::maas::region::machines::Trouble;
+
+use super::*;
+
+/// Requests about machines until the deployment of one is started: who, machines
+/// of its own and free ones, subnets, addresses; ours, allocate, ours, events,
+/// deploy.
+const REQUESTS_BEFORE: usize = 11;
+
+/// More requests than a deployment of these tests makes.
+const MANY: usize = 60;
+
+#[tokio::test]
+async fn a_run_that_was_killed_anywhere_is_followed_by_one_that_goes_on() {
+    for trouble in [Trouble::HoldBefore, Trouble::HoldAfter] {
+        for nodes in [1, 3] {
+            let mut number = 0;
+            loop {
+                number += 1;
+                let context = format!("{trouble:?} of request {number}, {nodes} nodes");
+                assert!(number < MANY, "{context}");
+                let mut bench = bench(quick(4)).await;
+                bench.nodes = nodes;
+                bench.region.trouble(number, trouble);
+                let killed = tokio::select! {
+                    ended = bench.deploy() => {
+                        ended.unwrap_or_else(|error| panic!("{context}: {error}"));
+                        false
+                    }
+                    () = bench.region.held(1) => true,
+                };
+                if killed {
+                    let again = bench.deploy().await;
+                    again.unwrap_or_else(|error| panic!("{context}: {error}"));
+                }
+                bench.is_whole(&context);
+                if !killed {
+                    break;
+                }
+            }
+            assert!(number > 10, "it was killed only {number} times");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_costs_no_machine() {
+    for trouble in [Trouble::Lost, Trouble::Down] {
+        for number in 1..=30 {
+            let context = format!("{trouble:?} of request {number}");
+            let mut bench = bench(quick(4)).await;
+            bench.nodes = 3;
+            bench.region.trouble(number, trouble);
+            let ended = bench.deploy().await;
+            ended.unwrap_or_else(|error| panic!("{context}: {error}"));
+            bench.is_whole(&context);
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_at_once_do_no_harm() {
+    for nodes in [1, 3] {
+        for free in nodes..=2 * nodes + 1 {
+            let mut bench = bench(quick(free)).await;
+            bench.nodes = nodes;
+            let (one, two) = tokio::join!(bench.deploy(), bench.deploy());
+            let context = format!("{nodes} of {free}: {one:?} {two:?}");
+            assert!(one.is_ok() && two.is_ok(), "{context}");
+            bench.is_whole(&context);
+        }
+    }
+}
+
+#[tokio::test]
+async fn runs_that_acquired_too_much_come_to_the_same_machines() {
+    // What two runs leave that both acquired before either looked.
+    let mut bench = bench(quick(4)).await;
+    bench.nodes = 2;
+    let (one, two) = (bench.client(), bench.client());
+    let order = bench.order();
+    let agent_name = order.agent_name();
+    for (region, id) in [(&one, "m3"), (&two, "m1"), (&one, "m2"), (&two, "m4")] {
+        let comment = format!("postern {}", region.run());
+        let acquire = Acquire {
+            system_id: id,
+            agent_name: &agent_name,
+            comment: &comment,
+            dry_run: false,
+        };
+        region.allocate(&acquire).await.unwrap();
+    }
+    let report = Report::quiet();
+    let mut kept = Vec::new();
+    for region in [&two, &one] {
+        let claim = Claim {
+            region,
+            order: &order,
+            user: "admin",
+            report: &report,
+        };
+        let ours = claim.settle(&[]).await.unwrap();
+        let ids: Vec<_> = ours.into_iter().map(|one| one.machine.system_id).collect();
+        kept.push(ids);
+    }
+    assert_eq!(kept, [["m3", "m1"], ["m3", "m1"]]);
+    assert_eq!(bench.machine("m2").status, Sim::Ready);
+    assert_eq!(bench.machine("m4").status, Sim::Ready);
+}
+
+#[tokio::test]
+async fn what_was_got_of_too_little_is_given_back() {
+    let mut bench = bench(quick(3)).await;
+    bench.nodes = 3;
+    let client = bench.client();
+    let order = bench.order();
+    let site = Site::survey(&client, &order).await.unwrap();
+    // One is of an earlier run, one is taken by somebody else after we looked.
+    bench.region.machine("m1").change(|machine| {
+        machine.status = Sim::Allocated;
+        machine.owner = Some("admin".into());
+        machine.agent_name = "postern:edge-1".into();
+    });
+    bench.region.machine("m2").change(|machine| {
+        machine.status = Sim::Allocated;
+        machine.owner = Some("bob".into());
+    });
+    let report = Report::quiet();
+    let claim = Claim {
+        region: &client,
+        order: &order,
+        user: "admin",
+        report: &report,
+    };
+    let error = claim
+        .settle(&preflight::candidates(&site, &order))
+        .await
+        .unwrap_err();
+    let text = error.to_string();
+    assert!(
+        matches!(
+            error,
+            DeployError::NotEnough {
+                needed: 3,
+                got: 2,
+                ..
+            }
+        ),
+        "{text}"
+    );
+    for wanted in ["released node-3.maas (m3)", "node-1.maas (m1) stays"] {
+        assert!(text.contains(wanted), "no {wanted:?} in {text}");
+    }
+    assert_eq!(bench.machine("m1").status, Sim::Allocated);
+    assert_eq!(bench.machine("m2").owner.as_deref(), Some("bob"));
+    assert_eq!(bench.machine("m3").status, Sim::Ready);
+}
+
+#[tokio::test]
+async fn a_region_that_stays_away_is_left_to_the_next_run() {
+    let bench = bench(quick(1)).await;
+    for first in 1..MANY {
+        bench.region.calm();
+        for number in first..first + 3 {
+            bench.region.trouble(number, Trouble::Down);
+        }
+        match bench.deploy().await {
+            Ok(_) => break,
+            Err(error) => assert!(error.is_of_the_other_side(), "{error}"),
+        }
+    }
+    bench.region.calm();
+    bench.deploy().await.unwrap();
+    bench.is_whole("afterwards");
+}
+
+#[tokio::test]
+async fn a_region_that_is_restarted_is_waited_for() {
+    let machine = Machine::ready("m1", "node-1").planned(Happening::gateway());
+    let mut bench = bench(vec![machine]).await;
+    let deployed = async {
+        let deployed = bench.deploy().await;
+        deployed.map(|deployed| deployed.end)
+    };
+    // The first request after the one that starts the deployment, and many more.
+    let before = REQUESTS_BEFORE;
+    for number in before..before + 20 {
+        bench.region.trouble(number, Trouble::Down);
+    }
+    assert_eq!(deployed.await.unwrap(), End::Healthy(By::Agent));
+    assert!(bench.said().contains("still trying"), "{}", bench.said());
+    bench.pace.patience = Duration::ZERO;
+    for number in 1..60 {
+        bench.region.trouble(number + 4, Trouble::Down);
+    }
+    let error = bench.deploy().await.unwrap_err();
+    assert!(error.is_of_the_other_side(), "{error}");
+}

@@ -1,0 +1,209 @@
+//! What stands in the way, before anything is done.
+
+use postern_sim::maas::region::machines::Subnet;
+
+use super::*;
+
+type Change = fn(&mut Bench);
+
+async fn problems(bench: &Bench) -> String {
+    let before = format!("{:?}", bench.region.machines());
+    let error = bench.plan().await.unwrap_err();
+    assert!(error.is_of_the_other_side(), "{error}");
+    let again = bench.deploy().await.unwrap_err();
+    assert_eq!(again.to_string(), error.to_string());
+    assert_eq!(format!("{:?}", bench.region.machines()), before);
+    error.to_string()
+}
+
+fn machine(bench: &Bench, change: impl FnOnce(&mut Machine)) {
+    bench.region.machine("m1").change(change);
+}
+
+type Case = (Change, &'static [&'static str]);
+
+/// Each change alone to a region that could take the order.
+async fn each(cases: &[Case]) {
+    for (change, wanted) in cases {
+        let mut bench = bench(quick(1)).await;
+        change(&mut bench);
+        let text = problems(&bench).await;
+        for wanted in *wanted {
+            assert!(text.contains(wanted), "no {wanted:?} in {text}");
+        }
+        assert!(text.contains("help: "), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_image_must_be_there() {
+    each(&[
+        (
+            |b| b.image.name = "edge-2".into(),
+            &["no image edge-2", "postern upload"],
+        ),
+        (|b| b.image.sha256 = "0".repeat(64), &["other content"]),
+        (
+            |b| b.image.architecture = "arm64/generic".into(),
+            &["arm64/generic"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn machines_must_suit() {
+    each(&[
+        (|b| b.nodes = 2, &["needs 2 more", "1 suits"]),
+        (
+            |b| machine(b, |m| m.cpu_count = 2),
+            &["has 2 of 4 cores", "none suits"],
+        ),
+        (|b| machine(b, |m| m.memory = 4096), &["of memory"]),
+        (|b| machine(b, |m| m.disk = 1 << 30), &["of disk"]),
+        (
+            |b| machine(b, |m| m.boot_method = "pxe".into()),
+            &["legacy BIOS"],
+        ),
+        (|b| machine(b, |m| m.link = None), &["no interface"]),
+        (
+            |b| machine(b, |m| m.link = Some((1, "link_up".into()))),
+            &["no interface"],
+        ),
+        (
+            |b| machine(b, |m| m.status = Sim::Broken),
+            &["of 0 none suits"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_gateway_file_says_must_fit() {
+    each(&[
+        (
+            |b| b.gateway = gateway("maas: {zone: z9}\n"),
+            &["no zone z9", "there are default"],
+        ),
+        (
+            |b| b.gateway = gateway("maas: {pool: p9}\n"),
+            &["no pool p9"],
+        ),
+        (
+            |b| b.gateway = gateway("maas: {domain: d9}\n"),
+            &["no domain d9"],
+        ),
+        (
+            |b| b.gateway = gateway("maas: {tags: [t9]}\n"),
+            &["no tag t9", "create it"],
+        ),
+        (
+            |b| b.gateway = gateway("network: {pod-cidr: 10.20.0.0/16}\n"),
+            &["pod-cidr 10.20.0.0/16 overlaps", "network.pod-cidr"],
+        ),
+        (
+            |b| b.gateway = gateway("network: {service-cidr: 10.20.0.0/24}\n"),
+            &["service-cidr 10.20.0.0/24 overlaps"],
+        ),
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn subnets_are_looked_at() {
+    type Case = (fn(&mut Subnet), &'static str);
+    let cases: [Case; 3] = [
+        (|s| s.free = 0, "has 0 free addresses, 1 are needed"),
+        (|s| s.allow_dns = false, "name server"),
+        (
+            |s| s.dns_servers = vec!["10.42.0.10".into()],
+            "hides 10.42.0.10",
+        ),
+    ];
+    for (change, wanted) in cases {
+        let mut fleet = Fleet::of(quick(1));
+        change(&mut fleet.subnets[0]);
+        let bench = bench_with(RegionConfig {
+            fleet,
+            ..RegionConfig::default()
+        })
+        .await;
+        bench.upload().await;
+        let text = problems(&bench).await;
+        assert!(text.contains(wanted), "no {wanted:?} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_only_unwise_is_a_note() {
+    let mut fleet = Fleet::of(quick(1));
+    fleet.subnets[0].gateway_ip = None;
+    fleet.subnets.push(Subnet::new(2, "10.42.7.0/24"));
+    let bench = bench_with(RegionConfig {
+        fleet,
+        ..RegionConfig::default()
+    })
+    .await;
+    bench.upload().await;
+    let notes = bench.plan().await.unwrap().notes.join("\n");
+    for wanted in ["no gateway", "10.42.7.0/24"] {
+        assert!(notes.contains(wanted), "no {wanted:?} in {notes}");
+    }
+    bench.deploy().await.unwrap();
+    assert!(bench.said().contains("10.42.7.0/24"));
+}
+
+#[tokio::test]
+async fn all_problems_are_told_at_once() {
+    let mut bench = bench_with(RegionConfig {
+        fleet: Fleet::of(quick(1)),
+        base_images: Vec::new(),
+        ..RegionConfig::default()
+    })
+    .await;
+    bench.gateway = gateway("maas: {zone: z9, tags: [t9]}\n");
+    insta::assert_snapshot!(problems(&bench).await, @r"
+    4 problems stand in the way
+    MAAS has no zone z9
+      help: correct `maas` in the gateway file; there are default
+    MAAS has no tag t9
+      help: MAAS has none: create it, or remove it from `maas` in the gateway file
+    MAAS has no image edge-1.2 for amd64/generic
+      help: bring it there with `postern upload`
+    MAAS has not synced ubuntu/noble for amd64, which writes the image
+      help: select it in MAAS under Images and wait until it is synced
+    ");
+}
+
+#[tokio::test]
+async fn somebody_elses_gateway_is_not_made_twice() {
+    let bench = bench(quick(2)).await;
+    bench.deploy().await.unwrap();
+    machine(&bench, |m| m.owner = Some("bob".into()));
+    let text = problems(&bench).await;
+    assert!(text.contains("edge-1 already, for bob"), "{text}");
+}
+
+#[tokio::test]
+async fn nothing_is_put_over_another_image() {
+    let mut bench = bench(quick(2)).await;
+    bench.deploy().await.unwrap();
+    bench.image.name = "edge-1.3".into();
+    bench.upload().await;
+    let text = problems(&bench).await;
+    assert!(text.contains("already runs custom/edge-1.2"), "{text}");
+    assert!(text.contains("release m1"), "{text}");
+    assert_eq!(bench.ours().len(), 1);
+}
+
+#[tokio::test]
+async fn a_key_of_nobody_is_one_error() {
+    let bench = bench(quick(1)).await;
+    let api = bench.region.url().parse().unwrap();
+    let key = ApiKey::parse(&SecretString::from("a:b:c")).unwrap();
+    let region = Region::new(api, key, None, Vec::new()).unwrap();
+    let error = plan(&region, &bench.order(), &Report::quiet())
+        .await
+        .unwrap_err();
+    assert!(error.to_string().contains("API key"), "{error}");
+}

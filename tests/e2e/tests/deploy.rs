@@ -1,0 +1,222 @@
+//! `postern deploy` from outside, against the simulated region: what it prints,
+//! what it leaves in MAAS, and with which exit code.
+
+use std::path::Path;
+
+use assert_cmd::Command;
+use assert_cmd::assert::Assert;
+use fs_err as fs;
+use postern_e2e::{program, repository};
+use postern_sim::maas::region::machines::{Fleet, Happening, Machine, Status};
+use postern_sim::maas::region::{Region, RegionConfig};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// A region with machines and an image of four bytes, not yet in it.
+struct Site {
+    region: Region,
+    dir: TempDir,
+    _runtime: Runtime,
+}
+
+/// One machine that this happens to, all between two looks.
+fn site(life: Vec<Happening>) -> Site {
+    let machine = Machine::ready("4hsthq", "node-1").planned([Happening::All(life)]);
+    let config = RegionConfig {
+        fleet: Fleet::of([machine]),
+        ..RegionConfig::default()
+    };
+    let runtime = Runtime::new().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    image(dir.path());
+    let gateway = "apiVersion: postern/v1\nname: edge-1\npalette:\n  endpoint: https://palette.example\n  \
+                   pairing: {pairing-code: SESAME}\n";
+    fs::write(dir.path().join("gateway.yaml"), gateway).unwrap();
+    Site {
+        region: runtime.block_on(Region::start(config)).unwrap(),
+        dir,
+        _runtime: runtime,
+    }
+}
+
+/// A directory as `postern build` leaves it.
+fn image(dir: &Path) {
+    fs::write(dir.join("disk.raw.gz"), b"test").unwrap();
+    let sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let zeros = "0".repeat(64);
+    let manifest = format!(
+        r#"{{"schema":1,"name":"edge","version":"1.2","arch":"amd64","distro":"debian",
+        "release":"trixie","root_hash":"{zeros}","artifacts":[{{"kind":"ddgz",
+        "path":"disk.raw.gz","size":4,"sha256":"{sha256}","uncompressed_size":4}}],
+        "partitions":[],"lock_sha256":"{zeros}","tools":{{}},"source_date_epoch":0}}"#
+    );
+    fs::write(dir.join("manifest.json"), manifest).unwrap();
+}
+
+impl Site {
+    fn path(&self, name: &str) -> String {
+        self.dir.path().join(name).to_string_lossy().into_owned()
+    }
+
+    fn postern(&self, verb: &str, args: &[&str]) -> Assert {
+        Command::new(program("postern"))
+            .current_dir(repository())
+            .env("MAAS_API_URL", self.region.url())
+            .env("MAAS_API_KEY", self.region.key())
+            .arg(verb)
+            .arg(self.path(""))
+            .args(args)
+            .assert()
+    }
+
+    fn upload(&self) {
+        self.postern("upload", &[]).success();
+    }
+
+    /// Standard output and error of a deployment that ends with `code`.
+    fn deploy(&self, args: &[&str], code: i32) -> (String, String) {
+        let gateway = self.path("gateway.yaml");
+        let args: Vec<_> = std::iter::once(gateway.as_str())
+            .chain(args.iter().copied())
+            .collect();
+        let done = self.postern("deploy", &args).code(code);
+        let output = done.get_output();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, said) = (text(&output.stdout), text(&output.stderr));
+        for secret in ["SESAME", "TOPSECRET"] {
+            assert!(
+                !said.contains(secret) && !out.contains(secret),
+                "{said}{out}"
+            );
+        }
+        (out, said)
+    }
+
+    fn status(&self) -> Status {
+        self.region.machines()[0].status
+    }
+}
+
+#[test]
+fn a_dry_run_tells_and_changes_nothing() {
+    let site = site(Happening::gateway());
+    let (_, said) = site.deploy(&["--dry-run"], 4);
+    assert!(said.contains("postern upload"), "{said}");
+    site.upload();
+    let (out, said) = site.deploy(&["--dry-run"], 0);
+    assert!(
+        out.starts_with("allocate and deploy  node-1.maas (4hsthq)  8 cores"),
+        "{out}"
+    );
+    assert!(said.contains("nothing was changed"), "{said}");
+    let (out, _) = site.deploy(&["--dry-run", "--json"], 0);
+    let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(plan["machines"][0]["todo"], "allocate");
+    assert_eq!(plan["distro_series"], "custom/edge-1.2");
+    assert_eq!(site.status(), Status::Ready);
+}
+
+#[test]
+fn a_gateway_is_deployed_and_found_again() {
+    let site = site(Happening::gateway());
+    site.upload();
+    let (out, said) = site.deploy(&[], 0);
+    assert_eq!(out, "4hsthq node-1.maas 10.20.0.10\n");
+    for wanted in [
+        "allocated node-1.maas",
+        "gateway is healthy",
+        "Palette itself was not asked",
+    ] {
+        assert!(said.contains(wanted), "no {wanted:?} in {said}");
+    }
+    assert_eq!(site.status(), Status::Deployed);
+    let (out, _) = site.deploy(&["--json", "--quiet"], 0);
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(
+        (&document["end"], &document["told_by"]),
+        (&"healthy".into(), &"agent".into())
+    );
+    assert_eq!(document["machines"][0]["addresses"][0], "10.20.0.10");
+}
+
+#[test]
+fn a_failure_says_why_and_gives_back_if_asked_to() {
+    let mut life = Happening::installation();
+    life.truncate(4);
+    let log = "postern: installation refused: root-a differs from the manifest\n";
+    life.push(Happening::curtin_fails(log));
+    let site = site(life);
+    site.upload();
+    let (out, said) = site.deploy(&[], 1);
+    assert_eq!(out, "");
+    assert!(
+        said.contains("| postern: installation refused: root-a"),
+        "{said}"
+    );
+    assert!(said.contains("--release-on-failure"), "{said}");
+    assert_eq!(site.status(), Status::FailedDeployment);
+    let (_, said) = site.deploy(&["--release-on-failure"], 1);
+    assert!(said.contains("released node-1.maas (4hsthq)"), "{said}");
+    assert_eq!(site.status(), Status::Ready);
+}
+
+#[test]
+fn a_machine_that_does_not_become_a_gateway_fails_in_time() {
+    let mut life = Happening::installation();
+    life.push(Happening::agent_waits("palette: it does not answer"));
+    let site = site(life);
+    site.upload();
+    let (_, said) = site.deploy(&["--timeout", "0s"], 1);
+    assert!(
+        said.contains("waiting for palette: it does not answer"),
+        "{said}"
+    );
+    assert_eq!(site.status(), Status::Deployed, "left as it is");
+}
+
+#[test]
+fn what_cannot_be_used_is_refused() {
+    let site = site(Happening::gateway());
+    let image = site.path("");
+    let gateway = site.path("gateway.yaml");
+    let bad = site.path("bad.yaml");
+    fs::write(&bad, "apiVersion: postern/v1\nname: Bad Name\n").unwrap();
+    let (none, url) = ("none-here", site.region.url());
+    for (args, url, code, wanted) in [
+        (&[none, &gateway][..], url.as_str(), 3, none),
+        (&[&image, none], &url, 3, none),
+        (&[&image, &bad], &url, 3, "bad.yaml:2"),
+        (&[&image, &gateway], "", 3, "MAAS_API_URL"),
+        (&[&image, &gateway, "--timeout", "soon"], &url, 2, "45m"),
+        (
+            &[&image, &gateway, "--dry-run", "--release-on-failure"],
+            &url,
+            2,
+            "cannot be used",
+        ),
+        (&[&image], &url, 2, "<GATEWAY>"),
+        (
+            &[&image, &gateway],
+            "http://127.0.0.1:1/MAAS",
+            4,
+            "127.0.0.1:1",
+        ),
+        (&[&image, &gateway], &url, 4, "postern upload"),
+    ] {
+        let failed = Command::new(program("postern"))
+            .current_dir(repository())
+            .env("MAAS_API_URL", url)
+            .env("MAAS_API_KEY", site.region.key())
+            .arg("deploy")
+            .args(args)
+            .assert()
+            .code(code);
+        let said = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
+        assert!(said.contains(wanted), "no {wanted:?} in {said}");
+        assert!(
+            !said.contains("TOPSECRET") && !said.contains("SESAME"),
+            "{said}"
+        );
+    }
+    assert_eq!(site.status(), Status::Ready);
+}
