@@ -36,6 +36,10 @@ pub const fn packages(arch: Arch) -> &'static [&'static str] {
     }
 }
 
+/// The one among them whose own files get onto the disk: GRUB's images and
+/// modules, which a legacy BIOS starts.
+pub const ON_DISK: &str = "grub-pc-bin";
+
 /// Every program that the builder runs from the tree.
 const fn programs(arch: Arch) -> &'static [&'static str] {
     match arch {

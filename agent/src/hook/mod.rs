@@ -168,8 +168,12 @@ fn verify_disk(disk: &Disk, manifest: &Manifest) -> Result<(), HookError> {
         disk.node.display()
     );
     let verified = verify::verify(&mut device, disk.logical_sector, written)?;
+    let legacy = match verified.areas {
+        0 => "",
+        _ => " and what a legacy BIOS starts",
+    };
     println!(
-        "postern: {} partitions, {} bytes are as built",
+        "postern: {} partitions{legacy}, {} bytes are as built",
         verified.partitions, verified.bytes
     );
     Ok(())

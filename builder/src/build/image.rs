@@ -11,11 +11,13 @@ use serde_json::{Value, json};
 
 use super::layers::Layers;
 use super::{FORMAT, Workshop, bill, budget};
-use crate::artifact::{Artifact, Manifest, PACKAGES, Partition, SBOM, Staging, packages_json};
+use crate::artifact::{
+    Area, Artifact, Manifest, PACKAGES, Partition, SBOM, Staging, packages_json,
+};
 use crate::base::Base;
-use crate::boot::{Cmdline, Uki, esp, os_release};
+use crate::boot::{Cmdline, Firmware, Uki, bios, esp, os_release};
 use crate::cache::{Cache, Key};
-use crate::disk::{Bytes, Disk, Identity, Images, Layout, Sizes, seed_manifest};
+use crate::disk::{BootArea, Bytes, Disk, Identity, Images, Layout, Sizes, seed_manifest};
 use crate::fs::{ext4, fat, squashfs};
 use crate::layer::{Inputs, LayerBuilder};
 use crate::lock::LockedProfile;
@@ -91,7 +93,10 @@ impl<'a> Image<'a> {
         };
         let uki = self.uki(root.hash)?;
         let step = self.shop.report.step("Composing the disk");
-        let esp_files = esp::files(&profile.name, &profile.version, self.loader()?, uki.clone());
+        let bios = self.bios(&identity, &uki, tools, scratch.path())?;
+        let (boot, grub) = bios.map(|b| (b.area, b.config)).unzip();
+        let named = (profile.name.as_str(), profile.version.as_str());
+        let esp_files = esp::files(named, self.loader()?, uki.clone(), grub);
         let sizes = Sizes {
             esp: Bytes(profile.disk.esp),
             root: Bytes(fs::metadata(&root.squashfs)?.len()),
@@ -100,13 +105,20 @@ impl<'a> Image<'a> {
         };
         let layout = Layout::plan(&identity, &sizes)?;
         budget::check(&layout, profile.disk.budget, || self.shipped())?;
-        let digests = esp::digests(&esp_files);
-        let manifest = seed_manifest(&identity, &layout, &root.squashfs, &root.verity, digests)?;
+        let manifest = seed_manifest(
+            &identity,
+            &layout,
+            &root.squashfs,
+            &root.verity,
+            boot.as_ref().map_or_else(Vec::new, BootArea::described),
+            esp::digests(&esp_files),
+        )?;
         let images = Images {
             esp: scratch.path().join("esp"),
             seed: scratch.path().join("seed"),
             root: root.squashfs.clone(),
             verity: root.verity.clone(),
+            boot,
         };
         self.esp(&identity, esp_files, &images.esp, tools)?;
         self.seed(&identity, &manifest, &images.seed, tools)?;
@@ -240,6 +252,23 @@ impl<'a> Image<'a> {
         Ok(Deb::open(&deb)?.files(names)?)
     }
 
+    /// What a legacy BIOS starts, where there is one.
+    fn bios(
+        &self,
+        identity: &Identity,
+        uki: &[u8],
+        tools: &Tools,
+        scratch: &Path,
+    ) -> anyhow::Result<Option<bios::Bios>> {
+        let profile = self.locked.profile();
+        let inputs = bios::Inputs {
+            uki,
+            names: &esp::uki_names(&profile.name, &profile.version),
+            esp_serial: esp_serial(identity),
+        };
+        bios::make(profile.base.arch, &inputs, tools, scratch)
+    }
+
     fn esp(
         &self,
         identity: &Identity,
@@ -251,11 +280,10 @@ impl<'a> Image<'a> {
         for (path, content) in files {
             layer.add_file(&path, 0o644, content)?;
         }
-        let serial = identity.filesystem_uuid(Role::Esp).as_fields().0;
         let options = fat::Options {
             size: self.locked.profile().disk.esp,
             label: "ESP".into(),
-            serial,
+            serial: esp_serial(identity),
         };
         Ok(fat::write(&self.alone(layer)?, out, &options, tools)?)
     }
@@ -290,6 +318,11 @@ impl<'a> Image<'a> {
     }
 }
 
+/// FAT's serial number on the ESP, by which GRUB finds it.
+fn esp_serial(identity: &Identity) -> u32 {
+    identity.filesystem_uuid(Role::Esp).as_fields().0
+}
+
 /// What is left for the user.
 struct Outputs<'a> {
     image: &'a Image<'a>,
@@ -314,7 +347,9 @@ impl Outputs<'_> {
             distro: profile.base.distro.id().to_owned(),
             release: profile.base.release.clone(),
             root_hash: self.root.hash.to_string(),
+            firmware: Firmware::of(profile.base.arch).to_vec(),
             artifacts,
+            areas: seed.areas.iter().map(Area::from).collect(),
             partitions: seed.partitions.iter().map(Partition::from).collect(),
             lock_sha256: Digest::of(crate::lock::file::render(lock).as_bytes()).to_string(),
             tools: tools::versions(lock),

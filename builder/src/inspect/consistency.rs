@@ -101,6 +101,8 @@ fn on_disk(manifest: &Manifest, table: &Table) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::artifact::Partition;
+    use crate::boot::Firmware;
+    use crate::profile::Arch;
 
     fn facts() -> (Manifest, RootHash, Superblock) {
         let hash = RootHash::new(*b"0123456789abcdef0123456789ABCDEF");
@@ -119,7 +121,9 @@ mod tests {
             distro: "debian".to_owned(),
             release: "trixie".to_owned(),
             root_hash: hash.to_string(),
+            firmware: Firmware::of(Arch::Amd64).to_vec(),
             artifacts: Vec::new(),
+            areas: Vec::new(),
             partitions: vec![
                 partition("root-a", hash.data_guid().to_string()),
                 partition("root-a-verity", hash.hash_guid().to_string()),
