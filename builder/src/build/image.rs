@@ -1,5 +1,7 @@
 //! From a merged tree to artifacts: root, verity, kernel image, disk.
 
+mod outputs;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -10,24 +12,20 @@ use postern_agent::contract::seed::SeedManifest;
 use serde_json::{Value, json};
 
 use super::layers::Layers;
-use super::{FORMAT, Workshop, bill, budget};
-use crate::artifact::{
-    Area, Artifact, Manifest, PACKAGES, Partition, SBOM, Staging, packages_json,
-};
+use super::{FORMAT, Workshop, budget};
 use crate::base::Base;
-use crate::boot::{Cmdline, Firmware, Uki, bios, esp, os_release};
+use crate::boot::{Cmdline, Uki, bios, esp, os_release};
 use crate::cache::{Cache, Key};
 use crate::disk::{BootArea, Bytes, Disk, Identity, Images, Layout, Sizes, seed_manifest};
 use crate::fs::{ext4, fat, squashfs};
 use crate::layer::{Inputs, LayerBuilder};
 use crate::lock::LockedProfile;
-use crate::profile::Output;
 use crate::report::bytes;
-use crate::source::Digest;
 use crate::source::deb::Deb;
-use crate::tools::{self, Tools};
+use crate::tools::Tools;
 use crate::tree::{MergePolicy, Tree, TreePath, merge};
 use crate::verity::{self, RootHash, Salt};
+use outputs::Outputs;
 
 /// zstd level of the initrd: above it the initrd hardly shrinks.
 const INITRD_LEVEL: i32 = 12;
@@ -321,89 +319,4 @@ impl<'a> Image<'a> {
 /// FAT's serial number on the ESP, by which GRUB finds it.
 fn esp_serial(identity: &Identity) -> u32 {
     identity.filesystem_uuid(Role::Esp).as_fields().0
-}
-
-/// What is left for the user.
-struct Outputs<'a> {
-    image: &'a Image<'a>,
-    root: &'a Root,
-    uki: &'a [u8],
-    disk: &'a Disk,
-}
-
-impl Outputs<'_> {
-    fn commit(&self, seed: &SeedManifest) -> anyhow::Result<PathBuf> {
-        let profile = self.image.locked.profile();
-        let lock = self.image.locked.lock();
-        let staging = Staging::begin(self.image.shop.out, &profile.name, &profile.version)?;
-        let artifacts = self.write(&staging)?;
-        staging.write(PACKAGES, &packages_json(&lock.packages)?)?;
-        staging.write(SBOM, &self.sbom()?)?;
-        let manifest = Manifest {
-            schema: 1,
-            name: profile.name.clone(),
-            version: profile.version.clone(),
-            arch: profile.base.arch.debian().to_owned(),
-            distro: profile.base.distro.id().to_owned(),
-            release: profile.base.release.clone(),
-            root_hash: self.root.hash.to_string(),
-            firmware: Firmware::of(profile.base.arch).to_vec(),
-            artifacts,
-            areas: seed.areas.iter().map(Area::from).collect(),
-            partitions: seed.partitions.iter().map(Partition::from).collect(),
-            lock_sha256: Digest::of(crate::lock::file::render(lock).as_bytes()).to_string(),
-            tools: tools::versions(lock),
-            source_date_epoch: lock.source_date_epoch,
-        };
-        Ok(staging.commit(&manifest)?)
-    }
-
-    /// What is in the image, for programs that look for known faults.
-    fn sbom(&self) -> anyhow::Result<Vec<u8>> {
-        let Image {
-            locked,
-            shop,
-            cache,
-            tree,
-            ..
-        } = self.image;
-        let bill = bill::Bill {
-            locked,
-            shop: *shop,
-            cache,
-            tree,
-        };
-        bill.write(self.root.hash, self.image.kernel()?)
-    }
-
-    fn write(&self, staging: &Staging) -> anyhow::Result<Vec<Artifact>> {
-        let profile = self.image.locked.profile();
-        let mut artifacts = Vec::new();
-        for output in &profile.outputs {
-            artifacts.push(match output {
-                Output::Ddgz => {
-                    let step = self.image.shop.report.step("Compressing the disk");
-                    let artifact = staging.ddgz(self.disk)?;
-                    step.done(bytes(artifact.size));
-                    artifact
-                }
-                Output::Raw => staging.raw(self.disk)?,
-                Output::Qcow2 => staging.qcow2(self.disk)?,
-                Output::Tgz => {
-                    let step = self.image.shop.report.step("Compressing the root's files");
-                    let artifact = staging.tgz(&self.image.tree)?;
-                    step.done(bytes(artifact.size));
-                    artifact
-                }
-            });
-        }
-        artifacts.extend(staging.update(
-            (&profile.name, &profile.version),
-            self.uki,
-            &self.root.squashfs,
-            &self.root.verity,
-        )?);
-        artifacts.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(artifacts)
-    }
 }

@@ -163,7 +163,10 @@ pub fn inspect(dir: &Path, with_sizes: bool) -> Result<Inspection, InspectError>
         tree: &artifact(&artifacts, dir, Kind::Verity, "hash tree")?,
         root_size: fs::metadata(&path).map_err(failed("reading", &path))?.len(),
     };
-    let contradictions = consistency::contradictions(&facts)?;
+    let mut contradictions = consistency::contradictions(&facts)?;
+    if let Some(disk) = &disk {
+        contradictions.extend(consistency::areas(disk, manifest)?);
+    }
     let sizes = match with_sizes {
         true => Some(sizes::of_image(&root, disk.as_ref(), manifest, &path)?),
         false => None,
