@@ -162,11 +162,25 @@ impl Rehearsal {
     /// # Errors
     /// See [`Boot::watch`].
     pub fn boot(&self, name: &str, stations: &[Station]) -> anyhow::Result<Booted> {
+        self.boot_by(self.firmware, name, stations)
+    }
+
+    /// The same with another firmware, as if the disk were put into another
+    /// machine.
+    ///
+    /// # Errors
+    /// See [`Boot::watch`].
+    pub fn boot_by(
+        &self,
+        firmware: Firmware,
+        name: &str,
+        stations: &[Station],
+    ) -> anyhow::Result<Booted> {
         let boot = Boot {
             disk: &self.disk(),
             work: &self.work,
             name,
-            firmware: self.firmware,
+            firmware,
             stations,
             log: Some(&self.site.log),
             runtime: &self.runtime,

@@ -225,14 +225,18 @@ fn a_damaged_disk_fails_the_installation(work: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As far as what Ubuntu's way through the builder decides: loader, kernel
-/// image, initrd, verified root.
+/// As far as what Ubuntu's way through the builder decides: loaders, kernel
+/// image, initrd, verified root. One disk in a machine with UEFI and then in one
+/// with a BIOS: by then systemd-boot has renamed the kernel image.
 fn an_ubuntu_shaped_image_boots(work: &Path) -> anyhow::Result<()> {
     network::loopback_up()?;
     let image = World::with(Vec::new())?.build_into(&work.join("dist"))?;
     let rehearsal = written_from(&image, work)?;
     let stations = [Station::Kernel, Station::RootVerified];
-    let booted = rehearsal.boot("ubuntu", &stations)?;
-    booted.cut_power()?;
+    for firmware in [Firmware::Uefi, Firmware::Bios] {
+        let name = format!("ubuntu-{firmware}");
+        let booted = rehearsal.boot_by(firmware, &name, &stations)?;
+        booted.cut_power()?;
+    }
     Ok(())
 }
