@@ -12,7 +12,7 @@ use postern_agent::contract::seed::SeedManifest;
 use serde_json::{Value, json};
 
 use super::layers::Layers;
-use super::{FORMAT, Workshop, budget};
+use super::{FORMAT, Workshop, budget, target};
 use crate::base::Base;
 use crate::boot::{Cmdline, Uki, bios, esp, os_release};
 use crate::cache::{Cache, Key};
@@ -83,6 +83,7 @@ impl<'a> Image<'a> {
         let scratch = tempfile::Builder::new()
             .prefix(crate::cache::SCRATCH)
             .tempdir_in(self.cache.dir("image")?)?;
+        target::check(&self.tree)?;
         let root = self.root(tools)?;
         let identity = Identity {
             name: profile.name.clone(),
