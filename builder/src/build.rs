@@ -7,6 +7,7 @@ mod image;
 mod inputs;
 mod layers;
 mod reproduce;
+mod target;
 
 pub use reproduce::reproduce;
 

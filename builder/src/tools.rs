@@ -21,23 +21,45 @@ use crate::profile::Arch;
 use crate::source::deb::Deb;
 use crate::source::{Digest, Store};
 
-/// The packages that bring [`PROGRAMS`], under these names in Debian and Ubuntu.
-pub const PACKAGES: [&str; 4] = ["dosfstools", "e2fsprogs", "mtools", "squashfs-tools"];
+/// The packages that bring what [`programs`] lists, under these names in Debian
+/// and Ubuntu.
+pub const fn packages(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::Amd64 => &[
+            "dosfstools",
+            "e2fsprogs",
+            "grub-common",
+            "grub-pc-bin",
+            "mtools",
+            "squashfs-tools",
+        ],
+    }
+}
+
+/// The one among them whose own files get onto the disk: GRUB's images and
+/// modules, which a legacy BIOS starts.
+pub const ON_DISK: &str = "grub-pc-bin";
 
 /// Every program that the builder runs from the tree.
-const PROGRAMS: [&str; 7] = [
-    "debugfs",
-    "dumpe2fs",
-    "mcopy",
-    "mke2fs",
-    "mkfs.vfat",
-    "mksquashfs",
-    "mmd",
-];
+const fn programs(arch: Arch) -> &'static [&'static str] {
+    match arch {
+        Arch::Amd64 => &[
+            "debugfs",
+            "dumpe2fs",
+            "grub-mkimage",
+            "mcopy",
+            "mke2fs",
+            "mkfs.vfat",
+            "mksquashfs",
+            "mmd",
+        ],
+    }
+}
+
 /// Where packages keep programs, before and after the merge of `/usr`.
 const PROGRAM_DIRS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
 /// Changes whenever other files of the same packages would be kept.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Programs to run, and the libraries that belong to them.
 #[derive(Debug)]
@@ -70,7 +92,7 @@ impl Tools {
         let key = Key::of("tools", FORMAT, &json!({"packages": packages}))?;
         let packed = cache.file(&key, |out| {
             pack(&lock.tools, store, out)?;
-            Self::unpack(out, arch, cache, key.digest())?.check()
+            Self::unpack(out, arch, cache, key.digest())?.check(arch)
         })?;
         Self::unpack(&packed, arch, cache, key.digest())
     }
@@ -85,6 +107,15 @@ impl Tools {
         match self.words(program).split_first() {
             Some((first, rest)) => self.prepared(Command::new(first).args(rest)),
             None => Command::new(program),
+        }
+    }
+
+    /// A directory of the tree that is no program's: `usr/lib/grub/i386-pc`.
+    pub fn dir(&self, path: &str) -> PathBuf {
+        match &self.from {
+            #[cfg(test)]
+            From::Host => Path::new("/").join(path),
+            From::Tree { root, .. } => root.path().join(path),
         }
     }
 
@@ -121,13 +152,13 @@ impl Tools {
     }
 
     /// Refuses a tree whose programs would use a library of this machine.
-    fn check(&self) -> anyhow::Result<()> {
+    fn check(&self, arch: Arch) -> anyhow::Result<()> {
         let root = match &self.from {
             #[cfg(test)]
             From::Host => return Ok(()),
             From::Tree { root, .. } => root.path(),
         };
-        let missing: Vec<_> = PROGRAMS
+        let missing: Vec<_> = programs(arch)
             .iter()
             .filter(|program| find(root, program).is_none())
             .copied()
@@ -137,7 +168,7 @@ impl Tools {
             "the locked tools bring no {}\n  help: run `postern lock --update`",
             missing.join(", ")
         );
-        for program in PROGRAMS {
+        for program in programs(arch) {
             let mut words = self.words(program);
             words.insert(1, "--list".into());
             let (loader, rest) = words.split_first().context("a program has words")?;
@@ -197,7 +228,7 @@ impl Tools {
     }
 }
 
-/// Versions of the packages in [`PACKAGES`], for the manifest.
+/// Versions of [`packages`], for the manifest.
 pub fn versions(lock: &Lock) -> BTreeMap<String, String> {
     let asked = lock.tools.iter().filter(|p| p.reason == Reason::Asked);
     asked
@@ -231,7 +262,8 @@ fn pack(packages: &[LockedPackage], store: &Store, out: &Path) -> anyhow::Result
     Ok(())
 }
 
-/// Whether a file belongs to the tree: programs, and what the loader loads.
+/// Whether a file belongs to the tree: programs, what the loader loads, and
+/// GRUB's own modules and images.
 fn is_kept(path: &Path) -> bool {
     let text = path.to_string_lossy();
     let below = |dir: &str| {
@@ -246,7 +278,7 @@ fn is_kept(path: &Path) -> bool {
         .iter()
         .any(|dir| below(dir).is_some())
         && (text.contains(".so") || text.contains("/gconv/"));
-    program || library
+    program || library || below("usr/lib/grub").is_some()
 }
 
 /// Where a program lies. A link out of the tree is none.
@@ -286,6 +318,7 @@ mod tests {
             "lib64/ld-linux-x86-64.so.2",
             "usr/lib/x86_64-linux-gnu/gconv/IBM850.so",
             "usr/lib/x86_64-linux-gnu/gconv/gconv-modules",
+            "usr/lib/grub/i386-pc/boot.img",
         ] {
             assert!(is_kept(Path::new(kept)), "{kept}");
         }

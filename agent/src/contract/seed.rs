@@ -21,6 +21,10 @@ pub struct SeedManifest {
     pub root_hash: String,
     /// The partitions of the image in disk order.
     pub partitions: Vec<SeedPartition>,
+    /// Stretches of the disk outside of all partitions that a legacy BIOS
+    /// starts from; none on a disk that only UEFI starts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub areas: Vec<SeedArea>,
     /// Files on the ESP. Its bytes may change when curtin mounts it
     /// read-write, its files may not.
     pub esp_files: Vec<SeedFile>,
@@ -41,6 +45,20 @@ pub struct SeedPartition {
     /// SHA-256 of all `size` bytes, 64 lower-case hex digits; only for
     /// partitions nothing may write to.
     pub sha256: Option<String>,
+}
+
+/// Bytes outside of all partitions that nothing may write to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SeedArea {
+    /// What it is: `boot-code`, `boot-loader`.
+    pub label: String,
+    /// First byte on the disk.
+    pub offset: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of all `size` bytes, 64 lower-case hex digits.
+    pub sha256: String,
 }
 
 /// One file on the ESP.

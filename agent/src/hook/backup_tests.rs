@@ -2,7 +2,7 @@ use std::io::Cursor;
 
 use gptman::GPT;
 
-use super::super::fixture::{IMAGE, UNIT, image, written_to_disk};
+use super::super::fixture::{GAP, IMAGE, UNIT, image, written_to_disk};
 use super::super::verify::verify;
 use super::*;
 use crate::host::Command;
@@ -110,6 +110,34 @@ fn keeps_every_partition_and_passes_verification() {
         gpt.iter().map(|(_, e)| e.clone()).collect::<Vec<_>>()
     };
     assert_eq!(table(&before), table(&after));
+}
+
+#[test]
+fn what_a_bios_starts_stays_where_it_is() {
+    let (before, _) = image();
+    for size in [IMAGE + 512, 3 * IMAGE] {
+        let after = moved(size);
+        assert!(after[..440] == before[..440], "boot code");
+        let (from, behind) = (GAP.0 as usize, (GAP.0 + GAP.1) as usize);
+        assert!(after[from..behind] == before[from..behind], "boot loader");
+        assert_eq!(after[440..446], before[440..446], "signature of the disk");
+    }
+}
+
+/// systemd-repart discards what the table calls usable and nobody uses.
+#[test]
+fn the_place_in_front_of_the_partitions_stays_unusable() {
+    let (image, _) = image();
+    let mut disk = Cursor::new(image);
+    let mut table = GPT::read_from(&mut disk, SECTOR).unwrap();
+    table.header.first_usable_lba = UNIT / SECTOR;
+    table.write_into(&mut disk).unwrap();
+    let mut grown = Cursor::new(written_to_disk(&disk.into_inner(), 2 * IMAGE));
+    move_to_end(&mut grown).unwrap();
+    for lba in [1, 2 * IMAGE / SECTOR - 1] {
+        let table = Table::read_at(&mut grown, lba).unwrap();
+        assert_eq!(table.header.first_usable_lba, UNIT / SECTOR);
+    }
 }
 
 #[test]

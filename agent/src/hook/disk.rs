@@ -219,7 +219,8 @@ fn unescape(field: &str) -> Vec<u8> {
     out
 }
 
-fn partitions(disk_dir: &Path, dev: &Path) -> Result<Vec<Partition>, DiskError> {
+/// The partitions of the disk at `disk_dir` in sysfs, by number.
+pub(super) fn partitions(disk_dir: &Path, dev: &Path) -> Result<Vec<Partition>, DiskError> {
     // sysfs counts in 512 bytes whatever the disk's sector size is.
     const UNIT: u64 = 512;
     let mut found = Vec::new();
@@ -238,14 +239,16 @@ fn partitions(disk_dir: &Path, dev: &Path) -> Result<Vec<Partition>, DiskError> 
     Ok(found)
 }
 
-fn number<N: std::str::FromStr>(path: &Path) -> Result<N, DiskError> {
+/// The number in a file of sysfs.
+pub(super) fn number<N: std::str::FromStr>(path: &Path) -> Result<N, DiskError> {
     let text = fs::read_to_string(path)?;
     text.trim().parse().map_err(|_| DiskError::Sysfs {
         path: path.to_owned(),
     })
 }
 
-fn device_name(dir: &Path) -> Result<String, DiskError> {
+/// Name of a device's node below `/dev`.
+pub(super) fn device_name(dir: &Path) -> Result<String, DiskError> {
     let path = dir.join("uevent");
     let text = fs::read_to_string(&path)?;
     text.lines()

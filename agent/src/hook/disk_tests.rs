@@ -12,19 +12,26 @@ const MIB: u64 = 1 << 20;
 
 impl Machine {
     fn with_disk(disk: &str, infix: &str) -> Self {
+        Self::with_partitions(disk, infix, 4)
+    }
+
+    /// The last of `count` partitions is the seed.
+    fn with_partitions(disk: &str, infix: &str, count: u64) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let root = fs::canonicalize(dir.path()).unwrap();
         let target = root.join("the target");
         let sys = root.join("sys");
-        let disk_dir = sys.join("devices/pci0000:00/ata1/block").join(disk);
+        // sysfs has `!` where a name has a slash.
+        let (shown, slashed) = (disk, disk.replace('!', "/"));
+        let disk_dir = sys.join("devices/pci0000:00/ata1/block").join(shown);
         fs::create_dir_all(disk_dir.join("queue")).unwrap();
         fs::create_dir_all(disk_dir.join("power")).unwrap();
         fs::create_dir_all(sys.join("dev/block")).unwrap();
         fs::create_dir_all(&target).unwrap();
         let put = |path: PathBuf, text: String| fs::write(path, text).unwrap();
         put(disk_dir.join("queue/logical_block_size"), "512\n".into());
-        put(disk_dir.join("uevent"), format!("DEVNAME={disk}\n"));
-        for n in 1..=4_u64 {
+        put(disk_dir.join("uevent"), format!("DEVNAME={slashed}\n"));
+        for n in 1..=count {
             let name = format!("{disk}{infix}{n}");
             let part = disk_dir.join(&name);
             fs::create_dir(&part).unwrap();
@@ -33,7 +40,7 @@ impl Machine {
             put(part.join("size"), "2048\n".into());
             put(
                 part.join("uevent"),
-                format!("MAJOR=259\nMINOR={n}\nDEVNAME={name}\nDEVTYPE=partition\n"),
+                format!("MAJOR=259\nMINOR={n}\nDEVNAME={slashed}{infix}{n}\nDEVTYPE=partition\n"),
             );
             std::os::unix::fs::symlink(&part, sys.join(format!("dev/block/259:{n}"))).unwrap();
         }
@@ -43,7 +50,7 @@ impl Machine {
             mountinfo.clone(),
             format!(
                 "22 1 0:20 / / rw shared:1 - overlay overlayroot rw\n\
-                 90 22 259:4 / {point} rw,relatime shared:9 - ext4 /dev/{disk}{infix}4 rw\n"
+                 90 22 259:{count} / {point} rw,relatime shared:9 - ext4 /dev/{disk}{infix}{count} rw\n"
             ),
         );
         let dev = root.join("dev");
@@ -91,6 +98,34 @@ fn finds_the_disk_whatever_it_is_called() {
             machine.kernel.dev.join(format!("{name}{infix}2"))
         );
         disk.check_seed(&machine.target, &seed_partition("seed", 4))
+            .unwrap();
+    }
+}
+
+#[test]
+fn finds_a_partition_whose_number_has_two_digits() {
+    for (name, infix, node) in [
+        ("sda", "", "sda"),
+        ("sdaa", "", "sdaa"),
+        ("nvme10n2", "p", "nvme10n2"),
+        ("vdb", "", "vdb"),
+        ("xvda", "", "xvda"),
+        ("mmcblk1", "p", "mmcblk1"),
+        ("loop12", "p", "loop12"),
+        ("cciss!c0d0", "p", "cciss/c0d0"),
+    ] {
+        let machine = Machine::with_partitions(name, infix, 12);
+        let disk = Disk::holding(&machine.target, &machine.kernel).unwrap();
+        assert_eq!(disk.node, machine.kernel.dev.join(node));
+        assert_eq!(disk.seed, 12);
+        let numbers: Vec<_> = disk.partitions.iter().map(|p| p.number).collect();
+        assert_eq!(numbers, Vec::from_iter(1..=12), "by number, not by name");
+        let seed = disk.partition(&seed_partition("seed", 12)).unwrap();
+        assert_eq!(
+            seed.node,
+            machine.kernel.dev.join(format!("{node}{infix}12"))
+        );
+        disk.check_seed(&machine.target, &seed_partition("seed", 12))
             .unwrap();
     }
 }

@@ -10,7 +10,7 @@ use fs_err as fs;
 use nix::mount::MsFlags;
 use sha2::{Digest, Sha256};
 
-use super::mounts::{HELPER_DIR, Mount};
+use super::mounts::{HELPER_DIR, Mount, Mounted};
 use crate::contract::seed::SeedFile;
 
 /// Why the machine would not boot what was built.
@@ -32,19 +32,32 @@ pub enum EspError {
 /// # Errors
 /// [`EspError`], naming every file at fault.
 pub fn verify(node: &Path, files: &[SeedFile]) -> Result<usize, EspError> {
-    let esp = Mount {
-        source: node,
-        fstype: "vfat",
-        flags: MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
-        options: "",
-    }
-    .guarded(Path::new(HELPER_DIR).join("esp"))?;
+    let esp = mounted(node)?;
     let wrong = compare(esp.path(), files);
     if wrong.is_empty() {
         Ok(files.len())
     } else {
         Err(EspError::Damaged(wrong))
     }
+}
+
+/// Whether the ESP at `node`, of whatever system, has a file. FAT does not tell
+/// upper from lower case.
+///
+/// # Errors
+/// If it cannot be mounted.
+pub fn has(node: &Path, file: &str) -> io::Result<bool> {
+    Ok(mounted(node)?.path().join(file).is_file())
+}
+
+fn mounted(node: &Path) -> io::Result<Mounted> {
+    let esp = Mount {
+        source: node,
+        fstype: "vfat",
+        flags: MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC,
+        options: "",
+    };
+    esp.guarded(Path::new(HELPER_DIR).join("esp"))
 }
 
 /// What is wrong with each file below `root`, in the order of the manifest.

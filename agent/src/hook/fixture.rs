@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::gpt::{SECTOR, guid_text};
 use crate::contract::partitions::Role;
-use crate::contract::seed::{SeedManifest, SeedPartition};
+use crate::contract::seed::{SeedArea, SeedManifest, SeedPartition};
 
 /// Partition borders are multiples of this; small, so that tests are fast.
 pub const UNIT: u64 = 64 << 10;
@@ -20,6 +20,10 @@ pub const LAYOUT: [(u64, u64); 4] = [
     (8 * UNIT, UNIT),
     (9 * UNIT, 2 * UNIT),
 ];
+
+/// First byte and size of what lies between the primary table and the first
+/// partition.
+pub const GAP: (u64, u64) = (34 * SECTOR, UNIT - 34 * SECTOR);
 
 /// An image as the builder makes it, and the manifest on its seed.
 pub fn image() -> (Vec<u8>, SeedManifest) {
@@ -50,6 +54,18 @@ pub fn image() -> (Vec<u8>, SeedManifest) {
     }
     table.write_into(&mut disk).unwrap();
     GPT::write_protective_mbr_into(&mut disk, SECTOR).unwrap();
+    for (offset, size) in [(0, 440), GAP] {
+        let bytes: Vec<u8> = (0..size).map(|at| (at / 5) as u8 ^ 0x55).collect();
+        disk.seek(SeekFrom::Start(offset)).unwrap();
+        disk.write_all(&bytes).unwrap();
+    }
+    let image = disk.into_inner();
+    let area = |label: &str, (offset, size): (u64, u64)| SeedArea {
+        label: label.into(),
+        offset,
+        size,
+        sha256: hex::encode(Sha256::digest(&image[offset as usize..][..size as usize])),
+    };
     let manifest = SeedManifest {
         schema: 1,
         name: "demo".into(),
@@ -58,9 +74,10 @@ pub fn image() -> (Vec<u8>, SeedManifest) {
         disk_size: IMAGE,
         root_hash: "ab".repeat(32),
         partitions,
+        areas: vec![area("boot-code", (0, 440)), area("boot-loader", GAP)],
         esp_files: Vec::new(),
     };
-    (disk.into_inner(), manifest)
+    (image, manifest)
 }
 
 /// The image as `dd` leaves it on a disk of `size` bytes, old bytes behind it.

@@ -47,10 +47,15 @@ impl Manifest {
                 _ => wrong.push(format!("it has {} twice", role.label())),
             }
         }
-        for part in &manifest.partitions {
-            match part.offset.checked_add(part.size) {
+        let parts = manifest.partitions.iter();
+        let areas = manifest.areas.iter();
+        for (label, offset, size) in parts
+            .map(|part| (&part.label, part.offset, part.size))
+            .chain(areas.map(|area| (&area.label, area.offset, area.size)))
+        {
+            match offset.checked_add(size) {
                 Some(end) if end <= manifest.disk_size => {}
-                _ => wrong.push(format!("{} ends behind the image", part.label)),
+                _ => wrong.push(format!("{label} ends behind the image")),
             }
         }
         if wrong.is_empty() {

@@ -4,11 +4,12 @@
 //! system, with the seed partition mounted as its target. The order is the
 //! promise: verify first, because nothing else did; then hand the machine's
 //! cloud-init what MAAS said; then finish the disk; then let MAAS' own checks
-//! look into the real image. A failure is one line with a remedy on standard
+//! look into the real image. What may keep the machine from starting this disk
+//! is told on the way. A failure is one line with a remedy on standard
 //! error, and MAAS shows the deployment as failed.
 //!
 //! ```text
-//! env → disk → manifest → verify → esp → seed → backup → overlay
+//! env → disk → manifest → verify → esp → seed → others → backup → overlay
 //! ```
 
 use std::ffi::{OsStr, OsString};
@@ -30,6 +31,7 @@ pub mod esp;
 pub mod gpt;
 pub mod manifest;
 pub mod mounts;
+pub mod others;
 pub mod overlay;
 pub mod seed;
 pub mod verify;
@@ -41,6 +43,7 @@ use backup::Backup;
 use disk::{Disk, DiskError, Kernel};
 use env::HookEnv;
 use manifest::Manifest;
+use others::Looks;
 
 /// Why the installation must not count as a success. Prints as one line.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +115,7 @@ pub fn run(env: &HookEnv) -> Result<(), HookError> {
     println!("postern: esp: {files} files are as built");
 
     store(env)?;
+    tell_of_others(&disk, &manifest, env, &kernel)?;
 
     let mut device = fs::OpenOptions::new()
         .read(true)
@@ -168,10 +172,35 @@ fn verify_disk(disk: &Disk, manifest: &Manifest) -> Result<(), HookError> {
         disk.node.display()
     );
     let verified = verify::verify(&mut device, disk.logical_sector, written)?;
+    let legacy = match verified.areas {
+        0 => "",
+        _ => " and what a legacy BIOS starts",
+    };
     println!(
-        "postern: {} partitions, {} bytes are as built",
+        "postern: {} partitions{legacy}, {} bytes are as built",
         verified.partitions, verified.bytes
     );
+    Ok(())
+}
+
+/// Says what may keep the machine from starting this disk.
+fn tell_of_others(
+    disk: &Disk,
+    manifest: &Manifest,
+    env: &HookEnv,
+    kernel: &Kernel,
+) -> Result<(), HookError> {
+    let config = Zeroizing::new(fs::read_to_string(&env.config)?);
+    let looks = Looks {
+        kernel,
+        has_loader: &|node| esp::has(node, others::LOADER),
+    };
+    match others::warnings(disk, manifest.written(), &config, looks) {
+        Ok(told) => told
+            .iter()
+            .for_each(|line| println!("postern: warning: {line}")),
+        Err(error) => println!("postern: warning: the other disks cannot be looked at: {error}"),
+    }
     Ok(())
 }
 

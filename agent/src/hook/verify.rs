@@ -12,7 +12,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use sha2::{Digest, Sha256};
 
 use super::gpt::{self, SECTOR, Table, TableError};
-use crate::contract::seed::{SeedManifest, SeedPartition};
+use crate::contract::seed::SeedManifest;
 
 /// Bytes per read: large enough that a spinning disk streams.
 const CHUNK: usize = 4 << 20;
@@ -59,9 +59,9 @@ pub enum Finding {
         /// Its GPT name.
         name: String,
     },
-    /// A read-only partition's bytes are not the ones that were built.
+    /// Bytes that nothing may write to are not the ones that were built.
     Damaged {
-        /// Its label.
+        /// The partition's or area's label.
         label: String,
         /// First byte on the disk.
         offset: u64,
@@ -144,12 +144,14 @@ pub struct Findings(pub Vec<Finding>);
 pub struct Verified {
     /// Partitions whose bytes were compared.
     pub partitions: usize,
+    /// Stretches outside of them that were compared.
+    pub areas: usize,
     /// Bytes that were read and hashed.
     pub bytes: u64,
 }
 
-/// Compares the disk with the manifest: partition table, then the bytes of
-/// every read-only partition. `logical_sector` is the disk's sector size in bytes.
+/// Compares the disk with the manifest: partition table, then the bytes of what
+/// starts a legacy BIOS and of every read-only partition. `logical_sector` is the disk's sector size in bytes.
 ///
 /// # Errors
 /// All findings at once; only a table of another disk ends the search early,
@@ -225,38 +227,44 @@ fn compare(table: &Table, manifest: &SeedManifest) -> Vec<Finding> {
 }
 
 fn hash_all<D: Read + Seek>(disk: &mut D, manifest: &SeedManifest) -> (Verified, Vec<Finding>) {
+    let mut findings = Vec::new();
+    let mut good = |label: &str, (offset, size), expected: &str| {
+        let finding = match hash(disk, offset, size) {
+            Ok(found) if found == expected => return size,
+            Ok(_) => Finding::Damaged {
+                label: label.to_owned(),
+                offset,
+                size,
+            },
+            Err(error) => unreadable(label, &error),
+        };
+        findings.push(finding);
+        0
+    };
     let mut verified = Verified {
         partitions: 0,
+        areas: manifest.areas.len(),
         bytes: 0,
     };
-    let mut findings = Vec::new();
+    for area in &manifest.areas {
+        verified.bytes += good(&area.label, (area.offset, area.size), &area.sha256);
+    }
     for part in &manifest.partitions {
-        let Some(expected) = &part.sha256 else {
-            continue;
-        };
-        match hash(disk, part) {
-            Ok(found) if found == *expected => {
-                verified.partitions += 1;
-                verified.bytes += part.size;
-            }
-            Ok(_) => findings.push(Finding::Damaged {
-                label: part.label.clone(),
-                offset: part.offset,
-                size: part.size,
-            }),
-            Err(error) => findings.push(unreadable(&part.label, &error)),
+        if let Some(expected) = &part.sha256 {
+            verified.partitions += 1;
+            verified.bytes += good(&part.label, (part.offset, part.size), expected);
         }
     }
     (verified, findings)
 }
 
-/// SHA-256 of one partition in lower-case hex, read once from front to back.
+/// SHA-256 of `size` bytes in lower-case hex, read once from front to back.
 /// A disk that ends early gives the hash of what is there, which matches nothing.
-fn hash<D: Read + Seek>(disk: &mut D, part: &SeedPartition) -> io::Result<String> {
-    disk.seek(SeekFrom::Start(part.offset))?;
+fn hash<D: Read + Seek>(disk: &mut D, offset: u64, size: u64) -> io::Result<String> {
+    disk.seek(SeekFrom::Start(offset))?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; CHUNK];
-    let mut left = part.size;
+    let mut left = size;
     while left > 0 {
         let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
         match disk.read(&mut buffer[..want]) {

@@ -2,7 +2,7 @@ use std::io::Cursor;
 
 use gptman::GPT;
 
-use super::super::fixture::{IMAGE, LAYOUT, UNIT, image, written_to_disk};
+use super::super::fixture::{GAP, IMAGE, LAYOUT, UNIT, image, written_to_disk};
 use super::*;
 
 fn findings(disk: Vec<u8>, manifest: &SeedManifest) -> Vec<Finding> {
@@ -26,7 +26,8 @@ fn a_disk_as_built_passes() {
     let (image, manifest) = image();
     let expected = Verified {
         partitions: 2,
-        bytes: 6 * UNIT,
+        areas: 2,
+        bytes: 6 * UNIT + 440 + GAP.1,
     };
     let exact = verify(&mut Cursor::new(image.clone()), SECTOR, &manifest);
     assert_eq!(exact, Ok(expected));
@@ -58,6 +59,26 @@ fn one_flipped_bit_is_found_at_either_end_of_a_partition() {
             assert_eq!(found.len(), 1);
         }
     }
+}
+
+#[test]
+fn one_flipped_bit_is_found_in_what_a_bios_starts() {
+    let end = GAP.0 + GAP.1 - 1;
+    for (at, label) in [
+        (0, "boot-code"),
+        (439, "boot-code"),
+        (GAP.0, "boot-loader"),
+        (end, "boot-loader"),
+    ] {
+        let (mut image, manifest) = image();
+        image[at as usize] ^= 0x10;
+        assert_eq!(labels(&findings(image, &manifest)), [label]);
+    }
+    // The disk's signature and the protective partition belong to the table.
+    let (mut image, manifest) = image();
+    image[440] ^= 1;
+    image[446 + 12] ^= 1;
+    assert!(verify(&mut Cursor::new(image), SECTOR, &manifest).is_ok());
 }
 
 #[test]
@@ -200,17 +221,10 @@ fn every_message_is_one_line() {
 #[test]
 fn a_partition_of_several_reads_is_hashed_whole() {
     let bytes: Vec<u8> = (0..CHUNK * 2 + 512).map(|at| (at / 3) as u8).collect();
-    let part = |offset, size| SeedPartition {
-        label: "root-a".into(),
-        guid: String::new(),
-        offset,
-        size,
-        sha256: None,
-    };
     for (offset, size) in [(0, CHUNK * 2 + 512), (512, CHUNK), (7, 1), (9, 0)] {
         let expected = hex::encode(Sha256::digest(&bytes[offset..offset + size]));
         let mut disk = Cursor::new(&bytes);
-        let found = hash(&mut disk, &part(offset as u64, size as u64)).unwrap();
+        let found = hash(&mut disk, offset as u64, size as u64).unwrap();
         assert_eq!(found, expected, "{size} at {offset}");
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-use postern_agent::contract::seed::SeedPartition;
+use postern_agent::contract::seed::{SeedArea, SeedPartition};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::boot::Firmware;
 use crate::lock::LockedPackage;
 
 /// The manifest of one build.
@@ -27,8 +28,14 @@ pub struct Manifest {
     pub release: String,
     /// Root hash of the verity tree, 64 lower-case hex digits.
     pub root_hash: String,
+    /// What starts the disk.
+    #[serde(default = "uefi_only")]
+    pub firmware: Vec<Firmware>,
     /// The files that are outputs, sorted by path.
     pub artifacts: Vec<Artifact>,
+    /// What lies outside of the partitions and starts a legacy BIOS.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub areas: Vec<Area>,
     /// The partitions MAAS writes, in disk order.
     pub partitions: Vec<Partition>,
     /// SHA-256 of the lock it was built from.
@@ -95,6 +102,25 @@ pub struct Partition {
     pub sha256: Option<String>,
 }
 
+/// Bytes of the disk outside of all partitions.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "snake_case")]
+pub struct Area {
+    /// What it is: `boot-code`, `boot-loader`.
+    pub label: String,
+    /// First byte.
+    pub offset: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// SHA-256 of all of it, 64 lower-case hex digits.
+    pub sha256: String,
+}
+
+/// Images of before there was a choice.
+fn uefi_only() -> Vec<Firmware> {
+    vec![Firmware::Uefi]
+}
+
 impl Kind {
     /// The word in a manifest.
     pub const fn word(self) -> &'static str {
@@ -113,6 +139,17 @@ impl Kind {
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.word())
+    }
+}
+
+impl From<&SeedArea> for Area {
+    fn from(seed: &SeedArea) -> Self {
+        Self {
+            label: seed.label.clone(),
+            offset: seed.offset,
+            size: seed.size,
+            sha256: seed.sha256.clone(),
+        }
     }
 }
 
@@ -217,7 +254,9 @@ pub(super) mod tests {
             distro: "debian".to_owned(),
             release: "trixie".to_owned(),
             root_hash: "0".repeat(64),
+            firmware: uefi_only(),
             artifacts,
+            areas: Vec::new(),
             partitions: Vec::new(),
             lock_sha256: "1".repeat(64),
             tools: BTreeMap::from([("mksquashfs".to_owned(), "4.5.1".to_owned())]),
@@ -255,6 +294,9 @@ pub(super) mod tests {
           "distro": "debian",
           "release": "trixie",
           "root_hash": "0000000000000000000000000000000000000000000000000000000000000000",
+          "firmware": [
+            "uefi"
+          ],
           "artifacts": [
             {
               "kind": "ddgz",
@@ -280,6 +322,16 @@ pub(super) mod tests {
         }
         "#);
         assert_eq!(Manifest::parse(&json).unwrap(), manifest);
+    }
+
+    #[test]
+    fn an_image_that_names_no_firmware_is_one_for_uefi() {
+        let written = manifest(Vec::new());
+        let mut json: serde_json::Value =
+            serde_json::from_slice(&written.to_json().unwrap()).unwrap();
+        json.as_object_mut().unwrap().remove("firmware");
+        let read = Manifest::parse(json.to_string().as_bytes()).unwrap();
+        assert_eq!(read, written);
     }
 
     #[test]

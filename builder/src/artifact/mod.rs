@@ -15,7 +15,7 @@ pub mod unzip;
 mod verify;
 
 pub use commit::Staging;
-pub use manifest::{Artifact, Kind, Manifest, Package, Partition, packages_json};
+pub use manifest::{Area, Artifact, Kind, Manifest, Package, Partition, packages_json};
 pub use verify::{Artifacts, Mismatch};
 
 use std::io;

@@ -165,6 +165,7 @@ mod tests {
             ),
             verity: dir.join("verity"),
             seed: file("seed", vec![4; 9000]),
+            boot: None,
         };
         let root_hash =
             verity::format(&images.root, &images.verity, &[7; 32], uuid::Uuid::nil()).unwrap();

@@ -41,8 +41,9 @@ const OURS: [&str; 8] = [
 ];
 
 /// Longest command line the x86-64 kernel keeps, in bytes without the final
-/// zero (`COMMAND_LINE_SIZE`, arch/x86/include/asm/setup.h).
-const LONGEST: usize = 2047;
+/// zero (`COMMAND_LINE_SIZE`, arch/x86/include/asm/setup.h), less what GRUB
+/// puts in front of it: `BOOT_IMAGE=(uki)N+N `, twice eight digits.
+const LONGEST: usize = 2047 - 34;
 
 /// A command line that boots a verified root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,6 +119,10 @@ fn problem(word: &str) -> Option<String> {
         Some(format!(
             "`{word}` is not one plain ASCII word: write one word per entry"
         ))
+    } else if word.contains(['\'', '\\']) {
+        Some(format!(
+            "`{word}` would reach the kernel changed where a BIOS boots: write it without quotes and backslashes"
+        ))
     } else if OURS.contains(&key) || key.starts_with("systemd.verity_") {
         Some(format!(
             "`{key}` is set by the build: it names the verified root"
@@ -160,11 +165,13 @@ mod tests {
             "systemd.verity_root_data=/x",
             "ok",
             "é",
+            "it's",
+            r"a\x2db",
         ])
         .unwrap_err();
-        assert_eq!(problems.len(), 6, "{problems:?}");
+        assert_eq!(problems.len(), 8, "{problems:?}");
         let CmdlineError(problems) = line(&[&"x".repeat(2000)]).unwrap_err();
-        assert!(problems[0].contains("2047"), "{problems:?}");
+        assert!(problems[0].contains("2013"), "{problems:?}");
     }
 
     #[test]

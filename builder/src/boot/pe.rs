@@ -16,6 +16,9 @@ use object::{LittleEndian as LE, U16, U32};
 /// Sections are mapped on pages of their own, whatever the stub's alignment:
 /// newer stubs start the kernel where it lies.
 const PAGE: u32 = 4096;
+/// Sections lie on sectors of the file: GRUB reads kernel and initrd out of it
+/// by sector ([`super::bios`]).
+const SECTOR: u32 = 512;
 /// Bytes of a section header.
 const HEADER: usize = size_of::<ImageSectionHeader>();
 
@@ -37,6 +40,8 @@ pub struct NewSection<'a> {
 pub struct Section<'a> {
     /// Its name without the padding.
     pub name: &'a str,
+    /// Its first byte in the file.
+    pub offset: usize,
     /// Its bytes in the file, without the alignment's padding where the header
     /// tells it apart.
     pub data: &'a [u8],
@@ -94,7 +99,8 @@ pub fn sections(bytes: &[u8]) -> Result<Vec<Section<'_>>, PeError> {
         .map(|header| {
             let name = std::str::from_utf8(header.raw_name()).map_err(format)?;
             let data = header.pe_data(bytes).map_err(format)?;
-            Ok(Section { name, data })
+            let offset = header.pointer_to_raw_data.get(LE) as usize;
+            Ok(Section { name, offset, data })
         })
         .collect()
 }
@@ -209,7 +215,7 @@ struct Place {
 impl Place {
     fn behind(stub: &[u8], pe: &PeFile64<'_>) -> Result<Self, PeError> {
         let optional = &pe.nt_headers().optional_header;
-        let file_alignment = optional.file_alignment.get(LE);
+        let file_alignment = optional.file_alignment.get(LE).max(SECTOR);
         let memory_alignment = optional.section_alignment.get(LE).max(PAGE);
         let aligned = file_alignment.is_power_of_two() && memory_alignment.is_power_of_two();
         let memory = pe

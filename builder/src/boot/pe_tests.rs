@@ -106,6 +106,20 @@ fn time_stamp_and_checksum_are_zero_and_the_image_grows() {
 }
 
 #[test]
+fn sections_lie_on_sectors_whatever_the_stub_wants() {
+    let mut stub = minimal(4);
+    stub[88 + 36..88 + 40].copy_from_slice(&32_u32.to_le_bytes());
+    stub.resize(stub.len() + 33, 0);
+    let out = append(&stub, &[data(".one", b"x"), data(".two", &[7; 600])]).unwrap();
+    assert_eq!(out.len() % 512, 0);
+    for section in &sections(&out).unwrap()[1..] {
+        assert_eq!(section.offset % 512, 0, "{}", section.name);
+        let there = &out[section.offset..section.offset + section.data.len()];
+        assert_eq!(there, section.data);
+    }
+}
+
+#[test]
 fn header_room_is_counted() {
     // 64 + 24 + 240 + 40 × n bytes of headers, to the next 512.
     let stub = minimal(1);

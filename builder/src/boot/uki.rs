@@ -31,6 +31,9 @@ pub enum UkiError {
     /// A section that every UKI of ours has is missing or no text.
     #[error("the unified kernel image has no {0}")]
     Absent(&'static str),
+    /// A section that GRUB could not read by sectors.
+    #[error("section {0} of the unified kernel image does not start on a sector")]
+    Unaligned(&'static str),
     /// A part that may not be empty is.
     #[error("the {0} of a unified kernel image is empty")]
     Empty(String),

@@ -1,5 +1,7 @@
 //! From a merged tree to artifacts: root, verity, kernel image, disk.
 
+mod outputs;
+
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -10,22 +12,20 @@ use postern_agent::contract::seed::SeedManifest;
 use serde_json::{Value, json};
 
 use super::layers::Layers;
-use super::{FORMAT, Workshop, bill, budget};
-use crate::artifact::{Artifact, Manifest, PACKAGES, Partition, SBOM, Staging, packages_json};
+use super::{FORMAT, Workshop, budget, target};
 use crate::base::Base;
-use crate::boot::{Cmdline, Uki, esp, os_release};
+use crate::boot::{Cmdline, Uki, bios, esp, os_release};
 use crate::cache::{Cache, Key};
-use crate::disk::{Bytes, Disk, Identity, Images, Layout, Sizes, seed_manifest};
+use crate::disk::{BootArea, Bytes, Disk, Identity, Images, Layout, Sizes, seed_manifest};
 use crate::fs::{ext4, fat, squashfs};
 use crate::layer::{Inputs, LayerBuilder};
 use crate::lock::LockedProfile;
-use crate::profile::Output;
 use crate::report::bytes;
-use crate::source::Digest;
 use crate::source::deb::Deb;
-use crate::tools::{self, Tools};
+use crate::tools::Tools;
 use crate::tree::{MergePolicy, Tree, TreePath, merge};
 use crate::verity::{self, RootHash, Salt};
+use outputs::Outputs;
 
 /// zstd level of the initrd: above it the initrd hardly shrinks.
 const INITRD_LEVEL: i32 = 12;
@@ -83,6 +83,7 @@ impl<'a> Image<'a> {
         let scratch = tempfile::Builder::new()
             .prefix(crate::cache::SCRATCH)
             .tempdir_in(self.cache.dir("image")?)?;
+        target::check(&self.tree)?;
         let root = self.root(tools)?;
         let identity = Identity {
             name: profile.name.clone(),
@@ -91,7 +92,10 @@ impl<'a> Image<'a> {
         };
         let uki = self.uki(root.hash)?;
         let step = self.shop.report.step("Composing the disk");
-        let esp_files = esp::files(&profile.name, &profile.version, self.loader()?, uki.clone());
+        let bios = self.bios(&identity, &uki, tools, scratch.path())?;
+        let (boot, grub) = bios.map(|b| (b.area, b.config)).unzip();
+        let named = (profile.name.as_str(), profile.version.as_str());
+        let esp_files = esp::files(named, self.loader()?, uki.clone(), grub);
         let sizes = Sizes {
             esp: Bytes(profile.disk.esp),
             root: Bytes(fs::metadata(&root.squashfs)?.len()),
@@ -100,13 +104,20 @@ impl<'a> Image<'a> {
         };
         let layout = Layout::plan(&identity, &sizes)?;
         budget::check(&layout, profile.disk.budget, || self.shipped())?;
-        let digests = esp::digests(&esp_files);
-        let manifest = seed_manifest(&identity, &layout, &root.squashfs, &root.verity, digests)?;
+        let manifest = seed_manifest(
+            &identity,
+            &layout,
+            &root.squashfs,
+            &root.verity,
+            boot.as_ref().map_or_else(Vec::new, BootArea::described),
+            esp::digests(&esp_files),
+        )?;
         let images = Images {
             esp: scratch.path().join("esp"),
             seed: scratch.path().join("seed"),
             root: root.squashfs.clone(),
             verity: root.verity.clone(),
+            boot,
         };
         self.esp(&identity, esp_files, &images.esp, tools)?;
         self.seed(&identity, &manifest, &images.seed, tools)?;
@@ -240,6 +251,23 @@ impl<'a> Image<'a> {
         Ok(Deb::open(&deb)?.files(names)?)
     }
 
+    /// What a legacy BIOS starts, where there is one.
+    fn bios(
+        &self,
+        identity: &Identity,
+        uki: &[u8],
+        tools: &Tools,
+        scratch: &Path,
+    ) -> anyhow::Result<Option<bios::Bios>> {
+        let profile = self.locked.profile();
+        let inputs = bios::Inputs {
+            uki,
+            names: &esp::uki_names(&profile.name, &profile.version),
+            esp_serial: esp_serial(identity),
+        };
+        bios::make(profile.base.arch, &inputs, tools, scratch)
+    }
+
     fn esp(
         &self,
         identity: &Identity,
@@ -251,11 +279,10 @@ impl<'a> Image<'a> {
         for (path, content) in files {
             layer.add_file(&path, 0o644, content)?;
         }
-        let serial = identity.filesystem_uuid(Role::Esp).as_fields().0;
         let options = fat::Options {
             size: self.locked.profile().disk.esp,
             label: "ESP".into(),
-            serial,
+            serial: esp_serial(identity),
         };
         Ok(fat::write(&self.alone(layer)?, out, &options, tools)?)
     }
@@ -290,85 +317,7 @@ impl<'a> Image<'a> {
     }
 }
 
-/// What is left for the user.
-struct Outputs<'a> {
-    image: &'a Image<'a>,
-    root: &'a Root,
-    uki: &'a [u8],
-    disk: &'a Disk,
-}
-
-impl Outputs<'_> {
-    fn commit(&self, seed: &SeedManifest) -> anyhow::Result<PathBuf> {
-        let profile = self.image.locked.profile();
-        let lock = self.image.locked.lock();
-        let staging = Staging::begin(self.image.shop.out, &profile.name, &profile.version)?;
-        let artifacts = self.write(&staging)?;
-        staging.write(PACKAGES, &packages_json(&lock.packages)?)?;
-        staging.write(SBOM, &self.sbom()?)?;
-        let manifest = Manifest {
-            schema: 1,
-            name: profile.name.clone(),
-            version: profile.version.clone(),
-            arch: profile.base.arch.debian().to_owned(),
-            distro: profile.base.distro.id().to_owned(),
-            release: profile.base.release.clone(),
-            root_hash: self.root.hash.to_string(),
-            artifacts,
-            partitions: seed.partitions.iter().map(Partition::from).collect(),
-            lock_sha256: Digest::of(crate::lock::file::render(lock).as_bytes()).to_string(),
-            tools: tools::versions(lock),
-            source_date_epoch: lock.source_date_epoch,
-        };
-        Ok(staging.commit(&manifest)?)
-    }
-
-    /// What is in the image, for programs that look for known faults.
-    fn sbom(&self) -> anyhow::Result<Vec<u8>> {
-        let Image {
-            locked,
-            shop,
-            cache,
-            tree,
-            ..
-        } = self.image;
-        let bill = bill::Bill {
-            locked,
-            shop: *shop,
-            cache,
-            tree,
-        };
-        bill.write(self.root.hash, self.image.kernel()?)
-    }
-
-    fn write(&self, staging: &Staging) -> anyhow::Result<Vec<Artifact>> {
-        let profile = self.image.locked.profile();
-        let mut artifacts = Vec::new();
-        for output in &profile.outputs {
-            artifacts.push(match output {
-                Output::Ddgz => {
-                    let step = self.image.shop.report.step("Compressing the disk");
-                    let artifact = staging.ddgz(self.disk)?;
-                    step.done(bytes(artifact.size));
-                    artifact
-                }
-                Output::Raw => staging.raw(self.disk)?,
-                Output::Qcow2 => staging.qcow2(self.disk)?,
-                Output::Tgz => {
-                    let step = self.image.shop.report.step("Compressing the root's files");
-                    let artifact = staging.tgz(&self.image.tree)?;
-                    step.done(bytes(artifact.size));
-                    artifact
-                }
-            });
-        }
-        artifacts.extend(staging.update(
-            (&profile.name, &profile.version),
-            self.uki,
-            &self.root.squashfs,
-            &self.root.verity,
-        )?);
-        artifacts.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(artifacts)
-    }
+/// FAT's serial number on the ESP, by which GRUB finds it.
+fn esp_serial(identity: &Identity) -> u32 {
+    identity.filesystem_uuid(Role::Esp).as_fields().0
 }

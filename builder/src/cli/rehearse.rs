@@ -7,6 +7,7 @@ use clap::Args;
 use fs_err as fs;
 
 use super::{Global, program};
+use crate::boot::Firmware;
 use crate::rehearse::{Inputs, Rehearsal, network};
 use crate::userdata;
 
@@ -24,6 +25,9 @@ pub struct Rehearse {
     image: PathBuf,
     /// The gateway file [default: a made-up gateway]
     gateway: Option<PathBuf>,
+    /// What starts the machine: UEFI, or a PC's legacy BIOS
+    #[arg(long, value_name = "KIND", default_value = "uefi")]
+    firmware: Firmware,
     /// Keep the machine's disk and logs here
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
@@ -63,6 +67,7 @@ impl Rehearse {
             gateway,
             work: &work,
             tools: &tools,
+            firmware: self.firmware,
             report: &report,
         })?;
         rehearsal.write()?;

@@ -196,13 +196,17 @@ fn unfit(machine: &Machine, order: &Order<'_>) -> Vec<String> {
         }
     }
     match machine.bios_boot_method.as_deref() {
-        Some(method) if !boots(method) => {
+        Some(method) if !order.image.starts_by(method) => {
             let known = if method == "pxe" {
                 "legacy BIOS"
             } else {
                 method
             };
-            why.push(format!("boots by {known}, not UEFI"));
+            let starts: Vec<_> = order.image.firmware.iter().map(|f| f.name()).collect();
+            why.push(format!(
+                "boots by {known}, the image by {}",
+                starts.join(" or ")
+            ));
         }
         _ => {}
     }
@@ -210,12 +214,6 @@ fn unfit(machine: &Machine, order: &Order<'_>) -> Vec<String> {
         why.push("has no interface with a subnet".to_owned());
     }
     why
-}
-
-/// Whether the image starts on a machine that boots so: it has an EFI system
-/// partition and nothing else. What MAAS does not know yet is given a chance.
-fn boots(method: &str) -> bool {
-    matches!(method, "uefi" | "")
 }
 
 fn machines(site: &Site, order: &Order<'_>, missing: usize) -> Option<Problem> {

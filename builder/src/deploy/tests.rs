@@ -66,6 +66,7 @@ fn image(dir: &TempDir) -> Image {
         path,
         size: 4,
         sha256: hex::encode(Sha256::digest(b"disk")),
+        firmware: vec![crate::boot::Firmware::Uefi],
     }
 }
 

@@ -11,7 +11,7 @@ use super::entries::{Closely, FileChange};
 use super::root;
 use super::unpacked::{self, Format};
 use crate::artifact::Artifacts;
-use crate::disk::{Partition, Table};
+use crate::disk::{BootArea, Partition, Table};
 use crate::extent::Window;
 use crate::fs::unsquash;
 use crate::inspect::{Disk, InspectError, failed};
@@ -129,11 +129,14 @@ fn gaps(table: &Table, size: u64) -> Vec<(String, u64, u64)> {
     let mut at = 0;
     for partition in &places {
         if partition.offset > at {
-            let name = match at {
-                0 => "partition table".to_owned(),
-                _ => format!("gap before {}", partition.label),
-            };
-            gaps.push((name, at, partition.offset));
+            match at {
+                0 => gaps.extend(in_front(partition.offset)),
+                _ => gaps.push((
+                    format!("gap before {}", partition.label),
+                    at,
+                    partition.offset,
+                )),
+            }
         }
         at = at.max(partition.offset.saturating_add(partition.size));
     }
@@ -141,6 +144,21 @@ fn gaps(table: &Table, size: u64) -> Vec<(String, u64, u64)> {
         gaps.push(("second partition table".to_owned(), at, size));
     }
     gaps
+}
+
+/// What is in front of the first partition, as [`gaps`] has it.
+fn in_front(end: u64) -> impl Iterator<Item = (String, u64, u64)> {
+    let named = [
+        ("boot code", BootArea::CODE as u64),
+        ("partition table", BootArea::BEHIND_TABLE),
+        ("boot loader", u64::MAX),
+    ];
+    let mut at = 0;
+    named.into_iter().filter_map(move |(name, behind)| {
+        let from = at;
+        at = behind.min(end);
+        (from < at).then(|| (name.to_owned(), from, at))
+    })
 }
 
 /// Compares the bytes of a region that is in both.

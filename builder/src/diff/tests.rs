@@ -6,7 +6,7 @@ use fs_err as fs;
 use postern_agent::contract::partitions::Role;
 
 use super::*;
-use crate::disk::{Bytes, Disk, Identity, Images, Layout, Sizes};
+use crate::disk::{BootArea, Bytes, Disk, Identity, Images, Layout, Sizes};
 use crate::fs::{ext4, fat, squashfs};
 use crate::layer::{Inputs, LayerBuilder};
 use crate::tools::Tools;
@@ -51,6 +51,7 @@ fn disk(dir: &Path, name: &str, [root, esp, seed]: [Files<'_>; 3]) -> PathBuf {
         seed: at("seed"),
         root: at("root"),
         verity: at("verity"),
+        boot: Some(BootArea::new([1; BootArea::CODE], b"loader").unwrap()),
     };
     let options = squashfs::Options::default();
     squashfs::write(
@@ -152,16 +153,20 @@ fn bytes_outside_of_files_are_placed() {
     let table = crate::disk::inspect(&mut fs::File::open(&one).unwrap()).unwrap();
     let place = |role| table.partition(role).unwrap().offset as usize;
     let (esp, root, seed) = (place(Role::Esp), place(Role::RootA), place(Role::Seed));
-    bytes[600_000] ^= 1; // before the first partition
+    bytes[5] ^= 1; // what a BIOS starts
+    bytes[441] ^= 1; // the signature of the disk
+    bytes[600_000] ^= 1; // between the table and the first partition
     bytes[esp + (39 << 20)] ^= 1; // a free cluster
     bytes[root + 8] ^= 1; // the time the image was made
     bytes[seed + (16 << 20) - 100] ^= 1; // the last block, which is free
     let other = dir.path().join("other");
     fs::write(&other, bytes).unwrap();
     let told = told(&one, &other);
-    assert_eq!(told.len(), 4, "{told:?}");
+    assert_eq!(told.len(), 6, "{told:?}");
     for (text, expected) in told.iter().zip([
-        "partition table: byte 600000 differs",
+        "boot code: byte 5 differs",
+        "partition table: byte 1 differs",
+        "boot loader: byte 582592 differs",
         "esp: byte 40894464 differs: no file differs; the first byte is in the file system's own structures",
         "root-a: byte 8 differs: no file differs; the first byte is in the superblock",
         "seed: byte 16777116 differs: no file differs",

@@ -6,11 +6,9 @@ use gptman::{GPT, GPTPartitionEntry};
 use uuid::Uuid;
 
 use super::DiskError;
-use super::layout::{BACKUP, Layout, SECTOR, Slot};
+use super::layout::{BACKUP, FIRST_USABLE, Layout, PRIMARY, SECTOR, Slot};
 
-/// Sectors in front of the first partition that are not empty: protective
-/// MBR, primary header and 32 sectors of entries.
-const HEAD: usize = 34 * SECTOR as usize;
+const HEAD: usize = PRIMARY.bytes().0 as usize;
 const TAIL: usize = BACKUP.bytes().0 as usize;
 
 /// What a GPT writes at the ends of a disk.
@@ -26,6 +24,7 @@ pub(super) struct Ends {
 pub(super) fn tables(layout: &Layout) -> Result<Ends, DiskError> {
     let mut disk = Blank::new(layout.size().0);
     let mut gpt = GPT::new_from(&mut disk, SECTOR, layout.disk_guid().to_bytes_le())?;
+    gpt.header.first_usable_lba = FIRST_USABLE.0;
     for (slot, number) in layout.slots().iter().zip(1..) {
         gpt[number] = entry(slot);
     }

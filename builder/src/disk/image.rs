@@ -7,19 +7,21 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;
 use postern_agent::contract::partitions::Role;
-use postern_agent::contract::seed::{SeedFile, SeedManifest, SeedPartition};
+use postern_agent::contract::seed::{SeedArea, SeedFile, SeedManifest, SeedPartition};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::DiskError;
+use super::boot_area::BootArea;
 use super::gpt::{Ends, tables};
-use super::layout::{Identity, Layout, Slot};
+use super::layout::{Identity, Layout, PRIMARY, Slot};
 use crate::extent::{FileBytes, ReadAt, is_zero};
 
 /// Bytes read and written at once.
 const CHUNK: u64 = 1 << 20;
 
-/// The file of each partition. One shorter than its partition is followed by zeros.
+/// The file of each partition, and what is outside of them. A file shorter than
+/// its partition is followed by zeros.
 #[derive(Clone, Debug)]
 pub struct Images {
     /// FAT file system.
@@ -30,6 +32,8 @@ pub struct Images {
     pub verity: PathBuf,
     /// ext4 file system with the manifest.
     pub seed: PathBuf,
+    /// What a legacy BIOS starts, if one can.
+    pub boot: Option<BootArea>,
 }
 
 impl Images {
@@ -45,7 +49,8 @@ impl Images {
 }
 
 /// What the install hook checks the written disk against. `root` and `verity`
-/// are the files that [`Disk::assemble`] will be given for these partitions.
+/// are the files that [`Disk::assemble`] will be given for these partitions,
+/// `areas` what its boot area [describes](BootArea::described).
 ///
 /// # Errors
 /// [`DiskError`] if they cannot be read or do not fit.
@@ -54,6 +59,7 @@ pub fn seed_manifest(
     layout: &Layout,
     root: &Path,
     verity: &Path,
+    areas: Vec<SeedArea>,
     esp_files: Vec<SeedFile>,
 ) -> Result<SeedManifest, DiskError> {
     let described = |slot: &Slot| {
@@ -83,6 +89,7 @@ pub fn seed_manifest(
             .par_iter()
             .map(described)
             .collect::<Result<_, DiskError>>()?,
+        areas,
         esp_files,
     })
 }
@@ -149,28 +156,28 @@ pub struct Disk {
 }
 
 enum Part {
-    Table(Vec<u8>),
+    Bytes(Vec<u8>),
     Image(FileBytes),
 }
 
 impl Part {
     fn size(&self) -> u64 {
         match self {
-            Part::Table(bytes) => bytes.len() as u64,
+            Part::Bytes(bytes) => bytes.len() as u64,
             Part::Image(image) => image.size(),
         }
     }
 
     fn data(&self) -> Vec<Range<u64>> {
         match self {
-            Part::Table(bytes) => std::iter::once(0..bytes.len() as u64).collect(),
+            Part::Bytes(bytes) => std::iter::once(0..bytes.len() as u64).collect(),
             Part::Image(image) => image.data(),
         }
     }
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         match self {
-            Part::Table(bytes) => {
+            Part::Bytes(bytes) => {
                 let from = offset as usize;
                 buffer.copy_from_slice(&bytes[from..from + buffer.len()]);
                 Ok(())
@@ -186,16 +193,22 @@ impl Disk {
     /// # Errors
     /// [`DiskError`] if an image cannot be read or does not fit its partition.
     pub fn assemble(layout: &Layout, images: &Images) -> Result<Self, DiskError> {
-        let Ends { head, tail } = tables(layout)?;
+        let Ends { mut head, tail } = tables(layout)?;
         let size = layout.size().0;
         let behind = size - tail.len() as u64;
-        let mut parts = vec![(0, Part::Table(head))];
+        if let Some(boot) = &images.boot {
+            head[..BootArea::CODE].copy_from_slice(boot.code());
+        }
+        let mut parts = vec![(0, Part::Bytes(head))];
+        if let Some(boot) = &images.boot {
+            parts.push((PRIMARY.bytes().0, Part::Bytes(boot.gap().to_vec())));
+        }
         for slot in layout.slots() {
             if let Some(path) = images.of(slot.role) {
                 parts.push((slot.offset.0, Part::Image(open(slot, path)?)));
             }
         }
-        parts.push((behind, Part::Table(tail)));
+        parts.push((behind, Part::Bytes(tail)));
         Ok(Self { size, parts })
     }
 

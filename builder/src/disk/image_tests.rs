@@ -26,6 +26,7 @@ fn case() -> Case {
         root: image("root", (5 << 20) + 4096, 2),
         verity: image("verity", 12288, 3),
         seed: image("seed", 8 << 20, 4),
+        boot: Some(BootArea::new([0x90; BootArea::CODE], &[0xb1; 5000]).unwrap()),
     };
     let size = |path: &Path| Bytes(fs::metadata(path).unwrap().len());
     let sizes = Sizes {
@@ -159,8 +160,16 @@ fn an_image_too_large_for_its_partition_is_refused() {
 fn the_seed_manifest_describes_the_disk_byte_by_byte() {
     let case = case();
     let Images { root, verity, .. } = &case.images;
-    let manifest = seed_manifest(&identity(), &case.layout, root, verity, Vec::new()).unwrap();
+    let areas = case.images.boot.as_ref().unwrap().described();
+    let manifest =
+        seed_manifest(&identity(), &case.layout, root, verity, areas, Vec::new()).unwrap();
     let raw = fs::read(case.raw()).unwrap();
+    for area in &manifest.areas {
+        let (from, size) = (area.offset as usize, area.size as usize);
+        let found = hex::encode(Sha256::digest(&raw[from..from + size]));
+        assert_eq!(area.sha256, found, "{}", area.label);
+    }
+    assert_eq!(manifest.areas.len(), 2);
     assert_eq!(manifest.disk_size, raw.len() as u64);
     let hashed: Vec<_> = manifest
         .partitions
@@ -176,6 +185,21 @@ fn the_seed_manifest_describes_the_disk_byte_by_byte() {
         .collect();
     assert_eq!(hashed, ["root-a", "root-a-verity"]);
     assert_eq!(manifest.partitions.len(), 4);
+}
+
+/// Where nothing is, systemd-repart lets the disk forget: it must not be told
+/// that the loader's place is free.
+#[test]
+fn the_table_does_not_offer_what_is_in_front_of_the_partitions() {
+    let case = case();
+    let dump = Command::new("sfdisk").arg("-d").arg(case.raw()).run();
+    let dump = String::from_utf8(dump.unwrap()).unwrap();
+    assert!(dump.contains("first-lba: 2048\n"), "{dump}");
+    let raw = fs::read(case.raw()).unwrap();
+    assert!(raw[..440].iter().all(|b| *b == 0x90));
+    assert_eq!(raw[510..512], [0x55, 0xaa], "and still a protective MBR");
+    let loader = BootArea::LOADER.bytes().0 as usize;
+    assert!(raw[loader..loader + 5000].iter().all(|b| *b == 0xb1));
 }
 
 fn inspected(case: &Case) -> Table {

@@ -14,6 +14,13 @@ use crate::verity::RootHash;
 pub(super) const SECTOR: u64 = 512;
 /// Start and size of every partition are multiples of this.
 const ALIGNMENT: u64 = 1 << 20;
+/// Sectors of protective MBR and primary GPT: a header and 128 entries of 128
+/// bytes (UEFI Specification 2.10, section 5.3).
+pub(super) const PRIMARY: Sectors = Sectors(34);
+/// The first sector that a partition may use. The table says so too, because
+/// systemd-repart discards what is usable and unused, at the first boot, and
+/// what is in front of the partitions starts a legacy BIOS.
+pub(super) const FIRST_USABLE: Sectors = Bytes(ALIGNMENT).sectors();
 /// Sectors of a backup GPT: 128 entries of 128 bytes and the header
 /// (UEFI Specification 2.10, section 5.3).
 pub(super) const BACKUP: Sectors = Sectors(33);

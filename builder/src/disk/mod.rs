@@ -12,11 +12,13 @@
 //!
 //! [`inspect`] goes the other way, from any disk to its partitions.
 
+mod boot_area;
 mod gpt;
 mod image;
 mod inspect;
 mod layout;
 
+pub use boot_area::BootArea;
 pub use image::{Disk, Images, seed_manifest};
 pub use inspect::{Backup, InspectError, Partition, Table, inspect};
 pub use layout::{Bytes, Identity, Layout, Sectors, Sizes, Slot};
@@ -45,6 +47,16 @@ pub enum DiskError {
         found: u64,
         /// Bytes of the partition.
         room: u64,
+    },
+    /// A boot loader that does not fit in front of the first partition.
+    #[error(
+        "the boot loader for legacy BIOS has {found} bytes, in front of the partitions there are {room}"
+    )]
+    BootRoom {
+        /// Bytes it has.
+        found: usize,
+        /// Bytes there are.
+        room: usize,
     },
     /// Reading an image or writing the disk.
     #[error("{doing} {path}: {source}")]

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use postern_agent::contract::partitions::Role;
 
-use super::{InspectError, failed};
+use super::{Disk, InspectError, failed};
 use crate::artifact::Manifest;
 use crate::boot::cmdline;
 use crate::disk::{Backup, Table};
+use crate::extent::{Reader, Window};
+use crate::source::Digest;
 use crate::verity::{self, BLOCK, RootHash, Superblock};
 
 /// What is held against each other.
@@ -33,6 +35,20 @@ pub(super) fn contradictions(facts: &Facts<'_>) -> Result<Vec<String>, InspectEr
     crate::extent::ReadAt::read_exact_at(&file, &mut head, 0).map_err(&reading)?;
     let superblock = Superblock::parse(&head).map_err(|e| reading(tree(e)))?;
     Ok(told(facts, &hash, &superblock))
+}
+
+/// Where the disk's bytes outside of the partitions are not those of the manifest.
+pub(super) fn areas(disk: &Disk, manifest: &Manifest) -> Result<Vec<String>, InspectError> {
+    let mut told = Vec::new();
+    for area in &manifest.areas {
+        let found = Window::new(disk.bytes(), area.offset, area.size)
+            .and_then(|window| Digest::of_reader(Reader::new(&window)))
+            .map_err(failed("reading", disk.path()))?;
+        if found.0.to_string() != area.sha256 {
+            told.push(format!("the disk's {} is another one", area.label));
+        }
+    }
+    Ok(told)
 }
 
 fn told(facts: &Facts<'_>, hash: &RootHash, superblock: &Superblock) -> Vec<String> {
@@ -101,6 +117,8 @@ fn on_disk(manifest: &Manifest, table: &Table) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::artifact::Partition;
+    use crate::boot::Firmware;
+    use crate::profile::Arch;
 
     fn facts() -> (Manifest, RootHash, Superblock) {
         let hash = RootHash::new(*b"0123456789abcdef0123456789ABCDEF");
@@ -119,7 +137,9 @@ mod tests {
             distro: "debian".to_owned(),
             release: "trixie".to_owned(),
             root_hash: hash.to_string(),
+            firmware: Firmware::of(Arch::Amd64).to_vec(),
             artifacts: Vec::new(),
+            areas: Vec::new(),
             partitions: vec![
                 partition("root-a", hash.data_guid().to_string()),
                 partition("root-a-verity", hash.hash_guid().to_string()),

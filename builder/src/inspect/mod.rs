@@ -34,8 +34,10 @@ pub use render::{render, render_sizes};
 pub use root::Root;
 pub use units::{Enabled, Units};
 
-use crate::artifact::{ArtifactError, Artifacts, Kind, Manifest, PACKAGES, Package, Partition};
-use crate::boot::{Uki, uki::UkiError};
+use crate::artifact::{
+    Area, ArtifactError, Artifacts, Kind, Manifest, PACKAGES, Package, Partition,
+};
+use crate::boot::{Firmware, Uki, uki::UkiError};
 use crate::extent::FileBytes;
 use crate::fs::unsquash;
 use sizes::Sizes;
@@ -59,6 +61,10 @@ pub struct Inspection {
     pub date: Timestamp,
     /// Bytes that MAAS writes.
     pub disk_size: u64,
+    /// What starts the disk.
+    pub firmware: Vec<Firmware>,
+    /// What lies outside of the partitions and starts a legacy BIOS.
+    pub areas: Vec<Area>,
     /// The partitions MAAS writes, in disk order.
     pub partitions: Vec<Partition>,
     /// Root hash of the verity tree, 64 lower-case hex digits.
@@ -157,7 +163,10 @@ pub fn inspect(dir: &Path, with_sizes: bool) -> Result<Inspection, InspectError>
         tree: &artifact(&artifacts, dir, Kind::Verity, "hash tree")?,
         root_size: fs::metadata(&path).map_err(failed("reading", &path))?.len(),
     };
-    let contradictions = consistency::contradictions(&facts)?;
+    let mut contradictions = consistency::contradictions(&facts)?;
+    if let Some(disk) = &disk {
+        contradictions.extend(consistency::areas(disk, manifest)?);
+    }
     let sizes = match with_sizes {
         true => Some(sizes::of_image(&root, disk.as_ref(), manifest, &path)?),
         false => None,
@@ -180,6 +189,8 @@ pub fn inspect(dir: &Path, with_sizes: bool) -> Result<Inspection, InspectError>
         release: image.release,
         date: date(manifest),
         disk_size: disk_size(manifest, disk.as_ref()),
+        firmware: image.firmware,
+        areas: image.areas,
         partitions: image.partitions,
         root_hash: image.root_hash,
         contradictions,

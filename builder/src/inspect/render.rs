@@ -29,7 +29,21 @@ fn write(text: &mut String, found: &Inspection, now: Timestamp) -> fmt::Result {
         ..
     } = found;
     writeln!(text, "{name} {version}: {distro} {release} {arch}")?;
-    writeln!(text, "\ndisk: {}", bytes(found.disk_size))?;
+    let firmware: Vec<_> = found.firmware.iter().map(|f| f.name()).collect();
+    let firmware = firmware.join(" and ");
+    writeln!(
+        text,
+        "\ndisk: {}, starts by {firmware}",
+        bytes(found.disk_size)
+    )?;
+    for area in &found.areas {
+        let (size, at) = (bytes(area.size), area.offset);
+        writeln!(
+            text,
+            "  {:<14} {size:>7}  at {at:<10} {}",
+            area.label, area.sha256
+        )?;
+    }
     for p in &found.partitions {
         let (size, at) = (bytes(p.size), p.offset);
         writeln!(text, "  {:<14} {size:>7}  at {at:<10} {}", p.label, p.guid)?;

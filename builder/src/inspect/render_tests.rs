@@ -1,7 +1,8 @@
 use super::super::sizes::Fill;
 use super::super::{Added, Certificates, Enabled, K3s, Privileged, Proxy, Units};
 use super::*;
-use crate::artifact::{Package, Partition};
+use crate::artifact::{Area, Package, Partition};
+use crate::boot::Firmware;
 
 fn account(name: &str, uid: u32, shell: &str, login: Login, keys: usize) -> Account {
     Account {
@@ -57,6 +58,13 @@ fn inspection() -> Inspection {
         release: "trixie".into(),
         date: Timestamp::UNIX_EPOCH,
         disk_size: 312 << 20,
+        firmware: vec![Firmware::Uefi, Firmware::Bios],
+        areas: vec![Area {
+            label: "boot-loader".into(),
+            offset: 17408,
+            size: 1_031_168,
+            sha256: "cd".repeat(32),
+        }],
         partitions: vec![Partition {
             label: "esp".into(),
             guid: "fb9cfff9-44d9-58fa-96a0-c7025992c848".into(),
@@ -104,7 +112,8 @@ fn a_good_image_reads_well() {
     insta::assert_snapshot!(render(&inspection(), Timestamp::UNIX_EPOCH), @r"
     edge 1.2: debian trixie amd64
 
-    disk: 327 MB
+    disk: 327 MB, starts by UEFI and BIOS
+      boot-loader     1.0 MB  at 17408      cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
       esp             134 MB  at 1048576    fb9cfff9-44d9-58fa-96a0-c7025992c848
 
     root hash: 4545454545454545454545454545454545454545454545454545454545454545

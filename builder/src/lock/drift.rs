@@ -6,6 +6,7 @@ use std::fmt;
 
 use super::model::{Lock, LockedDownload, LockedPackage, Reason};
 use crate::profile::Profile;
+use crate::tools;
 
 /// What in the profile moved since the lock was made, one clause each; empty
 /// when the lock is current. A lock does not say everything that it was made
@@ -48,6 +49,11 @@ pub fn moved(lock: &Lock, profile: &Profile) -> Vec<String> {
             "kernel.loader: `{}` is not in the lock",
             profile.kernel.loader
         ));
+    }
+    for tool in tools::packages(profile.base.arch) {
+        if !lock.tools.iter().any(|p| p.name == *tool) {
+            moved.push(format!("this builder's tool `{tool}` is not in the lock"));
+        }
     }
     if lock.downloads != downloads(profile) {
         moved.push("k3s: the downloads changed".to_owned());

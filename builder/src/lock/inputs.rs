@@ -52,7 +52,7 @@ pub fn digest(profile: &Profile) -> String {
             "add": sorted(&profile.packages.add),
             "remove": sorted(&profile.packages.remove),
         },
-        "tools": tools::PACKAGES,
+        "tools": tools::packages(base.arch),
     });
     // serde_json keeps the keys of a `Value` sorted.
     Digest::of(document.to_string().as_bytes()).to_string()

@@ -12,7 +12,7 @@ use super::keep::{self, Keep};
 use super::model::{Lock, LockedPackage, LockedSuite};
 use super::picked::Picked;
 use super::{drift, file, inputs};
-use crate::profile::{Profile, Suite};
+use crate::profile::{Arch, Profile, Suite};
 use crate::report::Report;
 use crate::source::mirror::MirrorError;
 use crate::source::{Archives, Digest, deb822};
@@ -88,7 +88,7 @@ pub fn resolve_keeping(
     let step = report.step("Choosing packages");
     let mut packages = chosen(profile, &apt)?;
     let mut boot = vec![loader(profile, &apt)?];
-    let mut tools = tools_of(&apt)?;
+    let mut tools = tools_of(base.arch, &apt)?;
     if let Some(keep) = keep {
         for list in [&mut packages, &mut boot, &mut tools] {
             restore_origins(list, keep);
@@ -151,9 +151,10 @@ fn chosen(profile: &Profile, apt: &Apt) -> Result<Vec<LockedPackage>, ResolveErr
 }
 
 /// The builder's tools with all they need, as if nothing else were installed.
-fn tools_of(apt: &Apt) -> Result<Vec<LockedPackage>, ResolveError> {
-    let picked = apt.choose(&tools::PACKAGES.map(str::to_owned))?;
-    explained(picked, &tools::PACKAGES.into(), apt)
+fn tools_of(arch: Arch, apt: &Apt) -> Result<Vec<LockedPackage>, ResolveError> {
+    let asked = tools::packages(arch);
+    let words: Vec<_> = asked.iter().map(|name| (*name).to_owned()).collect();
+    explained(apt.choose(&words)?, &asked.iter().copied().collect(), apt)
 }
 
 /// Packages with the reason why each is in.

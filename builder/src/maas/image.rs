@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use super::MaasError;
 use crate::artifact::{Artifacts, Kind};
+use crate::boot::Firmware;
 
 /// MAAS' limit for names, in characters.
 const LONGEST: usize = 255;
@@ -30,6 +31,8 @@ pub struct Image {
     pub size: u64,
     /// Its SHA-256, 64 lower-case hex digits.
     pub sha256: String,
+    /// What can start it.
+    pub firmware: Vec<Firmware>,
 }
 
 impl Image {
@@ -61,7 +64,20 @@ impl Image {
             path,
             size: disk.size,
             sha256: disk.sha256.clone(),
+            firmware: manifest.firmware.clone(),
         })
+    }
+
+    /// Whether it starts on a machine whose `bios_boot_method` this is (MAAS
+    /// `provisioningserver/boot`: a PC's BIOS is `pxe`). What MAAS does not know
+    /// yet is given a chance.
+    pub fn starts_by(&self, method: &str) -> bool {
+        let firmware = match method {
+            "uefi" => Firmware::Uefi,
+            "pxe" => Firmware::Bios,
+            unknown => return unknown.is_empty(),
+        };
+        self.firmware.contains(&firmware)
     }
 
     /// What a deployment calls it: `distro_series`.

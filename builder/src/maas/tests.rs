@@ -48,6 +48,7 @@ fn image(dir: &TempDir, version: &str, seed: u8) -> Image {
         path,
         size: SIZE as u64,
         sha256: hex::encode(Sha256::digest(&bytes)),
+        firmware: vec![crate::boot::Firmware::Uefi],
     }
 }
 

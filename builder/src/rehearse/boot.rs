@@ -15,6 +15,7 @@ use tokio::runtime::Runtime;
 use super::console::{Heard, hear};
 use super::qemu::{self, Boot as How, Machine, Running};
 use super::stations::{Station, Timeline};
+use crate::boot::Firmware;
 use crate::report::Report;
 
 /// Memory of the machine in MiB. A real gateway needs 8 GiB; the stand-in for
@@ -34,6 +35,8 @@ pub struct Boot<'a> {
     pub work: &'a Path,
     /// Name of this boot in file names: `first`.
     pub name: &'a str,
+    /// What starts it.
+    pub firmware: Firmware,
     /// What must be reached, in order.
     pub stations: &'a [Station],
     /// Events of the simulators, if there are any.
@@ -123,11 +126,15 @@ impl Boot<'_> {
     }
 
     fn machine(&self, monitor: &Path) -> anyhow::Result<Machine> {
+        let vars = match self.firmware {
+            Firmware::Uefi => Some(qemu::fresh_vars(self.work)?),
+            Firmware::Bios => None,
+        };
         Ok(Machine {
             disk: self.disk.to_owned(),
             memory: MEMORY,
             boot: How::Firmware {
-                vars: qemu::fresh_vars(self.work)?,
+                vars,
                 monitor: monitor.to_owned(),
             },
         })

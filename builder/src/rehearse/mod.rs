@@ -20,12 +20,13 @@ pub mod target;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use postern_agent::contract::gateway::GatewayFile;
 use postern_sim::curtin::vm;
 use tokio::runtime::Runtime;
 
 use crate::artifact::Artifacts;
+use crate::boot::Firmware;
 use crate::report::{Report, bytes};
 use boot::{Boot, Booted};
 use install::Installation;
@@ -40,6 +41,7 @@ pub struct Rehearsal {
     runtime: Runtime,
     work: PathBuf,
     tools: PathBuf,
+    firmware: Firmware,
     report: Report,
 }
 
@@ -54,6 +56,8 @@ pub struct Inputs<'a> {
     pub work: &'a Path,
     /// Directory of the stand-in for curtin.
     pub tools: &'a Path,
+    /// What the machine has.
+    pub firmware: Firmware,
     /// Where progress goes.
     pub report: &'a Report,
 }
@@ -66,9 +70,17 @@ impl Rehearsal {
     /// If the image is not one, a program is missing or a port is taken.
     pub fn begin(mut inputs: Inputs<'_>) -> anyhow::Result<Self> {
         qemu::check()?;
-        qemu::firmware()?;
+        if inputs.firmware == Firmware::Uefi {
+            qemu::firmware()?;
+        }
         network::loopback_up().context("bringing up the loopback of the rehearsal's network")?;
         let image = Artifacts::open(inputs.image)?;
+        ensure!(
+            image.manifest().firmware.contains(&inputs.firmware),
+            "{} is not started by {}\n  help: build it again with this version of postern",
+            inputs.image.display(),
+            inputs.firmware
+        );
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -86,6 +98,7 @@ impl Rehearsal {
             runtime,
             work: inputs.work.to_owned(),
             tools: inputs.tools.to_owned(),
+            firmware: inputs.firmware,
             report: inputs.report.clone(),
         })
     }
@@ -149,10 +162,25 @@ impl Rehearsal {
     /// # Errors
     /// See [`Boot::watch`].
     pub fn boot(&self, name: &str, stations: &[Station]) -> anyhow::Result<Booted> {
+        self.boot_by(self.firmware, name, stations)
+    }
+
+    /// The same with another firmware, as if the disk were put into another
+    /// machine.
+    ///
+    /// # Errors
+    /// See [`Boot::watch`].
+    pub fn boot_by(
+        &self,
+        firmware: Firmware,
+        name: &str,
+        stations: &[Station],
+    ) -> anyhow::Result<Booted> {
         let boot = Boot {
             disk: &self.disk(),
             work: &self.work,
             name,
+            firmware,
             stations,
             log: Some(&self.site.log),
             runtime: &self.runtime,
@@ -165,6 +193,7 @@ impl Rehearsal {
     pub fn summary(&self, booted: &Booted) -> Summary {
         Summary::of(
             self.image.manifest(),
+            self.firmware,
             self.site.overlord(),
             &booted.timeline,
         )
@@ -186,6 +215,7 @@ impl Rehearsal {
         Alone {
             runtime: self.runtime,
             work: self.work,
+            firmware: self.firmware,
             report: self.report,
         }
     }
@@ -195,6 +225,7 @@ impl Rehearsal {
 pub struct Alone {
     runtime: Runtime,
     work: PathBuf,
+    firmware: Firmware,
     report: Report,
 }
 
@@ -208,6 +239,7 @@ impl Alone {
             disk: &self.work.join("disk.raw"),
             work: &self.work,
             name: "later",
+            firmware: self.firmware,
             stations: &Station::LATER_BOOT,
             log: None,
             runtime: &self.runtime,

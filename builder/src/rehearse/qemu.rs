@@ -61,8 +61,9 @@ pub enum Boot {
     /// Firmware and the disk, with a network card behind a NAT whose far side
     /// is loopback. The console goes to standard output.
     Firmware {
-        /// Writable copy of the firmware's variables.
-        vars: PathBuf,
+        /// Writable copy of UEFI's variables; without, the machine has a
+        /// legacy BIOS.
+        vars: Option<PathBuf>,
         /// Socket for QEMU's monitor.
         monitor: PathBuf,
     },
@@ -90,7 +91,7 @@ fn major(said: &str) -> Option<u32> {
     rest.split('.').next()?.parse().ok()
 }
 
-/// The firmware of this machine: code, empty variables.
+/// The UEFI firmware of this machine: code, empty variables.
 ///
 /// # Errors
 /// If none is installed.
@@ -146,20 +147,26 @@ impl Machine {
                 ])
                 .args(["-chardev", "stdio,id=events,signal=off"])
                 .args(["-serial", "chardev:console", "-serial", "chardev:events"]),
-            Boot::Firmware { vars, monitor } => {
-                let (code, _) = firmware()?;
-                let code = format!("if=pflash,format=raw,readonly=on,file={}", code.display());
-                let vars = format!("if=pflash,format=raw,file={}", vars.display());
-                base.args(["-drive", &code, "-drive", &vars])
-                    .args(["-chardev", "stdio,id=console,signal=off"])
-                    .args(["-serial", "chardev:console"])
-                    .arg("-monitor")
-                    .arg(format!("unix:{},server,nowait", monitor.display()))
-                    .args(["-netdev", "user,id=net", "-device"])
-                    .arg(format!("virtio-net-pci,netdev=net,mac={MAC},romfile="))
-            }
+            Boot::Firmware { vars, monitor } => uefi(base, vars.as_deref())?
+                .args(["-chardev", "stdio,id=console,signal=off"])
+                .args(["-serial", "chardev:console"])
+                .arg("-monitor")
+                .arg(format!("unix:{},server,nowait", monitor.display()))
+                .args(["-netdev", "user,id=net", "-device"])
+                .arg(format!("virtio-net-pci,netdev=net,mac={MAC},romfile=")),
         })
     }
+}
+
+/// The machine with UEFI in place of QEMU's own BIOS, if it has variables.
+fn uefi(machine: Command, vars: Option<&Path>) -> anyhow::Result<Command> {
+    let Some(vars) = vars else {
+        return Ok(machine);
+    };
+    let (code, _) = firmware()?;
+    let code = format!("if=pflash,format=raw,readonly=on,file={}", code.display());
+    let vars = format!("if=pflash,format=raw,file={}", vars.display());
+    Ok(machine.args(["-drive", &code, "-drive", &vars]))
 }
 
 /// KVM where it works, else emulation on all cores.

@@ -6,12 +6,15 @@ use serde::Serialize;
 
 use super::stations::Timeline;
 use crate::artifact::Manifest;
+use crate::boot::Firmware;
 
 /// The result of a rehearsal.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     /// Image name and version.
     pub image: String,
+    /// What started the machine.
+    pub firmware: Firmware,
     /// Root hash that the machine booted from.
     pub root_hash: String,
     /// Boots after the disk was written.
@@ -37,10 +40,11 @@ pub struct Reached {
 
 impl Summary {
     /// After one boot that reached every station.
-    pub fn of(image: &Manifest, overlord: &str, timeline: &Timeline) -> Self {
+    pub fn of(image: &Manifest, firmware: Firmware, overlord: &str, timeline: &Timeline) -> Self {
         let disk = image.partitions.last().map_or(0, |p| p.offset + p.size);
         Self {
             image: format!("{} {}", image.name, image.version),
+            firmware,
             root_hash: image.root_hash.clone(),
             boots_after_write: 1,
             overlord: overlord.to_owned(),
@@ -62,6 +66,7 @@ impl Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} paired as gateway {}", self.image, self.overlord)?;
+        writeln!(f, "  started by             {}", self.firmware)?;
         writeln!(f, "  boots after the write  {}", self.boots_after_write)?;
         writeln!(f, "  root verified          {}", self.root_hash)?;
         writeln!(f, "  disk written           {} MiB", self.disk_bytes >> 20)?;

@@ -5,6 +5,7 @@ use std::process::Stdio;
 
 use fs_err as fs;
 use postern::artifact::{Artifacts, Kind};
+use postern::source::Digest;
 use postern_agent::host::Command;
 use postern_e2e::{demo, program, repository, unpack_root};
 
@@ -76,6 +77,7 @@ fn reference_tools_agree_about_the_disk() {
     for file in [
         "EFI/BOOT/BOOTX64.EFI",
         "EFI/Linux/demo_0.1.0+3.efi",
+        "loader/grub.cfg",
         "loader/loader.conf",
     ] {
         assert!(listed.contains(file), "no {file} in {listed}");
@@ -88,6 +90,46 @@ fn reference_tools_agree_about_the_disk() {
     let sections = String::from_utf8_lossy(&sections).into_owned();
     for section in [".osrel", ".cmdline", ".uname", ".initrd", ".linux"] {
         assert!(sections.contains(section), "no {section} in {sections}");
+    }
+}
+
+/// By objdump's reading of the kernel image, not by ours.
+#[test]
+fn grub_is_sent_to_where_kernel_and_initrd_are() {
+    let image = image();
+    let dir = tempfile::tempdir().unwrap();
+    let script = Command::new("mtype").arg("-i");
+    let script = script.arg(partition(&image, "esp", dir.path()));
+    let script = script.arg("::/loader/grub.cfg").run().unwrap();
+    let script = String::from_utf8(script).unwrap();
+    let objdump = Command::new("objdump").arg("-h");
+    let listed = objdump.arg(path(&image, Kind::Uki)).run().unwrap();
+    let listed = String::from_utf8(listed).unwrap();
+    for (section, command) in [(".linux", "linux"), (".initrd", "initrd")] {
+        let line = listed.lines().find(|l| l.contains(section)).unwrap();
+        let offset = line.split_whitespace().nth(5).unwrap();
+        let sector = usize::from_str_radix(offset, 16).unwrap() / 512;
+        let expected = format!("\n    {command} (uki){sector}+");
+        assert!(script.contains(&expected), "{expected} is not in {script}");
+    }
+    let cmdline = postern::inspect::uki(&image, demo()).unwrap().cmdline;
+    for word in cmdline.split(' ') {
+        assert!(script.contains(&format!(" '{word}'")), "{word}: {script}");
+    }
+}
+
+#[test]
+fn the_manifest_tells_what_a_bios_starts() {
+    let image = image();
+    let firmware = [postern::boot::Firmware::Uefi, postern::boot::Firmware::Bios];
+    assert_eq!(image.manifest().firmware, firmware);
+    let raw = fs::read(path(&image, Kind::Raw)).unwrap();
+    let areas = &image.manifest().areas;
+    let labels: Vec<_> = areas.iter().map(|a| a.label.as_str()).collect();
+    assert_eq!(labels, ["boot-code", "boot-loader"]);
+    for area in areas {
+        let bytes = &raw[area.offset as usize..][..area.size as usize];
+        assert_eq!(Digest::of(bytes).to_string(), area.sha256, "{}", area.label);
     }
 }
 

@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use fs_err as fs;
 use libtest_mimic::{Arguments, Failed, Trial};
+use postern::boot::Firmware;
+use postern::disk::BootArea;
 use postern::rehearse::stations::Station;
 use postern::rehearse::{Inputs, Rehearsal, network};
 use postern::report::Report;
@@ -33,6 +35,9 @@ fn main() -> ExitCode {
     let trials = vec![
         Trial::test("pairs_in_one_boot_and_later_needs_nobody", || {
             run(pairs_in_one_boot_and_later_needs_nobody)
+        }),
+        Trial::test("boots_and_pairs_by_legacy_bios", || {
+            run(boots_and_pairs_by_legacy_bios)
         }),
         Trial::test("a_tampered_root_is_refused", || {
             run(a_tampered_root_is_refused)
@@ -58,6 +63,10 @@ fn written(work: &Path) -> anyhow::Result<Rehearsal> {
 }
 
 fn written_from(image: &Path, work: &Path) -> anyhow::Result<Rehearsal> {
+    written_for(Firmware::Uefi, image, work)
+}
+
+fn written_for(firmware: Firmware, image: &Path, work: &Path) -> anyhow::Result<Rehearsal> {
     let report = Report::plain(std::io::stderr());
     let gateway = userdata::load(&repository().join("profiles/demo-gateway.yaml"))?;
     let tools = program("curtin-stand-in");
@@ -66,6 +75,7 @@ fn written_from(image: &Path, work: &Path) -> anyhow::Result<Rehearsal> {
         gateway,
         work,
         tools: tools.parent().context("a program has a directory")?,
+        firmware,
         report: &report,
     })?;
     rehearsal.write()?;
@@ -170,6 +180,40 @@ fn places(
     Ok(None)
 }
 
+/// The very same disk, by MBR and GRUB. The second boot shows that nothing of
+/// the first took away what a BIOS starts.
+fn boots_and_pairs_by_legacy_bios(work: &Path) -> anyhow::Result<()> {
+    let rehearsal = written_for(Firmware::Bios, demo(), work)?;
+    let disk = rehearsal.disk();
+    let built = in_front_of_the_partitions(&disk)?;
+    ensure!(built.iter().any(|b| *b != 0), "nothing that a BIOS starts");
+    rehearsal.install()?;
+    let booted = rehearsal.first_boot()?;
+    ensure!(booted.timeline.has(Station::PairedWithPalette));
+    booted.power_off()?;
+    ensure!(
+        in_front_of_the_partitions(&disk)? == built,
+        "the first boot changed what a BIOS starts"
+    );
+    let first = identity(&disk)?;
+    let booted = rehearsal.boot("second", &Station::LATER_BOOT)?;
+    booted.power_off()?;
+    let later = identity(&disk)?;
+    ensure!(first == later, "identity changed: {first:?} {later:?}");
+    Ok(())
+}
+
+/// The boot code of the first sector, and what lies between the partition
+/// table and the first partition.
+fn in_front_of_the_partitions(disk: &Path) -> anyhow::Result<Vec<u8>> {
+    let table = postern::disk::inspect(&mut fs::File::open(disk)?)?;
+    let first = table.partitions.iter().map(|p| p.offset).min();
+    let mut bytes = vec![0; usize::try_from(first.context("partitions")?)?];
+    fs::File::open(disk)?.read_exact(&mut bytes)?;
+    bytes.drain(BootArea::CODE..usize::try_from(BootArea::BEHIND_TABLE)?);
+    Ok(bytes)
+}
+
 /// Nothing that a person or a log collector reads holds a secret.
 fn no_secret_was_told(work: &Path, events: &[String]) -> anyhow::Result<()> {
     let mut heard = events.join("\n");
@@ -230,14 +274,18 @@ fn a_damaged_disk_fails_the_installation(work: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// As far as what Ubuntu's way through the builder decides: loader, kernel
-/// image, initrd, verified root.
+/// As far as what Ubuntu's way through the builder decides: loaders, kernel
+/// image, initrd, verified root. One disk in a machine with UEFI and then in one
+/// with a BIOS: by then systemd-boot has renamed the kernel image.
 fn an_ubuntu_shaped_image_boots(work: &Path) -> anyhow::Result<()> {
     network::loopback_up()?;
     let image = World::with(Vec::new())?.build_into(&work.join("dist"))?;
     let rehearsal = written_from(&image, work)?;
     let stations = [Station::Kernel, Station::RootVerified];
-    let booted = rehearsal.boot("ubuntu", &stations)?;
-    booted.cut_power()?;
+    for firmware in [Firmware::Uefi, Firmware::Bios] {
+        let name = format!("ubuntu-{firmware}");
+        let booted = rehearsal.boot_by(firmware, &name, &stations)?;
+        booted.cut_power()?;
+    }
     Ok(())
 }

@@ -17,6 +17,7 @@ use uuid::Uuid;
 pub use bundle::{Bundled, images};
 
 use crate::lock::{Lock, LockedPackage, Reason};
+use crate::tools;
 use model::{Bom, Component, Dependency, Licence, LicenceChoice, Metadata, Tools, Type, property};
 
 /// What every bill of ours calls the image itself.
@@ -119,7 +120,16 @@ fn components(materials: &Materials<'_>) -> Vec<Component> {
         let what = "on the EFI system partition, not installed";
         components.push(debian(package, materials).property("place", what));
     }
+    for package in grub(lock) {
+        let what = "in front of the partitions, not installed";
+        components.push(debian(package, materials).property("place", what));
+    }
     components
+}
+
+/// What a legacy BIOS starts: of all tools the only one whose files are shipped.
+fn grub(lock: &Lock) -> impl Iterator<Item = &LockedPackage> {
+    lock.tools.iter().filter(|p| p.name == tools::ON_DISK)
 }
 
 fn k3s(k3s: &K3sMaterials<'_>) -> Vec<Component> {
@@ -225,6 +235,9 @@ fn dependencies(materials: &Materials<'_>) -> Vec<Dependency> {
         for image in images {
             add(bundle_ref(file), image_ref(image));
         }
+    }
+    for package in grub(lock) {
+        add(IMAGE.to_owned(), purl(package));
     }
     for package in lock.packages.iter().chain(&lock.boot) {
         let parent = match &package.reason {

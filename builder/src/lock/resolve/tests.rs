@@ -5,7 +5,7 @@ use super::super::testing::profile;
 use super::*;
 use crate::lock::Reason;
 use crate::lock::index_fault::Kind;
-use crate::profile::{Distro, Mirror};
+use crate::profile::{Arch, Distro, Mirror};
 
 /// A small distribution: an essential package with a dependency, a kernel that
 /// leaves the choice of the initrd tool open, a loader, and an update.
@@ -39,9 +39,9 @@ pub(in crate::lock) fn noble() -> Archive {
 }
 
 /// The builder's tools.
-fn tools() -> [Deb; 4] {
-    crate::tools::PACKAGES
-        .map(|name| Deb::new(name, "1").field("Pre-Depends", "libc6 | base-files"))
+fn tools() -> impl Iterator<Item = Deb> {
+    let names = crate::tools::packages(Arch::Amd64).iter();
+    names.map(|name| Deb::new(name, "1").field("Pre-Depends", "libc6 | base-files"))
 }
 
 pub(in crate::lock) fn profile_of(archive: &Archive) -> Profile {
@@ -112,6 +112,8 @@ fn resolves_with_reasons() {
         [
             "dosfstools",
             "e2fsprogs",
+            "grub-common",
+            "grub-pc-bin",
             "libc6",
             "mtools",
             "squashfs-tools"

@@ -1,0 +1,112 @@
+//! Starting the same disk from a legacy BIOS.
+//!
+//! ```text
+//! BIOS → sector 0 (boot.img) → gap (core.img) → ESP: loader/grub.cfg → kernel of the UKI
+//! ```
+//!
+//! - [`embed`]: GRUB's two images become the disk's [`BootArea`]; every sector
+//!   number is known here, so nothing has to be installed on a machine
+//! - [`script`]: what GRUB is told, in the core and on the ESP
+//!
+//! GRUB itself is the locked suite's, put together by its own `grub-mkimage`.
+
+mod embed;
+mod script;
+
+use std::path::Path;
+
+use anyhow::Context;
+use fs_err as fs;
+
+use super::Firmware;
+use crate::disk::BootArea;
+use crate::profile::Arch;
+use crate::tools::Tools;
+pub use script::CONFIG;
+
+/// GRUB's modules in the core. Others that they need come along; none is ever
+/// read from the disk.
+const MODULES: [&str; 13] = [
+    // The BIOS' disks, our partition table, the ESP, and how to find it.
+    "biosdisk",
+    "part_gpt",
+    "fat",
+    "search_fs_uuid",
+    // The script.
+    "configfile",
+    "normal",
+    "test",
+    "echo",
+    "sleep",
+    "reboot",
+    // What it starts, and where it says so.
+    "loopback",
+    "linux",
+    "serial",
+];
+
+/// What a BIOS start depends on.
+#[derive(Clone, Copy, Debug)]
+pub struct Inputs<'a> {
+    /// The unified kernel image.
+    pub uki: &'a [u8],
+    /// Every name its file on the ESP may have, best first.
+    pub names: &'a [String],
+    /// Serial number of the ESP's file system.
+    pub esp_serial: u32,
+}
+
+/// What makes a disk start from a BIOS.
+#[derive(Clone, Debug)]
+pub struct Bios {
+    /// Bytes outside of the partitions.
+    pub area: BootArea,
+    /// Content of [`CONFIG`] on the ESP.
+    pub config: String,
+}
+
+/// GRUB's name of the platform that `firmware` is on `arch`.
+const fn platform(arch: Arch, firmware: Firmware) -> Option<&'static str> {
+    match (arch, firmware) {
+        (Arch::Amd64, Firmware::Bios) => Some("i386-pc"),
+        (Arch::Amd64, Firmware::Uefi) => None,
+    }
+}
+
+/// Makes what a BIOS starts; `None` where machines have none. `scratch` is a
+/// directory for files that may be left in it.
+///
+/// # Errors
+/// If GRUB's images cannot be made, or are not what they are known to be.
+pub fn make(
+    arch: Arch,
+    inputs: &Inputs<'_>,
+    tools: &Tools,
+    scratch: &Path,
+) -> anyhow::Result<Option<Bios>> {
+    let mut platforms = Firmware::of(arch).iter().filter_map(|f| platform(arch, *f));
+    let Some(platform) = platforms.next() else {
+        return Ok(None);
+    };
+    let image = script::Image::read(inputs.uki)?;
+    let modules = tools.dir("usr/lib/grub").join(platform);
+    let (config, core) = (scratch.join("grub-core.cfg"), scratch.join("grub-core.img"));
+    fs::write(&config, script::core(inputs.esp_serial, image.cmdline))?;
+    tools
+        .command("grub-mkimage")
+        .arg("--directory")
+        .arg(&modules)
+        .args(["--format", platform, "--prefix", script::PREFIX])
+        .arg("--config")
+        .arg(&config)
+        .arg("--output")
+        .arg(&core)
+        .args(MODULES)
+        .run()
+        .context("putting GRUB's core together")?;
+    let area = embed::embed(&fs::read(modules.join("boot.img"))?, &fs::read(&core)?)?;
+    Ok(Some(Bios {
+        area,
+        config: image.config(inputs.names),
+    }))
+}
