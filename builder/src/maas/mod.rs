@@ -1,8 +1,9 @@
 //! MAAS' region, from the operator's side: API 2.0 of MAAS 2.9 to 3.8.
 //!
 //! [`oauth`] signs requests, [`client`] sends them and says what an answer
-//! means, [`resources`] are the images that MAAS has, and [`mod@upload`] brings one
-//! there: once, whole, and again after any interruption. Not verified against a
+//! means, [`resources`] are the images that MAAS has, [`mod@upload`] brings one
+//! there: once, whole, and again after any interruption, and [`mod@prune`] removes
+//! those that nobody needs. Not verified against a
 //! real MAAS; the facts come from its sources and from its region API, run alone.
 
 pub mod address;
@@ -12,9 +13,14 @@ mod error;
 mod far;
 pub mod image;
 pub mod oauth;
+mod pin;
+pub mod prune;
 pub mod resources;
+mod send;
 mod source;
+mod twin;
 pub mod upload;
+mod version;
 
 #[cfg(test)]
 mod tests;
@@ -24,4 +30,6 @@ pub use client::Region;
 pub use error::MaasError;
 pub use image::Image;
 pub use oauth::ApiKey;
+pub use pin::addresses;
 pub use upload::{Outcome, Pace, Uploaded, upload};
+pub use version::Version;

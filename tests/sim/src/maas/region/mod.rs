@@ -4,11 +4,17 @@
 //! fields and errors of a creation, and the empty resource that a refused one
 //! leaves; appending without a position; `progress` over all region controllers;
 //! sets newest first; deleting twice is a 500; each nonce is good once, and a bad
-//! secret is answered with the signature that was expected. **Assumed**: what
-//! nginx in front answers when it gives up. **Missing**: everything else.
+//! secret is answered with the signature that was expected. What differs between
+//! releases is in `disk` and `document` (read in the sources of 2.9, 3.4, 3.7 and
+//! 3.8 beta, not run). **Assumed**: what nginx in front answers when it gives up.
+//! **Missing**: everything else.
 
+mod disk;
+mod document;
+mod in_use;
 mod piece;
 mod store;
+pub mod version;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Form, Path, Request, State};
+use axum::extract::{DefaultBodyLimit, Form, Path, Query, Request, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
@@ -26,6 +32,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+pub use in_use::InUse;
 pub use piece::Fault;
 pub use store::{Resource, Set};
 
@@ -34,8 +41,10 @@ use super::oauth::Guard;
 use crate::clock::Clock;
 use crate::server::Serving;
 use crate::tls::TlsListener;
+use document::document;
 use piece::{BODY_LIMIT, piece};
-use store::{Refusal, Rules, Store};
+use store::{Refusal, Rules, Store, bad};
+use version::Release;
 
 /// What a simulated region is started with.
 #[derive(Clone, Debug)]
@@ -89,6 +98,7 @@ struct Changing {
     faults: BTreeMap<usize, Fault>,
     slow: usize,
     seen: Vec<String>,
+    in_use: Vec<InUse>,
 }
 
 struct Shared {
@@ -120,6 +130,7 @@ impl Shared {
             architectures: &self.config.architectures,
             base_images: &self.config.base_images,
             controllers: self.config.controllers,
+            release: Release::of(&self.config.version),
         }
     }
 }
@@ -151,6 +162,7 @@ impl Region {
             faults: BTreeMap::new(),
             slow: config.slow,
             seen: Vec::new(),
+            in_use: Vec::new(),
         };
         let shared = Arc::new(Shared {
             config,
@@ -195,7 +207,7 @@ impl Region {
 
     /// Every image it has.
     pub fn resources(&self) -> Vec<Resource> {
-        self.shared.changing().store.resources.clone()
+        self.shared.changing().store.shown()
     }
 
     /// Every request so far that was let in, as `PUT /MAAS/…`.
@@ -235,6 +247,7 @@ fn router(shared: Arc<Shared>) -> Router {
             &format!("{api}/boot-resources/{{id}}/upload/{{file}}/"),
             put(piece),
         )
+        .route(&format!("{api}/machines/"), get(in_use::machines))
         .layer(from_fn_with_state(Arc::clone(&shared), authorized));
     Router::new()
         .route(&format!("{api}/version/"), get(version))
@@ -288,23 +301,51 @@ async fn version(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn controllers(State(shared): State<Arc<Shared>>) -> Response {
-    let all = (0..shared.config.controllers).map(|n| json!({"hostname": format!("region-{n}")}));
+    let all = (0..shared.config.controllers).map(|n| {
+        json!({
+            "system_id": format!("rgn{n}"),
+            "hostname": format!("region-{n}"),
+            // All requests come to the first one.
+            "ip_addresses": [format!("127.0.0.{}", n + 1)],
+        })
+    });
     json_text(StatusCode::OK, Value::from_iter(all).to_string())
 }
 
-async fn list(State(shared): State<Arc<Shared>>) -> Response {
+async fn list(
+    State(shared): State<Arc<Shared>>,
+    Query(query): Query<BTreeMap<String, String>>,
+) -> Response {
     let rules = shared.rules();
+    if let Some(unknown) = query.get("type").and_then(|kind| unlisted(kind, &rules)) {
+        return refused(unknown);
+    }
     let changing = shared.changing();
     let all = &changing.store.resources;
-    let all: Vec<_> = all
-        .iter()
-        .map(|one| store::document(one, &rules, false))
-        .collect();
+    let all: Vec<_> = all.iter().map(|one| document(one, &rules, false)).collect();
     json_text(StatusCode::OK, format!("[{}]", all.join(",")))
 }
 
+/// The refusal of a `type` that there is not.
+fn unlisted(kind: &str, rules: &Rules<'_>) -> Option<Refusal> {
+    let mut known = vec!["synced", "uploaded"];
+    if rules.release < Release::V3_7 {
+        known.push("generated");
+    }
+    let text = || {
+        format!("'{kind}' is not a valid boot resource type. Available types: {known:?}")
+            .replace('"', "'")
+    };
+    (!known.contains(&kind)).then(|| bad(text()))
+}
+
 fn is_admin(shared: &Shared) -> std::result::Result<(), Refusal> {
-    let text = "This method is reserved for admin users.";
+    let text = match Release::of(&shared.config.version) {
+        Release::V3_8 => {
+            "User does not have permission to perform this operation. The user should have permission 'can_edit_boot_entities'"
+        }
+        _ => "This method is reserved for admin users.",
+    };
     match shared.config.admin {
         true => Ok(()),
         false => Err((StatusCode::FORBIDDEN, text.into())),
@@ -322,14 +363,14 @@ async fn create(
     let created = changing.store.get(id).map_err(refused)?;
     Ok(json_text(
         StatusCode::CREATED,
-        store::document(created, &rules, true),
+        document(created, &rules, true),
     ))
 }
 
 /// Each look at an image that is whole lets the other controllers come nearer.
 async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Served {
     let mut changing = shared.changing();
-    let whole = |set: &Set| set.bytes.len() as u64 == set.size && !set.shared;
+    let whole = |set: &Set| set.at == set.size && !set.shared;
     if changing
         .store
         .resources
@@ -345,7 +386,7 @@ async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Served 
     let found = changing.store.get(id).map_err(refused)?;
     Ok(json_text(
         StatusCode::OK,
-        store::document(found, &shared.rules(), true),
+        document(found, &shared.rules(), true),
     ))
 }
 
