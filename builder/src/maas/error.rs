@@ -256,6 +256,9 @@ pub(super) fn remedy(status: u16, said: &str) -> &'static str {
     if says("reserved name") || says("Unsupport") {
         return "change the name in the profile, build again";
     }
+    if says("at most 255 characters") {
+        return "give the image a shorter name or version in the profile, build again";
+    }
     if says("is not a valid architecture") {
         return "MAAS takes images once an Ubuntu release of that architecture is synced on every region controller";
     }

@@ -57,17 +57,19 @@ impl Work<'_> {
     ) -> Result<(), MaasError> {
         let (size, pace) = (self.image.size, self.pace);
         let (mut position, mut piece) = (target.position, pace.piece);
-        let (mut source, mut bytes) = next(source, piece).await?;
+        let (mut source, mut bytes) = next(source, piece, Bytes::new()).await?;
+        let mut spent = Bytes::new();
         while !bytes.is_empty() {
             step.progress(position, size);
             let (length, began) = (bytes.len(), Instant::now());
             let end = position + length as u64;
             // The next piece is read and hashed while this one is on its way.
             let (sent, read) = tokio::join!(
-                self.piece(target, (position, end), bytes),
-                next(source, piece)
+                self.piece(target, (position, end), &bytes),
+                next(source, piece, spent)
             );
             sent?;
+            spent = bytes;
             (source, bytes) = read?;
             position = end;
             piece = paced(length, began.elapsed(), (pace.piece, pace.beat));
@@ -81,7 +83,7 @@ impl Work<'_> {
         &self,
         target: &Target,
         (position, end): (u64, u64),
-        bytes: Bytes,
+        bytes: &Bytes,
     ) -> Result<(), MaasError> {
         let last = end == self.image.size;
         let mut delays = self.region.delays().iter();
@@ -132,8 +134,12 @@ fn paced(length: usize, took: Duration, (most, beat): (usize, Duration)) -> usiz
     (fits as usize).max(LEAST).min(most)
 }
 
-async fn next(mut source: Source, piece: usize) -> Result<(Source, Bytes), MaasError> {
-    blocking(move || source.next(piece).map(|bytes| (source, bytes))).await
+async fn next(
+    mut source: Source,
+    piece: usize,
+    spent: Bytes,
+) -> Result<(Source, Bytes), MaasError> {
+    blocking(move || source.next(piece, spent).map(|bytes| (source, bytes))).await
 }
 
 async fn blocking<T: Send + 'static>(

@@ -263,7 +263,8 @@ impl Work<'_> {
             .count()
             == 1;
         if !alone || file.received(self.version.counting(), 1) != Some(0) {
-            return self.join(resource).await;
+            let joined = self.join(resource).await?;
+            return Ok(Target { ours, ..joined });
         }
         let (id, uri) = (resource.id, self.uri(resource)?);
         Ok(Target {

@@ -233,10 +233,7 @@ async fn the_same_bytes_that_are_on_their_way_under_another_name() {
             "{release}: {error}"
         );
         // Of the second name nothing is left, and the first goes on.
-        assert_eq!(
-            bench.region.resources().len(),
-            1 + usize::from(release < "3.5")
-        );
+        assert_eq!(bench.region.resources().len(), 1, "{release}");
         bench.upload().await.unwrap();
         bench.whole(&bench.image);
     })
