@@ -105,7 +105,7 @@ pub enum MaasError {
     },
     /// What came of an earlier upload cannot be told.
     #[error(
-        "MAAS has a part of {name} (resource {id}), and does not say how much of it\n  help: `maas PROFILE boot-resource delete {id}`, then upload again"
+        "MAAS has a part of {name} (resource {id}) that cannot be continued\n  help: `maas PROFILE boot-resource delete {id}`, then upload again"
     )]
     Unresumable {
         /// The name.
