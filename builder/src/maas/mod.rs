@@ -32,4 +32,4 @@ pub use image::Image;
 pub use oauth::ApiKey;
 pub use pin::addresses;
 pub use upload::{Outcome, Pace, Uploaded, upload};
-pub use version::Version;
+pub use version::{Counting, Version};
