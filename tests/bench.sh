@@ -72,6 +72,7 @@ say "veritysetup format of the root" "$veritysetup" "1"
 say "verity tree" "$verity" "$(ratio "$veritysetup" "$verity" "veritysetup's speed") (budget 1.5)"
 say "uncompressed disk, MiB" "$(($(stat -c %s "$raw") >> 20))" "(budget 1024)"
 say "agent, MB" "$(stat -c %s "$bin/postern-agent" | awk '{ printf "%.1f", $1 / 1e6 }')" "(budget 10)"
+tests/bench-upload.py "$bin"
 "$bin/postern" --version
 mmdebstrap --version
 pigz --version

@@ -31,7 +31,7 @@ fn config() -> Value {
     })
 }
 
-const NETWORK_YAML: &str = include_str!("testdata/network-bond-vlan-bridge.yaml");
+const NETWORK_YAML: &str = include_str!("testdata/network/bridge-on-bond.yaml");
 
 fn planned(config: &Value) -> Result<Plan, SeedError> {
     plan(&config.to_string(), NETWORK_YAML)
@@ -95,14 +95,22 @@ fn the_content_decides_and_not_the_path() {
 }
 
 #[test]
-fn bonds_vlans_bridges_routes_and_mtu_pass_unchanged() {
+fn every_network_of_maas_passes_byte_for_byte() {
     for network in [
         NETWORK_YAML,
+        include_str!("testdata/network/bond-vlans.yaml"),
+        include_str!("testdata/network/dhcp4-static6.yaml"),
+        include_str!("testdata/network/nics-routes-mtu.yaml"),
+        include_str!("testdata/network/source-routing.yaml"),
         include_str!("testdata/network-version-1.yaml"),
         "network: {config: disabled}\n",
     ] {
         let plan = plan(&config().to_string(), network).unwrap();
         assert_eq!(content(&plan, NETWORK), network);
+        let seed = tempfile::tempdir().unwrap();
+        store(seed.path(), &plan).unwrap();
+        let written = seed.path().join(ETC).join(CLOUD_CFG_D).join(NETWORK);
+        assert_eq!(fs::read_to_string(written).unwrap(), network);
     }
 }
 

@@ -82,7 +82,7 @@ impl Deploy {
         operator: Option<&Operator>,
         report: &Report,
     ) -> anyhow::Result<()> {
-        let region = &self.maas.region(report)?;
+        let region = &self.maas.region(report).await?;
         let order = Order::new(image, gateway);
         let plan = plan(region, &order, report).await?;
         if self.dry_run {

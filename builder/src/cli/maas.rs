@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::host::maas::{SettingsError, authorities, key};
-use crate::maas::{ApiKey, ApiUrl, MaasError, Region};
+use crate::maas::{ApiKey, ApiUrl, MaasError, Region, addresses};
 use crate::report::Report;
 
 /// Before each further attempt to reach the region.
@@ -36,11 +36,11 @@ impl Maas {
         Ok(ApiKey::parse(&key(self.maas_api_key_file.as_deref())?)?)
     }
 
-    /// The region that was meant.
+    /// The region that was meant, at one of its addresses from now on.
     ///
     /// # Errors
-    /// What is missing or malformed; nothing is asked yet.
-    pub(super) fn region(&self, report: &Report) -> Result<Region, MaasError> {
+    /// What is missing or malformed; or nobody is there.
+    pub(super) async fn region(&self, report: &Report) -> Result<Region, MaasError> {
         let given = self.maas_url.as_deref().unwrap_or_default();
         if given.trim().is_empty() {
             return Err(SettingsError::NoAddress.into());
@@ -52,6 +52,12 @@ impl Maas {
             report.note("the API key travels unencrypted: use https where MAAS has a certificate");
         }
         let delays = DELAYS.map(Duration::from_secs).to_vec();
-        Region::new(api, key, ca.as_deref(), delays)
+        let addresses = addresses(&api).await?;
+        if let [first, _, ..] = addresses.as_slice() {
+            report.detail(format!(
+                "{api} has several addresses; {first} is tried first"
+            ));
+        }
+        Region::pinned((api, &addresses), key, ca.as_deref(), delays).await
     }
 }

@@ -1,6 +1,6 @@
 //! `postern upload`
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -8,9 +8,10 @@ use serde_json::json;
 use super::Global;
 use super::maas::Maas;
 use crate::artifact::Artifacts;
+use crate::maas::prune::{Fate, Fated, prune};
 use crate::maas::resources::Summary;
 use crate::maas::{Image, MaasError, Outcome, Pace, Region, upload};
-use crate::report::bytes;
+use crate::report::{Report, bytes};
 
 /// Bring an image to MAAS
 ///
@@ -20,7 +21,7 @@ use crate::report::bytes;
 /// key is taken from MAAS_API_KEY or a file, never from an argument.
 #[derive(Debug, Args)]
 pub struct Upload {
-    /// Directory that `postern build` left
+    /// Directory that `postern build` left; with --prune also an image's name
     #[arg(required_unless_present = "list")]
     image: Option<PathBuf>,
     /// The release that MAAS boots to write the image, as OS/SERIES; MAAS must
@@ -32,6 +33,16 @@ pub struct Upload {
     /// Tell which uploaded images MAAS has, and upload nothing
     #[arg(long, conflicts_with_all = ["image", "base_image"])]
     list: bool,
+    /// Upload nothing, but remove old versions of the image from MAAS: complete
+    /// ones that postern uploaded and no machine has
+    #[arg(long, requires = "keep", conflicts_with_all = ["list", "base_image"])]
+    prune: bool,
+    /// How many of the newest versions --prune keeps
+    #[arg(long, value_name = "N", requires = "prune")]
+    keep: Option<usize>,
+    /// Only tell what --prune would remove
+    #[arg(long, requires = "prune")]
+    dry_run: bool,
     /// Print the result as one JSON document
     #[arg(long)]
     json: bool,
@@ -43,31 +54,58 @@ impl Upload {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
-        match self.image {
-            Some(image) => {
-                let artifacts = Artifacts::open(&image).map_err(MaasError::from)?;
-                let image = Image::of(&artifacts, self.base_image.as_deref())?;
-                let region = self.maas.region(&report)?;
-                let pace = Pace::default();
-                let uploaded = runtime.block_on(upload(&region, &image, &pace, &report))?;
-                let name = &image.name;
-                report.note(match uploaded.outcome {
-                    Outcome::AlreadyThere => format!("{name} is already there"),
-                    _ => format!("{name} is there: deploy it as {}", image.series()),
-                });
-                match self.json {
-                    false => println!("{}", image.series()),
-                    true => println!("{:#}", document(&image, &uploaded)),
-                }
+        runtime.block_on(async {
+            match (&self.image, self.keep) {
+                (Some(image), Some(keep)) => self.prune(image, keep, &report).await,
+                (Some(image), None) => self.upload(image, &report).await,
+                (None, _) => self.list(&report).await,
             }
-            None => {
-                let region = self.maas.region(&report)?;
-                let all = runtime.block_on(listed(&region))?;
-                match self.json {
-                    false => print!("{}", table(&all)),
-                    true => println!("{}", serde_json::to_string_pretty(&all)?),
-                }
+        })
+    }
+
+    async fn upload(&self, image: &Path, report: &Report) -> anyhow::Result<()> {
+        let artifacts = Artifacts::open(image).map_err(MaasError::from)?;
+        let image = Image::of(&artifacts, self.base_image.as_deref())?;
+        let region = self.maas.region(report).await?;
+        let uploaded = upload(&region, &image, &Pace::default(), report).await?;
+        let name = &image.name;
+        report.note(match uploaded.outcome {
+            Outcome::AlreadyThere => format!("{name} is already there"),
+            _ => format!("{name} is there: deploy it as {}", image.series()),
+        });
+        match self.json {
+            false => println!("{}", image.series()),
+            true => println!("{:#}", document(&image, &uploaded)),
+        }
+        Ok(())
+    }
+
+    async fn list(&self, report: &Report) -> anyhow::Result<()> {
+        let region = self.maas.region(report).await?;
+        let all = listed(&region).await?;
+        match self.json {
+            false => print!("{}", table(&all)),
+            true => println!("{}", serde_json::to_string_pretty(&all)?),
+        }
+        Ok(())
+    }
+
+    async fn prune(&self, image: &Path, keep: usize, report: &Report) -> anyhow::Result<()> {
+        let name = match image.is_dir() {
+            true => {
+                let artifacts = Artifacts::open(image).map_err(MaasError::from)?;
+                artifacts.manifest().name.clone()
             }
+            false => image.to_string_lossy().into_owned(),
+        };
+        let region = self.maas.region(report).await?;
+        let fated = prune(&region, (&name, keep), self.dry_run, report).await?;
+        if fated.is_empty() {
+            report.note(format!("MAAS has no image {name} that postern uploaded"));
+        }
+        match self.json {
+            false => print!("{}", told(&fated, self.dry_run)),
+            true => println!("{}", serde_json::to_string_pretty(&fated)?),
         }
         Ok(())
     }
@@ -96,7 +134,7 @@ async fn listed(region: &Region) -> Result<Vec<Summary>, MaasError> {
     Ok(all)
 }
 
-/// The images in columns as wide as they need.
+/// The images, one a line.
 fn table(all: &[Summary]) -> String {
     let head = [
         "NAME",
@@ -123,10 +161,29 @@ fn table(all: &[Summary]) -> String {
             or_dash(&image.last_deployed),
         ]
     });
-    let rows: Vec<_> = std::iter::once(head).chain(rows).collect();
+    columns(std::iter::once(head).chain(rows).collect())
+}
+
+/// What becomes of each image, and how much room that makes.
+fn told(all: &[Fated], dry: bool) -> String {
+    let removed = if dry { "would be removed" } else { "removed" };
+    let row = |image: &Fated| {
+        let fate = match &image.fate {
+            Fate::Kept => "kept".to_owned(),
+            Fate::Incomplete => "kept: it is incomplete".to_owned(),
+            Fate::InUse { machines } => format!("kept: on {}", machines.join(", ")),
+            Fate::Removed => removed.to_owned(),
+        };
+        [image.name.clone(), bytes(image.size), fate]
+    };
+    columns(all.iter().map(row).collect())
+}
+
+/// Lines with columns as wide as they need.
+fn columns<const N: usize>(rows: Vec<[String; N]>) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..6).map(width).collect();
-    let line = |row: &[String; 6]| {
+    let widths: Vec<_> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
         let cells = row
             .iter()
             .zip(&widths)
@@ -159,5 +216,33 @@ mod tests {
         edge-1.2.0  amd64/generic  complete    412 MB  ubuntu/noble  -
         e           amd64/generic  incomplete  0 B     -             -
         ");
+    }
+
+    #[test]
+    fn what_pruning_tells() {
+        let fated = |name: &str, fate| Fated {
+            id: 1,
+            name: name.to_owned(),
+            size: 412_000_000,
+            fate,
+        };
+        let machines = vec!["gw-1".to_owned(), "gw-2".to_owned()];
+        let all = [
+            fated("edge-1.3", Fate::Incomplete),
+            fated("edge-1.2.0", Fate::Kept),
+            fated("edge-1.1", Fate::InUse { machines }),
+            fated("edge-1.0", Fate::Removed),
+        ];
+        insta::assert_snapshot!(told(&all, true), @r"
+        edge-1.3    412 MB  kept: it is incomplete
+        edge-1.2.0  412 MB  kept
+        edge-1.1    412 MB  kept: on gw-1, gw-2
+        edge-1.0    412 MB  would be removed
+        ");
+        assert!(told(&all, false).ends_with(" removed\n"));
+        let json = serde_json::to_value(&all[2]).unwrap();
+        let wanted = json!({"id": 1, "name": "edge-1.1", "size": 412_000_000,
+            "fate": "in-use", "machines": ["gw-1", "gw-2"]});
+        assert_eq!(json, wanted);
     }
 }

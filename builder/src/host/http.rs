@@ -4,6 +4,7 @@
 //! A client without a given proxy uses those of the environment
 //! (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
@@ -81,17 +82,25 @@ pub fn client_for_uploads() -> Result<Client, HttpError> {
 /// A client for a MAAS region: no proxy, for a region is inside the site that
 /// proxies lead out of; no redirect, which would hand the key on. It trusts the
 /// certificates in `authorities` (PEM) besides the system's own. Its patience
-/// has no limit, as each request brings its own.
+/// has no limit, as each request brings its own. A host name given with an
+/// address is not resolved but means that address.
 ///
 /// # Errors
 /// If the CA store or `authorities` cannot be read.
-pub fn client_for_region(authorities: Option<&[u8]>) -> Result<Client, HttpError> {
+pub fn client_for_region(
+    authorities: Option<&[u8]>,
+    pinned: Option<(&str, SocketAddr)>,
+) -> Result<Client, HttpError> {
     let builder = match authorities {
         None => connecting(),
         Some(pem) => {
             let certificates = Certificate::from_pem_bundle(pem).map_err(HttpError)?;
             connecting().tls_certs_merge(certificates)
         }
+    };
+    let builder = match pinned {
+        Some((name, address)) => builder.resolve(name, address),
+        None => builder,
     };
     without_redirects(builder.no_proxy())
 }

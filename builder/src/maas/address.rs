@@ -1,6 +1,7 @@
 //! Where a region's API is.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use url::Url;
@@ -56,6 +57,23 @@ impl ApiUrl {
     pub(super) fn named(&self, uri: &str) -> Option<Url> {
         let url = self.0.join(uri).ok()?;
         (url.origin() == self.0.origin()).then_some(url)
+    }
+
+    /// The host's name and its port, unless it is an address.
+    pub(super) fn name(&self) -> Option<(&str, u16)> {
+        match self.0.host() {
+            Some(url::Host::Domain(name)) => Some((name, self.0.port_or_known_default()?)),
+            _ => None,
+        }
+    }
+
+    /// The host's address, unless it is a name.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self.0.host()? {
+            url::Host::Ipv4(address) => Some(address.into()),
+            url::Host::Ipv6(address) => Some(address.into()),
+            url::Host::Domain(_) => None,
+        }
     }
 
     /// Whether whoever is in between reads the key.

@@ -6,6 +6,7 @@
 //! clock; its body is never read, because it may hold the expected signature.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +21,7 @@ use url::Url;
 use super::answer::Answer;
 use super::image::Image;
 use super::resources::BootResource;
+use super::version::Version;
 use super::{ApiKey, ApiUrl, MaasError};
 use crate::host::http;
 use postern_agent::host::oauth::Signer;
@@ -37,35 +39,30 @@ const LONGEST: usize = 16 << 20;
 /// A region's API.
 pub struct Region {
     api: ApiUrl,
-    client: Client,
+    pub(super) client: Client,
     signer: Signer,
     /// Before each further attempt.
     delays: Vec<Duration>,
+    /// The one address that all requests go to, if it is known.
+    pub(super) at: Option<IpAddr>,
+    /// Whether an address before that one did not answer.
+    pub(super) second_choice: bool,
+}
+
+/// A region controller, as far as images are concerned.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Controller {
+    /// Its host name.
+    pub hostname: String,
+    /// Its addresses.
+    #[serde(default)]
+    pub ip_addresses: Vec<String>,
 }
 
 impl fmt::Debug for Region {
     /// Without the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Region({})", self.api)
-    }
-}
-
-/// What `GET version/` tells.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Version {
-    /// `3.7.3`; empty in builds from source.
-    pub version: String,
-}
-
-impl Version {
-    /// Whether `progress` is a percentage; before 3.5 it is a ratio of other
-    /// numbers.
-    pub fn tells_progress(&self) -> bool {
-        let mut numbers = self.version.split(['.', '~', '-']).map(str::parse::<u64>);
-        match (numbers.next(), numbers.next()) {
-            (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (3, 5),
-            _ => true,
-        }
     }
 }
 
@@ -82,10 +79,12 @@ impl Region {
         delays: Vec<Duration>,
     ) -> Result<Self, MaasError> {
         Ok(Self {
+            at: api.address(),
             api,
-            client: http::client_for_region(authorities)?,
+            client: http::client_for_region(authorities, None)?,
             signer: Signer::new(key).map_err(MaasError::Read)?,
             delays,
+            second_choice: false,
         })
     }
 
@@ -117,14 +116,13 @@ impl Region {
         self.meant(&answer, "telling its version")
     }
 
-    /// How many region controllers share the images; at least 1.
+    /// The region controllers that share the images.
     ///
     /// # Errors
     /// As for every request.
-    pub async fn controllers(&self) -> Result<u64, MaasError> {
-        let doing = "listing its region controllers";
-        let all: Vec<serde_json::Value> = self.get("regioncontrollers/", doing).await?;
-        Ok(all.len().max(1) as u64)
+    pub async fn controllers(&self) -> Result<Vec<Controller>, MaasError> {
+        self.get("regioncontrollers/", "listing its region controllers")
+            .await
     }
 
     /// All images that were uploaded, without their sets.
@@ -325,28 +323,6 @@ impl Region {
             region: self.api.to_string(),
             why,
             help,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn progress_is_told_since_3_5() {
-        for (version, tells) in [
-            ("2.9.2", false),
-            ("3.4.9", false),
-            ("3.5.0~beta1", true),
-            ("3.10.1", true),
-            ("4.0", true),
-            ("", true),
-        ] {
-            let version = Version {
-                version: version.into(),
-            };
-            assert_eq!(version.tells_progress(), tells, "{version:?}");
         }
     }
 }

@@ -105,12 +105,24 @@ pub enum MaasError {
     },
     /// What came of an earlier upload cannot be told.
     #[error(
-        "MAAS has a part of {name} (resource {id}), and does not say how much of it\n  help: `maas PROFILE boot-resource delete {id}`, then upload again"
+        "MAAS has a part of {name} (resource {id}) that cannot be continued\n  help: `maas PROFILE boot-resource delete {id}`, then upload again"
     )]
     Unresumable {
         /// The name.
         name: String,
         /// MAAS' number for it.
+        id: u64,
+    },
+    /// Another image has the same content.
+    #[error(
+        "MAAS has the same bytes as {name} under another name, {other} (resource {id}); sending them again would spoil that image\n  help: deploy custom/{other} instead, or delete it first, or change the profile so that the images differ and build again"
+    )]
+    Twin {
+        /// The name.
+        name: String,
+        /// The other name.
+        other: String,
+        /// MAAS' number for the other.
         id: u64,
     },
     /// Somebody else sends to the same image.
@@ -125,7 +137,8 @@ pub enum MaasError {
     },
     /// All bytes are there, and MAAS does not make an image of them.
     #[error(
-        "MAAS has all of {name} (resource {id}) but did not make it available within {minutes} minutes\n  help: every region controller must fetch it: look whether one of them is down; upload again to wait longer"
+        "MAAS has all of {name} (resource {id}) but did not make it available within {minutes} minutes{}\n  help: every region controller must fetch it: start those that are down, or remove them from MAAS; upload again to wait longer",
+        missing(.without)
     )]
     Pending {
         /// The name.
@@ -134,6 +147,8 @@ pub enum MaasError {
         id: u64,
         /// How long it was waited for.
         minutes: u64,
+        /// Region controllers that may not have it, by host name.
+        without: Vec<String>,
     },
 }
 
@@ -163,6 +178,7 @@ impl MaasError {
                 | Self::Taken { .. }
                 | Self::Unresumable { .. }
                 | Self::Busy { .. }
+                | Self::Twin { .. }
                 | Self::Pending { .. }
         )
     }
@@ -183,10 +199,53 @@ impl MaasError {
     /// Whether an upload that met this can never be completed by another try.
     pub(super) fn is_final(&self) -> bool {
         match self {
-            Self::Changed(_) | Self::Unresumable { .. } => true,
+            Self::Changed(_) | Self::Unresumable { .. } | Self::Twin { .. } => true,
             Self::Refused { status, said, .. } => *status < 500 || is_full(said),
             _ => false,
         }
+    }
+
+    /// Whether MAAS has other bytes than it was told of.
+    pub(super) fn is_spoiled(&self) -> bool {
+        matches!(self, Self::Refused { said, .. }
+            if said.contains("does not match given SHA256") || said.contains("Too much data"))
+    }
+
+    /// Whether the region's disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Refused { said, .. } if is_full(said))
+    }
+
+    /// Whether what was asked for does not exist any more.
+    pub(super) fn is_gone(&self) -> bool {
+        match self {
+            Self::Refused {
+                status: 404, said, ..
+            } => !said.contains("Unknown API"),
+            Self::Refused {
+                status: 500, said, ..
+            } => said.contains("query does not exist"),
+            _ => false,
+        }
+    }
+
+    /// Whether the web server before MAAS answered instead of it.
+    pub(super) const fn is_of_a_gateway(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: 502..=504,
+                ..
+            }
+        )
+    }
+}
+
+/// Who may not have it.
+fn missing(without: &[String]) -> String {
+    match without {
+        [] => String::new(),
+        all => format!(": not at {}", all.join(", ")),
     }
 }
 
@@ -210,6 +269,9 @@ pub(super) fn remedy(status: u16, said: &str) -> &'static str {
     if says("reserved name") || says("Unsupport") {
         return "change the name in the profile, build again";
     }
+    if says("at most 255 characters") {
+        return "give the image a shorter name or version in the profile, build again";
+    }
     if says("is not a valid architecture") {
         return "MAAS takes images once an Ubuntu release of that architecture is synced on every region controller";
     }
@@ -220,7 +282,7 @@ pub(super) fn remedy(status: u16, said: &str) -> &'static str {
         return "look with `postern verify` whether the image is as it was built";
     }
     if says("does not match given SHA256") {
-        return "bytes were damaged or doubled on the way: upload again, and not twice at the same time";
+        return "bytes were damaged or doubled on the way, twice: look for a proxy that changes them, and upload it from one place only; an image that was not brought by postern has to be deleted first";
     }
     if says("Unknown API endpoint") {
         return "give the address as http://REGION:5240/MAAS";

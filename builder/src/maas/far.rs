@@ -7,6 +7,7 @@ use tokio::time::sleep;
 
 use super::image::Image;
 use super::resources::{BootResource, Standing};
+use super::version::{Counting, Version};
 use super::{MaasError, Pace, Region};
 use crate::report::Report;
 
@@ -24,24 +25,32 @@ pub(super) struct Work<'a> {
     pub(super) region: &'a Region,
     pub(super) image: &'a Image,
     pub(super) pace: &'a Pace,
-    /// Whether this MAAS' percentages are any.
-    pub(super) tells_progress: bool,
+    pub(super) version: Version,
 }
 
 impl Work<'_> {
+    /// What came of an earlier upload is of no use.
+    pub(super) fn unresumable(&self, id: u64) -> MaasError {
+        MaasError::Unresumable {
+            name: self.image.name.clone(),
+            id,
+        }
+    }
+
     /// How far the region is with `resource`.
     pub(super) async fn far(&self, resource: &BootResource) -> Result<Far, MaasError> {
-        let unresumable = || MaasError::Unresumable {
-            name: self.image.name.clone(),
-            id: resource.id,
-        };
+        let counting = self.version.counting();
         match resource.standing(&self.image.sha256) {
             Standing::Complete => Ok(Far::Complete),
-            Standing::Begun(_) if !self.tells_progress => Err(unresumable()),
             Standing::Begun(file) => {
-                let controllers = self.region.controllers().await?;
-                let position = file.received(controllers).ok_or_else(unresumable)?;
-                Ok(Far::At(position))
+                let regions = match counting {
+                    Counting::Percent => self.region.controllers().await?.len().max(1),
+                    Counting::Inverse => 1,
+                };
+                let position = file.received(counting, regions as u64);
+                position
+                    .map(Far::At)
+                    .ok_or_else(|| self.unresumable(resource.id))
             }
             Standing::Empty | Standing::Other => Err(MaasError::Taken {
                 name: self.image.name.clone(),
@@ -128,6 +137,17 @@ impl Work<'_> {
             name: self.image.name.clone(),
             id,
             minutes: self.pace.patience.as_secs() / 60,
+            without: self.without().await,
         })
+    }
+
+    /// The region controllers that may lack an image: all but the one that it
+    /// was sent to, if that is known.
+    async fn without(&self) -> Vec<String> {
+        let all = self.region.controllers().await.unwrap_or_default();
+        let at = self.region.at.map(|address| address.to_string());
+        let sent_to = |addresses: &[String]| at.iter().any(|at| addresses.contains(at));
+        let others = all.iter().filter(|one| !sent_to(&one.ip_addresses));
+        others.map(|one| one.hostname.clone()).collect()
     }
 }

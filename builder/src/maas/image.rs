@@ -13,13 +13,28 @@ const LONGEST: usize = 255;
 /// what the install hook needs.
 const BASE_IMAGE: &str = "ubuntu/noble";
 
+/// What our titles end with: whatever has it was brought by us.
+const MARK: &str = " (postern)";
+
+/// The title of an image that we bring.
+pub fn title(name: &str, version: &str) -> String {
+    format!("{name} {version}{MARK}")
+}
+
+/// The title that the image called `image` has if we brought it as a version of
+/// `name`; `None` if it cannot be one.
+pub(super) fn titled(name: &str, image: &str) -> Option<String> {
+    let version = image.strip_prefix(name)?.strip_prefix('-')?;
+    (!version.is_empty()).then(|| title(name, version))
+}
+
 /// An image to upload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Image {
     /// `<name>-<version>`. Bare: MAAS up to 3.7 strips `custom/`, later ones keep
     /// it and then do not find the image.
     pub name: String,
-    /// For people.
+    /// For people, and for us: see [`title`].
     pub title: String,
     /// `amd64/generic`.
     pub architecture: String,
@@ -58,7 +73,7 @@ impl Image {
         }
         Ok(Self {
             name: named(&manifest.name, &manifest.version)?,
-            title: format!("{} {}", manifest.name, manifest.version),
+            title: title(&manifest.name, &manifest.version),
             architecture: format!("{}/generic", manifest.arch),
             base_image,
             path,
@@ -78,6 +93,11 @@ impl Image {
             unknown => return unknown.is_empty(),
         };
         self.firmware.contains(&firmware)
+    }
+
+    /// Whether its title says that we bring it.
+    pub(super) fn is_marked(&self) -> bool {
+        self.title.ends_with(MARK)
     }
 
     /// What a deployment calls it: `distro_series`.

@@ -11,6 +11,8 @@ use std::fmt;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
+use super::version::Counting;
+
 /// An image that a region has, or is being given.
 #[derive(Clone, Debug, Deserialize)]
 pub struct BootResource {
@@ -55,8 +57,7 @@ pub struct ImageFile {
     /// Whether every region controller has it.
     #[serde(default)]
     pub complete: bool,
-    /// Percent of the bytes that all region controllers together shall have;
-    /// only while incomplete.
+    /// How far it is, in a way that [`Counting`] tells; only while incomplete.
     #[serde(default)]
     pub progress: Option<f64>,
     /// Where its bytes go; only while incomplete.
@@ -81,7 +82,7 @@ impl BootResource {
     /// What this is to whoever wants to upload what has this SHA-256.
     pub fn standing(&self, sha256: &str) -> Standing<'_> {
         let ours = |file: &ImageFile| file.sha256.eq_ignore_ascii_case(sha256);
-        let mut filled = self.sets.iter().filter(|set| !set.files.is_empty());
+        let filled = || self.sets.iter().filter(|set| !set.files.is_empty());
         // MAAS deploys the newest complete set, whatever was begun after it.
         if let Some(deployed) = self
             .sets
@@ -93,14 +94,24 @@ impl BootResource {
                 false => Standing::Other,
             };
         }
-        match filled
-            .next()
-            .map(|newest| newest.files.values().find(|f| ours(f)))
-        {
-            None => Standing::Empty,
-            Some(Some(file)) => Standing::Begun(file),
-            Some(None) => Standing::Other,
+        let Some(newest) = filled().next() else {
+            return Standing::Empty;
+        };
+        if !newest.files.values().any(ours) {
+            return Standing::Other;
         }
+        // Of several that were announced at once all must fill the same one.
+        let mut oldest_first = filled().rev().flat_map(|set| set.files.values());
+        match oldest_first.find(|file| ours(file)) {
+            Some(file) => Standing::Begun(file),
+            None => Standing::Other,
+        }
+    }
+
+    /// Whether nothing is in it but what has this SHA-256.
+    pub(super) fn has_only(&self, sha256: &str) -> bool {
+        let mut files = self.sets.iter().flat_map(|set| set.files.values());
+        files.all(|file| file.sha256.eq_ignore_ascii_case(sha256))
     }
 
     /// What to list: the set that counts.
@@ -125,14 +136,19 @@ impl BootResource {
 }
 
 impl ImageFile {
-    /// How many bytes one region controller has, of `regions` ones: all bytes
-    /// of an upload go through one of them, and the others fetch from it when
-    /// it has all. `None` if MAAS' percentage is of no whole number of bytes.
-    pub fn received(&self, regions: u64) -> Option<u64> {
+    /// How many bytes came, as MAAS' `counting` with `regions` controllers tells:
+    /// all bytes of an upload go through one of them, and the others fetch from
+    /// it when it has all. `None` if what it tells is no whole number of bytes.
+    pub fn received(&self, counting: Counting, regions: u64) -> Option<u64> {
         if self.complete {
             return Some(self.size);
         }
-        let bytes = self.progress? / 100.0 * self.size as f64 * regions as f64;
+        let (progress, size) = (self.progress?, self.size as f64);
+        let (bytes, regions) = match counting {
+            Counting::Percent => (progress / 100.0 * size * regions as f64, regions),
+            Counting::Inverse if progress == 0.0 => (0.0, 1),
+            Counting::Inverse => (size / progress, 1),
+        };
         let whole = bytes.round();
         // Doubles are exact enough for a hundredth of a byte in a terabyte.
         let sound = (bytes - whole).abs() < 0.01 && whole >= 0.0;
@@ -219,7 +235,7 @@ mod tests {
     fn what_a_resource_is_to_an_upload() {
         let leftover = r#""20261119":{"files":{}}"#.to_owned();
         let begun = |sets: &[String]| match resource(&sets.join(",")).standing(A) {
-            Standing::Begun(file) => file.received(1),
+            Standing::Begun(file) => file.received(Counting::Percent, 1),
             other => panic!("{other:?}"),
         };
         assert_eq!(begun(&[set("20261120", A, false)]), Some(4 << 20));
@@ -273,27 +289,53 @@ mod tests {
 
     #[test]
     fn a_percentage_that_makes_no_sense_is_not_believed() {
-        assert_eq!(file(10, None).received(1), None);
-        assert_eq!(file(1000, Some(0.05)).received(1), None);
-        assert_eq!(file(1000, Some(101.0)).received(1), None);
-        assert_eq!(file(1000, Some(-1.0)).received(1), None);
-        assert_eq!(file(1000, Some(f64::NAN)).received(1), None);
-        assert_eq!(file(1000, Some(50.0)).received(2), Some(1000));
+        assert_eq!(file(10, None).received(Counting::Percent, 1), None);
+        assert_eq!(file(1000, Some(0.05)).received(Counting::Percent, 1), None);
+        assert_eq!(file(1000, Some(101.0)).received(Counting::Percent, 1), None);
+        assert_eq!(file(1000, Some(-1.0)).received(Counting::Percent, 1), None);
         assert_eq!(
-            file(1000, Some(75.0)).received(2),
+            file(1000, Some(f64::NAN)).received(Counting::Percent, 1),
+            None
+        );
+        assert_eq!(
+            file(1000, Some(50.0)).received(Counting::Percent, 2),
+            Some(1000)
+        );
+        assert_eq!(
+            file(1000, Some(75.0)).received(Counting::Percent, 2),
             Some(1000),
             "the second one fetches"
         );
     }
 
+    #[test]
+    fn of_several_begun_ones_the_oldest_counts() {
+        let older = set("1", A, false).replace("/u/4/", "/u/2/");
+        let two = resource(&[set("2", A, false), older].join(","));
+        let Standing::Begun(file) = two.standing(A) else {
+            panic!("{two:?}");
+        };
+        assert_eq!(file.upload_uri.as_deref(), Some("/u/2/"));
+        assert!(two.has_only(A) && !two.has_only(B));
+    }
+
     proptest! {
+        #[test]
+        fn every_position_comes_back_from_old_maas(
+            (size, at) in (1_u64..1 << 40).prop_flat_map(|size| (Just(size), 0..=size)),
+        ) {
+            let inverse = if at == 0 { 0.0 } else { size as f64 / at as f64 };
+            let told = file(size, Some(inverse)).received(Counting::Inverse, 3);
+            prop_assert_eq!(told, Some(at));
+        }
+
         #[test]
         fn every_position_comes_back(
             (size, at) in (1_u64..1 << 40).prop_flat_map(|size| (Just(size), 0..=size)),
             regions in 1_u64..4,
         ) {
             let percent = 100.0 * at as f64 / (size * regions) as f64;
-            prop_assert_eq!(file(size, Some(percent)).received(regions), Some(at));
+            prop_assert_eq!(file(size, Some(percent)).received(Counting::Percent, regions), Some(at));
         }
     }
 }

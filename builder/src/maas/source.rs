@@ -3,7 +3,7 @@
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use fs_err as fs;
 use sha2::{Digest, Sha256};
 
@@ -39,26 +39,30 @@ impl Source {
 
     /// Passes by what MAAS has already.
     pub(super) fn skip_to(&mut self, position: u64) -> Result<(), MaasError> {
+        let mut bytes = BytesMut::new();
         while self.at < position {
             let step = (position - self.at).min(1 << 20);
-            self.read(step as usize)?;
+            bytes = self.read(step as usize, bytes)?;
         }
         Ok(())
     }
 
-    /// The next bytes, `length` of them or what is left; none at the end.
-    pub(super) fn next(&mut self, length: usize) -> Result<Bytes, MaasError> {
+    /// The next bytes, `length` of them or what is left; none at the end. They
+    /// are put where `spent` ones were, if nobody has those any more: fresh
+    /// memory for every piece takes longer than reading it.
+    pub(super) fn next(&mut self, length: usize, spent: Bytes) -> Result<Bytes, MaasError> {
         let left = self.size - self.at;
-        let bytes = self.read(left.min(length as u64) as usize)?;
+        let room = spent.try_into_mut().unwrap_or_default();
+        let bytes = self.read(left.min(length as u64) as usize, room)?;
         let over = self.at == self.size && !bytes.is_empty();
         if over && hex::encode(self.hash.clone().finalize()) != self.sha256 {
             return Err(MaasError::Changed(self.path.clone()));
         }
-        Ok(bytes.into())
+        Ok(bytes.freeze())
     }
 
-    fn read(&mut self, length: usize) -> Result<Vec<u8>, MaasError> {
-        let mut bytes = vec![0; length];
+    fn read(&mut self, length: usize, mut bytes: BytesMut) -> Result<BytesMut, MaasError> {
+        bytes.resize(length, 0);
         self.file.read_exact(&mut bytes).map_err(|error| {
             match error.kind() == io::ErrorKind::UnexpectedEof {
                 true => MaasError::Changed(self.path.clone()),

@@ -12,7 +12,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::report::{Event, Report, Sink};
 
+mod pinned;
+mod pruned;
 mod refused;
+mod releases;
+mod rivals;
 
 const PIECE: usize = 1000;
 /// Three whole pieces and a short one.
@@ -42,7 +46,7 @@ fn image(dir: &TempDir, version: &str, seed: u8) -> Image {
     fs::write(&path, &bytes).unwrap();
     Image {
         name: format!("edge-{version}"),
-        title: format!("edge {version}"),
+        title: image::title("edge", version),
         architecture: "amd64/generic".into(),
         base_image: "ubuntu/noble".into(),
         path,
@@ -69,6 +73,7 @@ fn pace() -> Pace {
         piece: PIECE,
         poll: Duration::ZERO,
         settle: 1,
+        beat: Duration::from_secs(3),
         patience: Duration::from_secs(30),
     }
 }
@@ -134,53 +139,6 @@ async fn an_image_is_uploaded_once() {
 }
 
 #[tokio::test]
-async fn an_upload_that_was_killed_anywhere_is_continued() {
-    for piece in 1..=PIECES {
-        for (fault, arrived) in [(Fault::Hold, 0), (Fault::HoldHalf, 0), (Fault::Silent, 1)] {
-            let bench = bench(|_| ()).await;
-            bench.region.fault(piece, fault);
-            tokio::select! {
-                ended = bench.upload() => panic!("{fault:?} of {piece}: {ended:?}"),
-                () = bench.region.held(1) => {}
-            }
-            let there = (piece - 1 + arrived) * PIECE;
-            let resumed = bench.upload().await.unwrap();
-            let left = SIZE.saturating_sub(there) as u64;
-            let wanted = match left {
-                0 => Outcome::AlreadyThere,
-                _ => Outcome::Resumed,
-            };
-            assert_eq!(
-                (resumed.outcome, resumed.sent),
-                (wanted, left),
-                "{fault:?} of {piece}"
-            );
-            bench.whole(&bench.image);
-        }
-    }
-}
-
-#[tokio::test]
-async fn a_piece_whose_answer_was_lost_is_sent_once() {
-    for piece in 1..=PIECES {
-        for (fault, more) in [
-            (Fault::Cut, 1),
-            (Fault::Down, 1),
-            (Fault::Lost, 0),
-            (Fault::Timeout, 0),
-        ] {
-            let bench = bench(|_| ()).await;
-            bench.region.fault(piece, fault);
-            let uploaded = bench.upload().await;
-            let uploaded = uploaded.unwrap_or_else(|e| panic!("{fault:?} of {piece}: {e}"));
-            assert_eq!(uploaded.outcome, Outcome::Uploaded, "{fault:?} of {piece}");
-            assert_eq!(bench.puts(), PIECES + more, "{fault:?} of {piece}");
-            bench.whole(&bench.image);
-        }
-    }
-}
-
-#[tokio::test]
 async fn it_ends_when_all_controllers_have_it() {
     let bench = bench(|config| {
         config.controllers = 2;
@@ -192,25 +150,6 @@ async fn it_ends_when_all_controllers_have_it() {
     assert_eq!(bench.upload().await.unwrap().outcome, Outcome::Uploaded);
     assert_eq!(bench.puts(), PIECES);
     bench.whole(&bench.image);
-}
-
-#[tokio::test]
-async fn two_uploads_at_once_do_no_harm() {
-    let bench = bench(|_| ()).await;
-    let (one, two) = tokio::join!(bench.upload(), bench.upload());
-    for ended in [one, two] {
-        let text = format!("{ended:?}");
-        let fine = ended.map_or_else(|e| e.is_of_the_other_side(), |_| true);
-        assert!(fine, "{text}");
-    }
-    bench.upload().await.unwrap();
-    let all = bench.region.resources();
-    assert_eq!(all.len(), 1);
-    let bytes = fs::read(&bench.image.path).unwrap();
-    let complete = |set: &&postern_sim::maas::region::Set| set.is_complete();
-    let mut complete = all[0].sets.iter().filter(complete).peekable();
-    assert!(complete.peek().is_some());
-    assert!(complete.all(|set| set.bytes == bytes));
 }
 
 #[tokio::test]
@@ -234,51 +173,27 @@ async fn tls_needs_an_authority_that_was_given() {
 
 #[tokio::test]
 async fn a_controller_that_never_fetches_it_is_told() {
-    let bench = bench(|config| config.slow = usize::MAX).await;
+    let bench = bench(|config| {
+        config.controllers = 2;
+        config.slow = usize::MAX;
+    })
+    .await;
     let pace = Pace {
         patience: Duration::ZERO,
         ..pace()
     };
     let error = bench.run(&bench.image, &pace).await.unwrap_err();
-    assert!(matches!(error, MaasError::Pending { .. }), "{error}");
+    let text = error.to_string();
+    assert!(matches!(error, MaasError::Pending { .. }), "{text}");
+    assert!(
+        text.contains("not at region-1\n") && !text.contains("region-0"),
+        "{text}"
+    );
     assert_eq!(
         bench.region.resources().len(),
         1,
         "it may still be completed"
     );
-}
-
-#[tokio::test]
-async fn what_can_never_be_completed_is_deleted() {
-    for (fault, said) in [
-        (Fault::Damaged, "does not match given SHA256"),
-        (Fault::Full, "make room"),
-    ] {
-        let bench = bench(|_| ()).await;
-        bench.region.fault(2, fault);
-        let error = bench.upload().await.unwrap_err();
-        assert!(
-            error.is_of_the_other_side() && error.to_string().contains(said),
-            "{error}"
-        );
-        assert_eq!(bench.region.resources().len(), 0, "{fault:?}");
-        assert_eq!(bench.upload().await.unwrap().outcome, Outcome::Uploaded);
-        bench.whole(&bench.image);
-    }
-}
-
-#[tokio::test]
-async fn what_another_run_began_is_never_deleted() {
-    let bench = bench(|_| ()).await;
-    bench.region.fault(2, Fault::Hold);
-    tokio::select! {
-        ended = bench.upload() => panic!("{ended:?}"),
-        () = bench.region.held(1) => {}
-    }
-    bench.region.fault(3, Fault::Damaged);
-    let error = bench.upload().await.unwrap_err();
-    assert!(matches!(error, MaasError::Refused { .. }), "{error}");
-    assert_eq!(bench.region.resources().len(), 1);
 }
 
 #[tokio::test]
@@ -368,18 +283,4 @@ async fn nobody_there_and_somebody_else() {
         .await
         .unwrap_err();
     assert!(error.to_string().contains("5240/MAAS"), "{error}");
-}
-
-#[tokio::test]
-async fn old_maas_does_not_say_how_far_it_is() {
-    let bench = bench(|config| config.version = "3.4.2".into()).await;
-    bench.region.fault(2, Fault::Hold);
-    tokio::select! {
-        ended = bench.upload() => panic!("{ended:?}"),
-        () = bench.region.held(1) => {}
-    }
-    let error = bench.upload().await.unwrap_err();
-    let text = error.to_string();
-    assert!(text.contains("boot-resource delete"), "{text}");
-    assert_eq!(bench.region.resources().len(), 1, "another run's");
 }

@@ -11,6 +11,7 @@ use postern_agent::contract::problem::Problem;
 use postern_agent::host::clock;
 
 use super::lines::{Lines, plain};
+use super::meter::Meters;
 use super::{Event, Sink};
 
 /// A service whose log can fold.
@@ -89,6 +90,7 @@ pub(super) struct Groups {
     service: Service,
     lines: Lines,
     open: Mutex<Option<u64>>,
+    meters: Meters,
 }
 
 impl Groups {
@@ -97,18 +99,20 @@ impl Groups {
             service,
             lines: Lines::new(out),
             open: Mutex::default(),
+            meters: Meters::default(),
         }
     }
 }
 
 impl Sink for Groups {
     fn take(&self, event: &Event<'_>) {
+        let going = self.meters.line(event);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Event::Started { step, title }, None) = (event, *open) {
             *open = Some(*step);
             return self.lines.line(self.service.begin(*step, title));
         }
-        if let Some(line) = plain(event) {
+        if let Some(line) = going.or_else(|| plain(event)) {
             self.lines.line(line);
         }
         let (Event::Done { step, .. } | Event::Failed { step, .. }) = event else {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::json;
 
+use super::meter::Meters;
 use super::{Event, Sink, Unit, seconds};
 
 /// Nothing at all.
@@ -31,18 +32,18 @@ impl Lines {
     }
 }
 
-/// Lines for a log; no progress.
-pub(super) struct Plain(Lines);
+/// Lines for a log; of progress only now and then one.
+pub(super) struct Plain(Lines, Meters);
 
 impl Plain {
     pub(super) fn new(out: impl Write + Send + 'static) -> Self {
-        Self(Lines::new(out))
+        Self(Lines::new(out), Meters::default())
     }
 }
 
 impl Sink for Plain {
     fn take(&self, event: &Event<'_>) {
-        if let Some(line) = plain(event) {
+        if let Some(line) = self.1.line(event).or_else(|| plain(event)) {
             self.0.line(line);
         }
     }

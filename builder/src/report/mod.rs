@@ -11,6 +11,7 @@
 
 pub mod ci;
 mod lines;
+mod meter;
 mod terminal;
 
 use std::fmt;

@@ -3,24 +3,33 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anstyle::{AnsiColor, Color, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
+use super::meter::{Meter, pace};
 use super::{Event, Sink, Unit, seconds};
 
 /// How often spinners turn.
 const TICK: Duration = Duration::from_millis(100);
 
 const SPINNING: &str = "{spinner:.cyan} {msg} {elapsed:.dim}";
-const BYTES: &str = "{spinner:.cyan} {msg} {bar:24.cyan/dim} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec:.dim}";
+const BYTES: &str =
+    "{spinner:.cyan} {msg} {bar:24.cyan/dim} {decimal_bytes}/{decimal_total_bytes} {prefix:.dim}";
 const ITEMS: &str = "{spinner:.cyan} {msg} {bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}";
 
 /// The terminal on standard error.
 pub(super) struct Terminal {
     all: MultiProgress,
-    bars: Mutex<BTreeMap<u64, ProgressBar>>,
+    bars: Mutex<BTreeMap<u64, Bar>>,
+}
+
+/// A running step.
+struct Bar {
+    shown: ProgressBar,
+    began: Instant,
+    meter: Meter,
 }
 
 impl Terminal {
@@ -31,7 +40,7 @@ impl Terminal {
         }
     }
 
-    fn bars(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, ProgressBar>> {
+    fn bars(&self) -> std::sync::MutexGuard<'_, BTreeMap<u64, Bar>> {
         self.bars.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -45,8 +54,27 @@ impl Terminal {
 
     fn ended(&self, step: u64) {
         if let Some(bar) = self.bars().remove(&step) {
-            bar.finish_and_clear();
-            self.all.remove(&bar);
+            bar.shown.finish_and_clear();
+            self.all.remove(&bar.shown);
+        }
+    }
+}
+
+impl Bar {
+    fn went(&mut self, done: u64, total: u64, unit: Unit) {
+        let shown = &self.shown;
+        if total > 0 && shown.length() != Some(total) {
+            shown.set_style(style(match unit {
+                Unit::Bytes => BYTES,
+                Unit::Items => ITEMS,
+            }));
+            shown.set_length(total);
+        }
+        shown.set_position(done);
+        if unit == Unit::Bytes {
+            self.meter.see(self.began.elapsed(), done);
+            let left = total.saturating_sub(done);
+            shown.set_prefix(pace(self.meter.rate(), left));
         }
     }
 }
@@ -60,6 +88,11 @@ impl Sink for Terminal {
                 bar.set_style(style(SPINNING));
                 bar.set_message((*title).to_owned());
                 bar.enable_steady_tick(TICK);
+                let bar = Bar {
+                    shown: bar,
+                    began: Instant::now(),
+                    meter: Meter::default(),
+                };
                 self.bars().insert(*step, bar);
             }
             Event::Progress {
@@ -68,20 +101,15 @@ impl Sink for Terminal {
                 total,
                 unit,
             } => {
-                let bars = self.bars();
-                let Some(bar) = bars.get(step) else { return };
-                if *total > 0 && bar.length() != Some(*total) {
-                    bar.set_style(style(match unit {
-                        Unit::Bytes => BYTES,
-                        Unit::Items => ITEMS,
-                    }));
-                    bar.set_length(*total);
-                }
-                bar.set_position(*done);
+                let mut bars = self.bars();
+                let Some(bar) = bars.get_mut(step) else {
+                    return;
+                };
+                bar.went(*done, *total, *unit);
             }
             Event::Status { step, title, text } => {
                 if let Some(bar) = self.bars().get(step) {
-                    bar.set_message(format!("{title}  {text}"));
+                    bar.shown.set_message(format!("{title}  {text}"));
                 }
             }
             Event::Note { text, .. } => self.line("!", AnsiColor::Yellow, text),

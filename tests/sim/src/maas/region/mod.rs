@@ -5,9 +5,13 @@
 //! fields and errors of a creation, and the empty resource that a refused one
 //! leaves; appending without a position; `progress` over all region controllers;
 //! sets newest first; deleting twice is a 500; each nonce is good once, and a bad
-//! secret is answered with the signature that was expected. **Assumed**: what
-//! nginx in front answers when it gives up. **Missing**: everything else.
+//! secret is answered with the signature that was expected. What differs between
+//! releases is in `disk` and `document` (read in the sources of 2.9, 3.4, 3.7 and
+//! 3.8 beta, not run). **Assumed**: what nginx in front answers when it gives up.
+//! **Missing**: everything else.
 
+mod disk;
+mod document;
 pub mod machines;
 mod piece;
 mod store;
@@ -37,9 +41,11 @@ use super::oauth::Guard;
 use crate::clock::Clock;
 use crate::server::Serving;
 use crate::tls::TlsListener;
+use document::document;
 use machines::{Fleet, Park};
 use piece::{BODY_LIMIT, piece};
-use store::{Refusal, Rules, Store};
+use store::{Refusal, Rules, Store, bad};
+use version::Release;
 
 /// What a simulated region is started with.
 #[derive(Clone, Debug)]
@@ -128,6 +134,7 @@ impl Shared {
             architectures: &self.config.architectures,
             base_images: &self.config.base_images,
             controllers: self.config.controllers,
+            release: Release::of(&self.config.version),
         }
     }
 }
@@ -204,7 +211,7 @@ impl Region {
 
     /// Every image it has.
     pub fn resources(&self) -> Vec<Resource> {
-        self.shared.changing().store.resources.clone()
+        self.shared.changing().store.shown()
     }
 
     /// Every request so far that was let in, as `PUT /MAAS/…`.
@@ -298,7 +305,14 @@ async fn version(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 async fn controllers(State(shared): State<Arc<Shared>>) -> Response {
-    let all = (0..shared.config.controllers).map(|n| json!({"hostname": format!("region-{n}")}));
+    let all = (0..shared.config.controllers).map(|n| {
+        json!({
+            "system_id": format!("rgn{n}"),
+            "hostname": format!("region-{n}"),
+            // All requests come to the first one.
+            "ip_addresses": [format!("127.0.0.{}", n + 1)],
+        })
+    });
     json_text(StatusCode::OK, Value::from_iter(all).to_string())
 }
 
@@ -311,12 +325,12 @@ async fn list(
         return json_text(StatusCode::OK, Value::from_iter(all).to_string());
     }
     let rules = shared.rules();
+    if let Some(unknown) = query.get("type").and_then(|kind| unlisted(kind, &rules)) {
+        return refused(unknown);
+    }
     let changing = shared.changing();
     let all = &changing.store.resources;
-    let all: Vec<_> = all
-        .iter()
-        .map(|one| store::document(one, &rules, false))
-        .collect();
+    let all: Vec<_> = all.iter().map(|one| document(one, &rules, false)).collect();
     json_text(StatusCode::OK, format!("[{}]", all.join(",")))
 }
 
@@ -339,8 +353,26 @@ fn synced(config: &RegionConfig) -> impl Iterator<Item = Value> {
     })
 }
 
+/// The refusal of a `type` that there is not.
+fn unlisted(kind: &str, rules: &Rules<'_>) -> Option<Refusal> {
+    let mut known = vec!["synced", "uploaded"];
+    if rules.release < Release::V3_7 {
+        known.push("generated");
+    }
+    let text = || {
+        format!("'{kind}' is not a valid boot resource type. Available types: {known:?}")
+            .replace('"', "'")
+    };
+    (!known.contains(&kind)).then(|| bad(text()))
+}
+
 fn is_admin(shared: &Shared) -> std::result::Result<(), Refusal> {
-    let text = "This method is reserved for admin users.";
+    let text = match Release::of(&shared.config.version) {
+        Release::V3_8 => {
+            "User does not have permission to perform this operation. The user should have permission 'can_edit_boot_entities'"
+        }
+        _ => "This method is reserved for admin users.",
+    };
     match shared.config.admin {
         true => Ok(()),
         false => Err((StatusCode::FORBIDDEN, text.into())),
@@ -358,14 +390,14 @@ async fn create(
     let created = changing.store.get(id).map_err(refused)?;
     Ok(json_text(
         StatusCode::CREATED,
-        store::document(created, &rules, true),
+        document(created, &rules, true),
     ))
 }
 
 /// Each look at an image that is whole lets the other controllers come nearer.
 async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Served {
     let mut changing = shared.changing();
-    let whole = |set: &Set| set.bytes.len() as u64 == set.size && !set.shared;
+    let whole = |set: &Set| set.at == set.size && !set.shared;
     if changing
         .store
         .resources
@@ -381,7 +413,7 @@ async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Served 
     let found = changing.store.get(id).map_err(refused)?;
     Ok(json_text(
         StatusCode::OK,
-        store::document(found, &shared.rules(), true),
+        document(found, &shared.rules(), true),
     ))
 }
 

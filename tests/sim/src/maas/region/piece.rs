@@ -9,6 +9,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
 use super::store::bad;
+use super::version::Release;
 use super::{Served, Shared, is_admin, refused};
 
 /// What nginx in front of MAAS lets pass, in bytes.
@@ -33,7 +34,8 @@ pub enum Fault {
     Silent,
     /// A byte of it is changed on its way.
     Damaged,
-    /// The region's disk is full; MAAS 3.7 fails, later ones refuse.
+    /// The region's disk is full: MAAS up to 3.7 fails, 3.8 refuses and removes
+    /// what it had.
     Full,
 }
 
@@ -80,15 +82,19 @@ pub(super) async fn piece(
         Some(Fault::Damaged) => bytes[0] ^= 1,
         Some(Fault::Down) => return Err(nginx(StatusCode::BAD_GATEWAY)),
         Some(Fault::Full) => {
-            let text = "[Errno 28] No space left on device".to_owned();
-            return Err(refused((StatusCode::INTERNAL_SERVER_ERROR, text)));
+            let full = shared.changing().store.full((id, file), &shared.rules());
+            return Err(refused(full));
         }
         _ => {}
     }
-    let all = (shared.changing().store.append(id, file, &bytes)).map_err(refused)?;
-    if all && shared.config.slow == 0 {
+    let rules = shared.rules();
+    let appended = (shared.changing().store).append((id, file), &bytes, &rules);
+    let at_once = shared.config.slow == 0 || rules.release < Release::V3_7;
+    // Before 3.5 an image is complete by its length, whatever is answered.
+    if at_once && (appended.is_err() || matches!(appended, Ok(true))) {
         shared.changing().store.share();
     }
+    appended.map_err(refused)?;
     match fault {
         Some(Fault::Lost) => hang_up(),
         Some(Fault::Timeout) => Err(nginx(StatusCode::GATEWAY_TIMEOUT)),

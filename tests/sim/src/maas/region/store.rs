@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
+
+use super::disk::Disk;
+use super::version::Release;
 
 /// An image as the region has it.
 #[derive(Clone, Debug)]
@@ -32,16 +34,20 @@ pub struct Set {
     pub sha256: String,
     /// As announced.
     pub size: u64,
-    /// What came.
+    /// How many bytes of it MAAS counts.
+    pub at: u64,
+    /// What a machine would be given; only in what a test is shown.
     pub bytes: Vec<u8>,
     /// Whether the other region controllers have it too.
     pub shared: bool,
+    /// Whether a later upload of the name took its file away.
+    pub emptied: bool,
 }
 
 impl Set {
-    /// Whether machines could be deployed with it.
+    /// Whether MAAS says that machines can be deployed with it.
     pub fn is_complete(&self) -> bool {
-        self.shared && self.bytes.len() as u64 == self.size
+        self.shared && self.at == self.size && !self.emptied
     }
 }
 
@@ -56,6 +62,7 @@ pub(super) fn bad(text: impl Into<String>) -> Refusal {
 #[derive(Debug, Default)]
 pub(super) struct Store {
     pub(super) resources: Vec<Resource>,
+    disk: Disk,
     last: u64,
 }
 
@@ -64,6 +71,7 @@ pub(super) struct Rules<'a> {
     pub(super) architectures: &'a [String],
     pub(super) base_images: &'a [String],
     pub(super) controllers: usize,
+    pub(super) release: Release,
 }
 
 impl Store {
@@ -74,13 +82,34 @@ impl Store {
     }
 
     pub(super) fn delete(&mut self, id: u64) -> Result<(), Refusal> {
-        let before = self.resources.len();
-        self.resources.retain(|resource| resource.id != id);
-        let text = "BootResource matching query does not exist.";
-        match self.resources.len() < before {
-            true => Ok(()),
-            false => Err((StatusCode::INTERNAL_SERVER_ERROR, text.into())),
+        let Some(at) = self.resources.iter().position(|row| row.id == id) else {
+            let text = "BootResource matching query does not exist.";
+            return Err((StatusCode::INTERNAL_SERVER_ERROR, text.into()));
+        };
+        let row = self.resources.remove(at);
+        for set in &row.sets {
+            self.forget(&set.sha256);
         }
+        Ok(())
+    }
+
+    /// Removes content that no upload has any more.
+    fn forget(&mut self, sha256: &str) {
+        let mut sets = self.resources.iter().flat_map(|row| &row.sets);
+        if !sets.any(|set| set.sha256 == sha256 && !set.emptied) {
+            self.disk.remove(sha256);
+        }
+    }
+
+    /// All there is, with what machines would be given.
+    pub(super) fn shown(&self) -> Vec<Resource> {
+        let mut all = self.resources.clone();
+        for set in all.iter_mut().flat_map(|row| &mut row.sets) {
+            if !set.emptied {
+                set.bytes = self.disk.bytes(set);
+            }
+        }
+        all
     }
 
     /// A refused creation leaves a resource without sets, as in MAAS, where a
@@ -91,173 +120,157 @@ impl Store {
         rules: &Rules<'_>,
     ) -> Result<u64, Refusal> {
         let field = |name: &str| form.get(name).cloned().unwrap_or_default();
-        let mut errors = serde_json::Map::new();
-        let mut wrong = |name: &str, text: String| errors.insert(name.into(), json!([text]));
-        let (name, sha256) = (field("name"), field("sha256"));
-        let name = name.strip_prefix("custom/").unwrap_or(&name).to_owned();
-        let architecture = field("architecture");
-        if ["ubuntu", "noble", "jammy", "centos7"].contains(&name.as_str()) {
-            wrong("name", format!("{name} is a reserved name"));
+        let (name, size) = accepted(form, rules)?;
+        let sha256 = field("sha256");
+        let id = self.row(&name, form, rules);
+        let based = rules.base_images.contains(&field("base_image"));
+        if rules.release > Release::V2_9 && !based {
+            let text = "please select a valid base image OS and version";
+            return Err(bad(json!({"base_image": [text]}).to_string()));
         }
-        if !rules.architectures.contains(&architecture) {
-            let known = rules.architectures.iter().map(|a| format!("'{a}'"));
-            let known = known.collect::<Vec<_>>().join(", ");
-            let text = format!(
-                "'{architecture}' is not a valid architecture.  It should be one of: {known}."
-            );
-            wrong("architecture", text);
-        }
-        if field("filetype") != "ddgz" {
-            let text = "Select a valid choice. That is not one of the available choices.";
-            wrong("filetype", text.into());
-        }
-        if sha256.len() != 64 {
-            let text = format!(
-                "Ensure this value has at least 64 characters (it has {}).",
-                sha256.len()
-            );
-            wrong("sha256", text);
-        }
-        let size = field("size").parse();
-        if size.is_err() {
-            wrong("size", "Enter a whole number.".into());
-        }
-        if !errors.is_empty() {
-            return Err(bad(Value::Object(errors).to_string()));
-        }
-        let id = self.row(&name, &architecture, form);
-        if !rules.base_images.contains(&field("base_image")) {
-            return Err(bad(
-                json!({"base_image": ["please select a valid base image OS and version"]})
-                    .to_string(),
-            ));
+        let mut known = self.resources.iter().flat_map(|row| &row.sets);
+        if known.any(|set| set.sha256 == sha256 && set.size != size && !set.emptied) {
+            let text = "File already exists with sha256 that is of different size.";
+            return Err(bad(text));
         }
         self.last += 1;
+        let at = self.disk.begun(&sha256, rules.release);
         let set = Set {
             file: self.last,
             sha256,
-            size: size.unwrap_or_default(),
+            size,
+            at,
             bytes: Vec::new(),
-            shared: false,
+            shared: at == size,
+            emptied: false,
         };
+        let mut gone = Vec::new();
         if let Some(row) = self.resources.iter_mut().find(|row| row.id == id) {
             if !form.contains_key("keep_old") {
-                row.sets.clear();
+                for old in &mut row.sets {
+                    old.emptied = true;
+                    gone.push(old.sha256.clone());
+                }
             }
             row.sets.push(set);
+        }
+        for sha256 in gone {
+            self.forget(&sha256);
         }
         Ok(id)
     }
 
-    fn row(&mut self, name: &str, architecture: &str, form: &BTreeMap<String, String>) -> u64 {
-        let same = |row: &&Resource| row.name == name && row.architecture == architecture;
-        if let Some(row) = self.resources.iter().find(same) {
+    fn row(&mut self, name: &str, form: &BTreeMap<String, String>, rules: &Rules<'_>) -> u64 {
+        let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+        let architecture = field("architecture");
+        let same = |row: &&mut Resource| row.name == name && row.architecture == architecture;
+        if let Some(row) = self.resources.iter_mut().find(same) {
+            row.title = field("title");
             return row.id;
         }
         self.last += 1;
-        let field = |name: &str| form.get(name).cloned().unwrap_or_default();
+        let based = rules.release > Release::V2_9;
         self.resources.push(Resource {
             id: self.last,
             name: name.to_owned(),
-            architecture: architecture.to_owned(),
+            architecture,
             title: field("title"),
-            base_image: field("base_image"),
+            base_image: if based {
+                field("base_image")
+            } else {
+                String::new()
+            },
             sets: Vec::new(),
         });
         self.last
     }
 
     /// Appends to an upload; tells whether all of it is there now.
-    pub(super) fn append(&mut self, id: u64, file: u64, bytes: &[u8]) -> Result<bool, Refusal> {
-        let unknown = || (StatusCode::NOT_FOUND, "Not Found".to_owned());
-        let row = self.resources.iter_mut().find(|row| row.id == id);
-        let set = row.and_then(|row| row.sets.iter_mut().find(|set| set.file == file));
-        let set = set.ok_or_else(unknown)?;
-        if bytes.is_empty() {
-            return Err(bad("Missing data."));
+    pub(super) fn append(
+        &mut self,
+        (id, file): (u64, u64),
+        bytes: &[u8],
+        rules: &Rules<'_>,
+    ) -> Result<bool, Refusal> {
+        let set = self.set(id, file)?;
+        let appended = self.disk.append(&set, bytes, rules.release);
+        for other in self.resources.iter_mut().flat_map(|row| &mut row.sets) {
+            // One object is the content of all that announced it.
+            let same = rules.release < Release::V3_7 && other.sha256 == set.sha256;
+            if other.file == set.file || same {
+                other.at = appended.at;
+            }
         }
-        let (before, size) = (set.bytes.len(), set.size as usize);
-        if before == size {
-            return Err(bad("Cannot upload to a complete file."));
+        appended.answer?;
+        Ok(appended.at == set.size)
+    }
+
+    /// There is no room for a piece of that upload.
+    pub(super) fn full(&mut self, (id, file): (u64, u64), rules: &Rules<'_>) -> Refusal {
+        match self.set(id, file) {
+            Ok(set) => self.disk.full(&set.sha256, rules.release),
+            Err(unknown) => unknown,
         }
-        if before + bytes.len() > size {
-            return Err(bad("Too much data received."));
-        }
-        set.bytes.extend_from_slice(bytes);
-        if set.bytes.len() < size {
-            return Ok(false);
-        }
-        if hex::encode(Sha256::digest(&set.bytes)) != set.sha256 {
-            set.bytes.truncate(before);
-            return Err(bad("Saved content does not match given SHA256 value."));
-        }
-        Ok(true)
+    }
+
+    fn set(&self, id: u64, file: u64) -> Result<Set, Refusal> {
+        let row = self.resources.iter().find(|row| row.id == id);
+        let mut sets = row.into_iter().flat_map(|row| &row.sets);
+        let set = sets.find(|set| set.file == file && !set.emptied);
+        set.cloned()
+            .ok_or_else(|| (StatusCode::NOT_FOUND, "Not Found".to_owned()))
     }
 
     pub(super) fn share(&mut self) {
         for set in self.resources.iter_mut().flat_map(|row| &mut row.sets) {
-            set.shared |= set.bytes.len() as u64 == set.size;
+            set.shared |= set.at == set.size;
         }
     }
 }
 
-/// A resource as MAAS 3.7 writes it. Sets go newest first, so the text is
-/// written by hand: `serde_json` would sort them.
-pub(super) fn document(resource: &Resource, rules: &Rules<'_>, with_sets: bool) -> String {
-    let head = json!({
-        "id": resource.id,
-        "type": "Uploaded",
-        "name": resource.name,
-        "architecture": resource.architecture,
-        "resource_uri": format!("/MAAS/api/2.0/boot-resources/{}/", resource.id),
-        "last_deployed": null,
-        "subarches": "generic",
-        "title": resource.title,
-        "base_image": resource.base_image,
-    })
-    .to_string();
-    if !with_sets {
-        return head;
+/// The name and size of a creation that MAAS accepts so far.
+fn accepted(form: &BTreeMap<String, String>, rules: &Rules<'_>) -> Result<(String, u64), Refusal> {
+    let field = |name: &str| form.get(name).map_or("", String::as_str);
+    let mut errors = serde_json::Map::new();
+    let mut wrong = |name: &str, text: String| errors.insert(name.into(), json!([text]));
+    let (name, architecture) = (field("name"), field("architecture"));
+    let bare = match rules.release {
+        Release::V3_8 => name,
+        _ => name.strip_prefix("custom/").unwrap_or(name),
+    };
+    let signs = name.chars().count();
+    if signs > 255 {
+        let text = format!("Ensure this value has at most 255 characters (it has {signs}).");
+        wrong("name", text);
+    } else if ["ubuntu", "noble", "jammy", "centos7"].contains(&bare) {
+        wrong("name", format!("{bare} is a reserved name"));
     }
-    let sets = resource.sets.iter().enumerate().rev().map(|(n, set)| {
-        let version = match n {
-            0 => "20261120".to_owned(),
-            n => format!("20261120.{n}"),
-        };
-        format!(
-            "\"{version}\":{}",
-            set_document(resource.id, &version, set, rules)
-        )
-    });
-    let sets = sets.collect::<Vec<_>>().join(",");
-    format!("{},\"sets\":{{{sets}}}}}", head.trim_end_matches('}'))
-}
-
-fn set_document(id: u64, version: &str, set: &Set, rules: &Rules<'_>) -> Value {
-    let complete = set.is_complete();
-    let progress = 100.0 * set.bytes.len() as f64 / (set.size as f64 * rules.controllers as f64);
-    let mut file = json!({
-        "filename": "root-dd.gz",
-        "filetype": "root-dd.gz",
-        "sha256": set.sha256,
-        "filename_on_disk": set.sha256.get(..7),
-        "size": set.size,
-        "complete": complete,
-    });
-    let mut document = json!({
-        "version": version,
-        "label": "uploaded",
-        "size": set.size,
-        "complete": complete,
-    });
-    if !complete {
-        file["progress"] = json!(progress);
-        file["upload_uri"] = json!(format!(
-            "/MAAS/api/2.0/boot-resources/{id}/upload/{}/",
-            set.file
-        ));
-        document["progress"] = json!(progress);
+    if !rules
+        .architectures
+        .iter()
+        .any(|known| known == architecture)
+    {
+        let known = rules.architectures.iter().map(|a| format!("'{a}'"));
+        let known = known.collect::<Vec<_>>().join(", ");
+        let text =
+            format!("'{architecture}' is not a valid architecture.  It should be one of: {known}.");
+        wrong("architecture", text);
     }
-    document["files"] = json!({"root-dd.gz": file});
-    document
+    if field("filetype") != "ddgz" {
+        let text = "Select a valid choice. That is not one of the available choices.";
+        wrong("filetype", text.into());
+    }
+    let digits = field("sha256").len();
+    if digits != 64 {
+        let text = format!("Ensure this value has at least 64 characters (it has {digits}).");
+        wrong("sha256", text);
+    }
+    let size = field("size").parse();
+    if size.is_err() {
+        wrong("size", "Enter a whole number.".into());
+    }
+    match errors.is_empty() {
+        true => Ok((bare.to_owned(), size.unwrap_or_default())),
+        false => Err(bad(Value::Object(errors).to_string())),
+    }
 }
