@@ -60,6 +60,9 @@ pub fn check(site: &Site, order: &Order<'_>) -> Findings {
         problems.extend(image(site, order));
     }
     let missing = missing(site, order);
+    if missing > 0 && busy > 0 {
+        problems.push(half_gone(site, order));
+    }
     if missing > 0 && site.unknown.is_empty() {
         problems.extend(machines(site, order, missing));
     }
@@ -85,6 +88,23 @@ fn unknown(unknown: &Unknown) -> Problem {
         }
     };
     Problem::new(format!("MAAS has no {what} {name}"), remedy)
+}
+
+/// Some of a gateway's machines are deployed and others were released since.
+/// What a new one must be told follows from which one it replaces, and MAAS does
+/// not know that any more.
+fn half_gone(site: &Site, order: &Order<'_>) -> Problem {
+    let (name, nodes) = (order.name(), order.nodes);
+    let left: Vec<_> = site.ours.iter().map(ToString::to_string).collect();
+    let ids = site.ours.iter().map(|one| one.system_id.as_str());
+    let ids = ids.collect::<Vec<_>>().join(" ");
+    let left = left.join(", ");
+    Problem::new(
+        format!("of the {nodes} machines of {name} only {left} are left"),
+        format!(
+            "a machine cannot be replaced in a cluster by this version: release what is left (`maas PROFILE machines release machines={ids}`), then run again"
+        ),
+    )
 }
 
 /// Two users with one gateway would pair it twice.

@@ -52,6 +52,28 @@ async fn the_image_must_be_there() {
 }
 
 #[tokio::test]
+async fn a_cluster_that_lost_a_machine_gets_no_second_of_another_kind() {
+    let mut bench = bench(quick(4)).await;
+    bench.nodes = 3;
+    for id in ["m2", "m3"] {
+        bench.region.machine(id).change(|machine| {
+            machine.status = Sim::Deployed;
+            machine.owner = Some("admin".into());
+            machine.agent_name = "postern:edge-1".into();
+            machine.series = "edge-1.2".into();
+        });
+    }
+    let text = bench.deploy().await.unwrap_err().to_string();
+    for wanted in [
+        "only node-2.maas (m2), node-3.maas (m3) are left",
+        "release",
+    ] {
+        assert!(text.contains(wanted), "no {wanted:?} in {text}");
+    }
+    assert_eq!(bench.machine("m1").status, Sim::Ready);
+}
+
+#[tokio::test]
 async fn machines_must_suit() {
     each(&[
         (|b| b.nodes = 2, &["needs 2 more", "1 suits"]),
