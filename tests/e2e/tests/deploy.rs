@@ -16,7 +16,7 @@ use tokio::runtime::Runtime;
 struct Site {
     region: Region,
     dir: TempDir,
-    _runtime: Runtime,
+    runtime: Runtime,
 }
 
 /// One machine that this happens to, all between two looks.
@@ -35,7 +35,7 @@ fn site(life: Vec<Happening>) -> Site {
     Site {
         region: runtime.block_on(Region::start(config)).unwrap(),
         dir,
-        _runtime: runtime,
+        runtime,
     }
 }
 
@@ -219,4 +219,81 @@ fn what_cannot_be_used_is_refused() {
         );
     }
     assert_eq!(site.status(), Status::Ready);
+}
+
+#[test]
+fn three_machines_become_one_gateway_and_palette_says_so() {
+    use postern_sim::clock::Clock;
+    use postern_sim::events::EventLog;
+    use postern_sim::palette::{Palette, PaletteConfig};
+    use postern_sim::tls::Authority;
+
+    let machines = ["m1", "m2", "m3"].map(|id| {
+        let life = Happening::All(Happening::installation());
+        Machine::ready(id, &format!("node-{id}")).planned([life])
+    });
+    let mut site = site(Vec::new());
+    let config = RegionConfig {
+        fleet: Fleet::of(machines),
+        ..RegionConfig::default()
+    };
+    let authority = Authority::generate("Private CA", Clock::real().now()).unwrap();
+    let config_of_palette =
+        PaletteConfig::new("localhost", authority, EventLog::new(Clock::real()));
+    let key = config_of_palette.api_key.clone();
+    let (region, palette) = site.runtime.block_on(async {
+        let region = Region::start(config).await.unwrap();
+        (region, Palette::start(config_of_palette).await.unwrap())
+    });
+    site.region = region;
+    fs::write(site.dir.path().join("ca.pem"), palette.ca()).unwrap();
+    let gateway = format!(
+        "apiVersion: postern/v1\nname: edge-1\npalette:\n  endpoint: https://localhost:{}\n  \
+         pairing: {{manifests: {{from: palette}}}}\nnodes: 3\napi-endpoint: edge-1.example\n\
+         certificates: [{{file: ca.pem}}]\n",
+        palette.addr().port()
+    );
+    fs::write(site.dir.path().join("gateway.yaml"), gateway).unwrap();
+    site.upload();
+    // Before anything is allocated it must be clear where the manifests come from.
+    let (_, said) = site.deploy(&[], 3);
+    assert!(said.contains("SPECTROCLOUD_APIKEY"), "{said}");
+    let free = |machine: &Machine| machine.status == Status::Ready;
+    assert!(site.region.machines().iter().all(free));
+
+    let key_file = site.path("palette-key");
+    fs::write(&key_file, &key).unwrap();
+    let (_, said) = site.deploy(&["--palette-api-key-file", &key_file], 0);
+    for wanted in [
+        "Palette created the gateway edge-1",
+        "Palette says that edge-1 is healthy",
+    ] {
+        assert!(said.contains(wanted), "no {wanted:?} in {said}");
+    }
+    let told: Vec<_> = site
+        .region
+        .machines()
+        .into_iter()
+        .map(|machine| String::from_utf8(machine.user_data.unwrap().0).unwrap())
+        .collect();
+    let token = each_has_its_part(&told);
+    assert!(told.iter().all(|text| !text.contains(&key)));
+    assert!(!said.contains(&token), "{said}");
+}
+
+/// Only the first machine is told how to pair; gives the token that all have.
+fn each_has_its_part(told: &[String]) -> String {
+    let line = |text: &str, key: &str| {
+        let found = text.lines().find_map(|line| line.trim().strip_prefix(key));
+        found
+            .unwrap_or_else(|| panic!("no {key} in {text}"))
+            .to_owned()
+    };
+    let token = line(&told[0], "cluster-token: ");
+    for (text, number) in told.iter().zip(1..) {
+        assert_eq!(line(text, "node: "), number.to_string());
+        assert_eq!(line(text, "cluster-token: "), token);
+        assert_eq!(text.contains("overlord-uid"), number == 1, "{text}");
+    }
+    token
 }
