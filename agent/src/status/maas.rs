@@ -13,7 +13,7 @@ use std::time::Duration;
 use fs_err as fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::sleep;
 use url::Url;
 
@@ -111,6 +111,9 @@ impl Webhook {
 #[derive(Debug)]
 pub struct Teller {
     events: mpsc::UnboundedSender<Event>,
+    /// How many were sent to be told, and how many were told or dropped.
+    sent: usize,
+    done: watch::Receiver<usize>,
     /// Not told before the machine is online.
     held: Vec<Event>,
     last: String,
@@ -120,6 +123,7 @@ impl Teller {
     /// Begins to tell the webhook through `client`. Must be called in a runtime.
     pub fn begin(webhook: Webhook, client: Client) -> Self {
         let (events, mut queue) = mpsc::unbounded_channel();
+        let (count, done) = watch::channel(0);
         tokio::spawn(async move {
             while let Some(event) = queue.recv().await {
                 for delay in DELAYS {
@@ -129,10 +133,13 @@ impl Teller {
                         break;
                     }
                 }
+                count.send_modify(|count| *count += 1);
             }
         });
         Self {
             events,
+            sent: 0,
+            done,
             held: Vec::new(),
             last: String::new(),
         }
@@ -151,8 +158,16 @@ impl Teller {
             for event in self.held.drain(..) {
                 // Fails only while the runtime ends.
                 let _ = self.events.send(event);
+                self.sent += 1;
             }
         }
+    }
+
+    /// Ends when MAAS was told everything so far, or will not hear it.
+    pub async fn told(&self) {
+        let mut done = self.done.clone();
+        // An error means that nobody tells any more.
+        let _ = done.wait_for(|done| *done >= self.sent).await;
     }
 }
 

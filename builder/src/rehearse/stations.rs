@@ -33,11 +33,13 @@ pub enum Station {
     Healthy,
     /// Palette itself says so.
     PairedWithPalette,
+    /// The agent told MAAS, before it erases the key for that.
+    ToldMaas,
 }
 
 impl Station {
     /// All stations of a first boot, in order.
-    pub const FIRST_BOOT: [Station; 11] = [
+    pub const FIRST_BOOT: [Station; 12] = [
         Station::Kernel,
         Station::RootVerified,
         Station::Deployed,
@@ -49,6 +51,7 @@ impl Station {
         Station::Registered,
         Station::Healthy,
         Station::PairedWithPalette,
+        Station::ToldMaas,
     ];
     /// Those of a later boot, for which neither MAAS nor Palette is there.
     pub const LATER_BOOT: [Station; 3] = [Station::Kernel, Station::RootVerified, Station::Healthy];
@@ -67,6 +70,7 @@ impl Station {
             Station::Registered => "registered with Palette",
             Station::Healthy => "Palette's agent runs",
             Station::PairedWithPalette => "Palette says Running and Healthy",
+            Station::ToldMaas => "MAAS was told so",
         }
     }
 
@@ -97,6 +101,9 @@ impl Station {
                 stage: Stage::Healthy,
                 ..
             }) => Some(Self::PairedWithPalette),
+            Event::Maas(Maas::Status { name, .. }) if name == "postern/healthy" => {
+                Some(Self::ToldMaas)
+            }
             _ => None,
         }
     }

@@ -119,11 +119,6 @@ fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
     let events = rehearsal.events();
     booted.power_off()?;
     no_secret_was_told(work, &events)?;
-    let events = rehearsal.events();
-    ensure!(
-        events.iter().any(|e| e.contains("postern/healthy")),
-        "MAAS was not told: {events:#?}"
-    );
     let first = identity(&disk)?;
     ensure!(
         !first.machine_id.is_empty() && !first.host_key.is_empty(),

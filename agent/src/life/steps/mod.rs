@@ -328,6 +328,7 @@ impl<'w> Life<'w> {
     /// `healthy`: cleans up once, then looks now and then.
     async fn stay_healthy(&mut self) -> Result<(), Stop> {
         if self.journal.scrubbed.is_none() || self.strategy.is_some() {
+            self.tell_the_rest().await;
             scrub::scrub(self.world)?;
             self.read = None;
             self.strategy = None;

@@ -24,6 +24,9 @@ use crate::pairing::palette::Palette;
 use crate::status::maas::{Teller, Webhook};
 use crate::status::model::Image;
 
+/// How long MAAS may take to hear what it was not told yet.
+const HEARING: Duration = Duration::from_secs(10);
+
 impl Life<'_> {
     /// Moves to `state`: the journal first, everybody else after.
     pub(super) fn enter(&mut self, state: State) -> Result<(), Stop> {
@@ -78,6 +81,16 @@ impl Life<'_> {
         let client = Client::new(&outbound).ok();
         self.reporter.maas = client.map(|client| Teller::begin(webhook, client));
         Ok(())
+    }
+
+    /// Lets MAAS hear the last word before its key is erased; not for long.
+    pub(super) async fn tell_the_rest(&self) {
+        if let Some(maas) = &self.reporter.maas {
+            tokio::select! {
+                () = maas.told() => {}
+                () = self.world.pace.sleep(HEARING) => {}
+            }
+        }
     }
 
     /// Learns what must be hidden and what may be shown.
