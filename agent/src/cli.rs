@@ -9,12 +9,14 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::contract::paths;
+use crate::host::journald::{self, Journald};
 use crate::host::notify::notify;
 use crate::host::pace::{Pace as _, RealPace};
+use crate::life::check;
 use crate::life::steps::Life;
 use crate::life::world::World;
 use crate::status::report::Reporter;
-use crate::status::{model, page, screen};
+use crate::status::{checks, metrics, model, page, screen, slot};
 
 /// The agent of a Postern gateway.
 #[derive(Debug, Parser)]
@@ -34,6 +36,14 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check the way to Palette now, with the settings of this machine; fails if a check does
+    Preflight {
+        /// Print the checks as one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the metrics that Prometheus collects, as they were written last
+    Metrics,
     /// Keep the status on this screen
     Console,
     /// Verify the disk that MAAS just wrote (curtin runs this; takes its contract from the environment)
@@ -43,13 +53,16 @@ enum Command {
 /// Runs the command line; 0 done, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run => run(),
-        Command::Status { json } => status(json),
-        Command::Console => console(),
+        Command::Run => run().map(|()| true),
+        Command::Status { json } => status(json).map(|()| true),
+        Command::Preflight { json } => checks(json),
+        Command::Metrics => metrics().map(|()| true),
+        Command::Console => console().map(|()| true),
         Command::InstallHook => return crate::hook::main(std::env::vars_os()),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             // With standard error gone there is nobody left to tell.
             let _ = writeln!(io::stderr(), "error: {error:#}");
@@ -71,11 +84,13 @@ fn run() -> anyhow::Result<()> {
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
-        let reporter = Reporter::new(
+        let mut reporter = Reporter::new(
             world.root.at(paths::STATUS),
             Box::new(io::stdout()),
             world.pace.now(),
         );
+        reporter.journal = Journald::at(world.root.at(journald::SOCKET));
+        reporter.status.slot = slot::booted(&world.root);
         let mut life = Life::begin(&world, reporter)?;
         tokio::select! {
             ended = life.live() => ended.map(|never| match never {}),
@@ -95,9 +110,33 @@ fn status(json: bool) -> anyhow::Result<()> {
     } else {
         page::render(&status, RealPace.now())
     };
+    print(&text)
+}
+
+/// Whether no check failed.
+fn checks(json: bool) -> anyhow::Result<bool> {
+    let world = World::real().context("looking at this machine")?;
+    let report = runtime()?
+        .block_on(check::check(&world))
+        .context("checking the way to Palette")?;
+    let text = match json {
+        true => serde_json::to_string_pretty(&report)? + "\n",
+        false => checks::table(&report.checks),
+    };
+    print(&text)?;
+    Ok(report.passed)
+}
+
+fn metrics() -> anyhow::Result<()> {
+    let path = Path::new(paths::STATUS);
+    let status = model::read(path).map_err(anyhow::Error::msg)?;
+    print(&metrics::render(&status))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     io::stdout()
         .write_all(text.as_bytes())
-        .context("writing the status")
+        .context("writing to standard output")
 }
 
 fn console() -> anyhow::Result<()> {
@@ -119,6 +158,8 @@ mod tests {
             vec!["postern-agent", "run"],
             vec!["postern-agent", "status", "--json"],
             vec!["postern-agent", "console"],
+            vec!["postern-agent", "preflight", "--json"],
+            vec!["postern-agent", "metrics"],
         ] {
             Cli::try_parse_from(line).unwrap();
         }
