@@ -1,7 +1,7 @@
 //! The agent's command line: parse, hand over, turn an error into lines.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -9,12 +9,14 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::contract::paths;
+use crate::host;
+use crate::host::files::write_atomic;
 use crate::host::journald::{self, Journald};
 use crate::host::notify::notify;
 use crate::host::pace::{Pace as _, RealPace};
-use crate::life::check;
 use crate::life::steps::Life;
 use crate::life::world::World;
+use crate::life::{bundle, check, reset};
 use crate::status::report::Reporter;
 use crate::status::{checks, metrics, model, page, screen, slot};
 
@@ -44,6 +46,17 @@ enum Command {
     },
     /// Print the metrics that Prometheus collects, as they were written last
     Metrics,
+    /// Collect what a person needs to help from afar, without any secret, in one archive
+    SupportBundle {
+        /// The archive [default: postern-support-GATEWAY-TIME.tar.gz in this folder]
+        file: Option<PathBuf>,
+    },
+    /// Forget pairing and cluster, so that a new gateway file pairs anew; restarts the machine
+    Reset {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Keep the status on this screen
     Console,
     /// Verify the disk that MAAS just wrote (curtin runs this; takes its contract from the environment)
@@ -56,6 +69,8 @@ pub fn main() -> ExitCode {
         Command::Run => run().map(|()| true),
         Command::Status { json } => status(json).map(|()| true),
         Command::Preflight { json } => checks(json),
+        Command::SupportBundle { file } => support_bundle(file).map(|()| true),
+        Command::Reset { yes } => forget(yes).map(|()| true),
         Command::Metrics => metrics().map(|()| true),
         Command::Console => console().map(|()| true),
         Command::InstallHook => return crate::hook::main(std::env::vars_os()),
@@ -127,6 +142,40 @@ fn checks(json: bool) -> anyhow::Result<bool> {
     Ok(report.passed)
 }
 
+fn support_bundle(file: Option<PathBuf>) -> anyhow::Result<()> {
+    let world = World::real().context("looking at this machine")?;
+    let bundle = runtime()?.block_on(bundle::collect(&world, &bundle::run));
+    let file = file.unwrap_or_else(|| PathBuf::from(bundle.name()));
+    let archive = bundle.archive().context("packing the support bundle")?;
+    write_atomic(&file, &archive, 0o600)?;
+    print(&format!("{}\n", file.display()))
+}
+
+fn forget(yes: bool) -> anyhow::Result<()> {
+    let world = World::real().context("looking at this machine")?;
+    write!(io::stderr(), "{}", reset::told())?;
+    if !yes {
+        anyhow::ensure!(
+            io::stdin().is_terminal(),
+            "nobody is here to ask, nothing was done\n  help: `postern-agent reset --yes`"
+        );
+        write!(
+            io::stderr(),
+            "Type the machine's name, {}, to go on: ",
+            world.host_name
+        )?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        anyhow::ensure!(answer.trim() == world.host_name, "nothing was done");
+    }
+    reset::ask(&world).context("writing down that a reset is wanted")?;
+    host::Command::new("systemctl")
+        .arg("reboot")
+        .run()
+        .context("restarting the machine; the reset is done when it starts again")?;
+    Ok(())
+}
+
 fn metrics() -> anyhow::Result<()> {
     let path = Path::new(paths::STATUS);
     let status = model::read(path).map_err(anyhow::Error::msg)?;
@@ -160,6 +209,8 @@ mod tests {
             vec!["postern-agent", "console"],
             vec!["postern-agent", "preflight", "--json"],
             vec!["postern-agent", "metrics"],
+            vec!["postern-agent", "support-bundle", "out.tar.gz"],
+            vec!["postern-agent", "reset", "--yes"],
         ] {
             Cli::try_parse_from(line).unwrap();
         }

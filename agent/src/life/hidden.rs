@@ -11,7 +11,9 @@ use serde::Deserialize;
 
 use super::configure::Wanted;
 use super::pair::MANIFEST;
+use super::settings;
 use super::world::Root;
+use crate::contract::paths;
 use crate::pairing::{
     self,
     manifest::{self, Source},
@@ -42,6 +44,11 @@ pub fn mask(root: &Root, wanted: Option<&Wanted>) -> Mask {
             mask.learn(pairing::strategy(pairing).secrets());
         }
     }
+    let text = fs::read_to_string(root.at(paths::GATEWAY_FILE)).unwrap_or_default();
+    mask.learn(of_gateway(&text));
+    if let Ok(Some(kept)) = settings::load(root) {
+        mask.learn(kept.secrets());
+    }
     for path in TOKENS {
         let text = fs::read_to_string(root.at(path)).unwrap_or_default();
         mask.learn(text.lines().flat_map(of_token));
@@ -58,6 +65,25 @@ pub fn mask(root: &Root, wanted: Option<&Wanted>) -> Mask {
 fn of_token(line: &str) -> [String; 2] {
     let password = line.rsplit(':').next().unwrap_or(line);
     [line.to_owned(), password.to_owned()]
+}
+
+/// What a gateway file pairs and joins with, also one that breaks a rule.
+fn of_gateway(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    if let Ok(tree) = serde_saphyr::from_str::<serde_json::Value>(text) {
+        texts(&tree["palette"]["pairing"], &mut found);
+        texts(&tree["cluster-token"], &mut found);
+    }
+    found
+}
+
+fn texts(tree: &serde_json::Value, found: &mut Vec<String>) {
+    match tree {
+        serde_json::Value::String(text) => found.push(text.trim_end().to_owned()),
+        serde_json::Value::Object(map) => map.values().for_each(|value| texts(value, found)),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| texts(item, found)),
+        _ => {}
+    }
 }
 
 /// Values of the secret keys, at any depth.
@@ -115,7 +141,12 @@ mod tests {
             MAAS[1],
             "reporting: {maas: {type: webhook, token_key: other-key}}\n",
         );
+        put(
+            paths::GATEWAY_FILE,
+            "palette: {pairing: {pairing-code: SESAME}}\nunknown: key\n",
+        );
         let mask = mask(&root, None);
+        assert_eq!(mask.apply("code SESAME"), "code ***");
         let text = "K10abc::server:join-me join-me maas-secret other-key 192.0.2.1";
         assert_eq!(mask.apply(text), "*** *** *** *** 192.0.2.1");
     }
