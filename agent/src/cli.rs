@@ -1,7 +1,7 @@
 //! The agent's command line: parse, hand over, turn an error into lines.
 
-use std::io::{self, Write};
-use std::path::Path;
+use std::io::{self, IsTerminal as _, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -9,12 +9,16 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::contract::paths;
+use crate::host;
+use crate::host::files::write_atomic;
+use crate::host::journald::{self, Journald};
 use crate::host::notify::notify;
 use crate::host::pace::{Pace as _, RealPace};
 use crate::life::steps::Life;
 use crate::life::world::World;
+use crate::life::{bundle, check, reset};
 use crate::status::report::Reporter;
-use crate::status::{model, page, screen};
+use crate::status::{checks, metrics, model, page, screen, slot};
 
 /// The agent of a Postern gateway.
 #[derive(Debug, Parser)]
@@ -34,6 +38,25 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Check the way to Palette now, with the settings of this machine; fails if a check does
+    Preflight {
+        /// Print the checks as one JSON document
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the metrics that Prometheus collects, as they were written last
+    Metrics,
+    /// Collect what a person needs to help from afar, without any secret, in one archive
+    SupportBundle {
+        /// The archive [default: postern-support-GATEWAY-TIME.tar.gz in this folder]
+        file: Option<PathBuf>,
+    },
+    /// Forget pairing and cluster, so that a new gateway file pairs anew; restarts the machine
+    Reset {
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
     /// Keep the status on this screen
     Console,
     /// Verify the disk that MAAS just wrote (curtin runs this; takes its contract from the environment)
@@ -43,13 +66,18 @@ enum Command {
 /// Runs the command line; 0 done, 1 failed, 2 usage.
 pub fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Run => run(),
-        Command::Status { json } => status(json),
-        Command::Console => console(),
+        Command::Run => run().map(|()| true),
+        Command::Status { json } => status(json).map(|()| true),
+        Command::Preflight { json } => checks(json),
+        Command::SupportBundle { file } => support_bundle(file).map(|()| true),
+        Command::Reset { yes } => forget(yes).map(|()| true),
+        Command::Metrics => metrics().map(|()| true),
+        Command::Console => console().map(|()| true),
         Command::InstallHook => return crate::hook::main(std::env::vars_os()),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             // With standard error gone there is nobody left to tell.
             let _ = writeln!(io::stderr(), "error: {error:#}");
@@ -71,11 +99,13 @@ fn run() -> anyhow::Result<()> {
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
-        let reporter = Reporter::new(
+        let mut reporter = Reporter::new(
             world.root.at(paths::STATUS),
             Box::new(io::stdout()),
             world.pace.now(),
         );
+        reporter.journal = Journald::at(world.root.at(journald::SOCKET));
+        reporter.status.slot = slot::booted(&world.root);
         let mut life = Life::begin(&world, reporter)?;
         tokio::select! {
             ended = life.live() => ended.map(|never| match never {}),
@@ -95,9 +125,67 @@ fn status(json: bool) -> anyhow::Result<()> {
     } else {
         page::render(&status, RealPace.now())
     };
+    print(&text)
+}
+
+/// Whether no check failed.
+fn checks(json: bool) -> anyhow::Result<bool> {
+    let world = World::real().context("looking at this machine")?;
+    let report = runtime()?
+        .block_on(check::check(&world))
+        .context("checking the way to Palette")?;
+    let text = match json {
+        true => serde_json::to_string_pretty(&report)? + "\n",
+        false => checks::table(&report.checks),
+    };
+    print(&text)?;
+    Ok(report.passed)
+}
+
+fn support_bundle(file: Option<PathBuf>) -> anyhow::Result<()> {
+    let world = World::real().context("looking at this machine")?;
+    let bundle = runtime()?.block_on(bundle::collect(&world, &bundle::run));
+    let file = file.unwrap_or_else(|| PathBuf::from(bundle.name()));
+    let archive = bundle.archive().context("packing the support bundle")?;
+    write_atomic(&file, &archive, 0o600)?;
+    print(&format!("{}\n", file.display()))
+}
+
+fn forget(yes: bool) -> anyhow::Result<()> {
+    let world = World::real().context("looking at this machine")?;
+    write!(io::stderr(), "{}", reset::told())?;
+    if !yes {
+        anyhow::ensure!(
+            io::stdin().is_terminal(),
+            "nobody is here to ask, nothing was done\n  help: `postern-agent reset --yes`"
+        );
+        write!(
+            io::stderr(),
+            "Type the machine's name, {}, to go on: ",
+            world.host_name
+        )?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        anyhow::ensure!(answer.trim() == world.host_name, "nothing was done");
+    }
+    reset::ask(&world).context("writing down that a reset is wanted")?;
+    host::Command::new("systemctl")
+        .arg("reboot")
+        .run()
+        .context("restarting the machine; the reset is done when it starts again")?;
+    Ok(())
+}
+
+fn metrics() -> anyhow::Result<()> {
+    let path = Path::new(paths::STATUS);
+    let status = model::read(path).map_err(anyhow::Error::msg)?;
+    print(&metrics::render(&status))
+}
+
+fn print(text: &str) -> anyhow::Result<()> {
     io::stdout()
         .write_all(text.as_bytes())
-        .context("writing the status")
+        .context("writing to standard output")
 }
 
 fn console() -> anyhow::Result<()> {
@@ -119,6 +207,10 @@ mod tests {
             vec!["postern-agent", "run"],
             vec!["postern-agent", "status", "--json"],
             vec!["postern-agent", "console"],
+            vec!["postern-agent", "preflight", "--json"],
+            vec!["postern-agent", "metrics"],
+            vec!["postern-agent", "support-bundle", "out.tar.gz"],
+            vec!["postern-agent", "reset", "--yes"],
         ] {
             Cli::try_parse_from(line).unwrap();
         }

@@ -25,6 +25,8 @@ pub const K3S_ENV: &str = "/etc/systemd/system/k3s.service.env";
 pub const JOURNAL: &str = "/var/lib/postern/journal.json";
 /// What the agent is doing now, for `postern-agent status` and the console.
 pub const STATUS: &str = "/run/postern/status.json";
+/// The same for Prometheus: a file for node exporter's textfile collector.
+pub const METRICS: &str = "/run/postern/metrics.prom";
 /// Where the seed partition is mounted, read-only, in the running system.
 pub const SEED_MOUNT: &str = "/run/postern/seed";
 

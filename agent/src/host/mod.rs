@@ -7,6 +7,7 @@ pub mod command;
 pub mod events;
 pub mod files;
 pub mod http;
+pub mod journald;
 pub mod mounts;
 pub mod network;
 pub mod notify;

@@ -233,7 +233,7 @@ impl Keeper for JournalFile {
         match parse(&text) {
             Ok(journal) => Ok(Found::Good(Box::new(journal))),
             Err(why) => {
-                let aside = free_name(&self.0);
+                let aside = free_name(&self.0, "broken");
                 fs::rename(&self.0, &aside)?;
                 Ok(Found::Broken { aside, why })
             }
@@ -247,11 +247,11 @@ impl Keeper for JournalFile {
     }
 }
 
-/// `journal.json.broken-1`, or the first number that is free.
-fn free_name(path: &Path) -> PathBuf {
+/// `journal.json.broken-1` for the word "broken", or the first number that is free.
+pub(super) fn free_name(path: &Path, word: &str) -> PathBuf {
     let named = |n: u32| {
         let mut name = path.as_os_str().to_owned();
-        name.push(format!(".broken-{n}"));
+        name.push(format!(".{word}-{n}"));
         PathBuf::from(name)
     };
     let mut n = 1;

@@ -4,7 +4,8 @@
 //! machine offers. The steps are functions of these, in the order of a first
 //! boot: [`settings`] and [`configure`] (the files), [`online`], [`cluster`],
 //! [`pair`] (preflight, manifests, registration), [`scrub`] (no secret stays).
-//! [`steps`] is the loop around them.
+//! [`steps`] is the loop around them. Beside it, for a person: [`check`],
+//! [`bundle`], [`reset`]; [`hidden`] knows what must not be shown.
 //!
 //! # Later boots
 //! The pairing code is needed once. [`configure`] therefore keeps everything
@@ -14,12 +15,16 @@
 //! the kept settings, starts k3s and believes the journal: neither MAAS nor
 //! Palette is asked. A new gateway file always wins over the kept settings.
 
+pub mod bundle;
+pub mod check;
 pub mod cluster;
 pub mod configure;
+pub mod hidden;
 pub mod journal;
 pub mod machine;
 pub mod online;
 pub mod pair;
+pub mod reset;
 pub mod scrub;
 pub mod settings;
 pub mod steps;

@@ -139,6 +139,23 @@ pub enum Reason {
 }
 
 impl On {
+    /// All of them.
+    pub const ALL: [On; 13] = [
+        On::GatewayFile,
+        On::Network,
+        On::Clock,
+        On::Cluster,
+        On::Preflight,
+        On::Palette,
+        On::Manifests,
+        On::OverlordUid,
+        On::Evidence,
+        On::Jet,
+        On::FirstNode,
+        On::CloudInit,
+        On::Seed,
+    ];
+
     /// As it stands on the console: `waiting=default-route`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -160,6 +177,16 @@ impl On {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 6] = [
+        Reason::GatewayFile,
+        Reason::Image,
+        Reason::Overlap,
+        Reason::Manifest,
+        Reason::Refused,
+        Reason::UnknownAnswer,
+    ];
+
     /// As it stands on the console: `blocked=refused`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -179,9 +206,13 @@ mod tests {
 
     #[test]
     fn a_name_is_the_word_in_json() {
-        let on = serde_json::to_string(&On::OverlordUid).unwrap();
-        assert_eq!(on, format!("{:?}", On::OverlordUid.name()));
-        let reason = serde_json::to_string(&Reason::UnknownAnswer).unwrap();
-        assert_eq!(reason, format!("{:?}", Reason::UnknownAnswer.name()));
+        for on in On::ALL {
+            let json = serde_json::to_string(&on).unwrap();
+            assert_eq!(json, format!("{:?}", on.name()));
+        }
+        for reason in Reason::ALL {
+            let json = serde_json::to_string(&reason).unwrap();
+            assert_eq!(json, format!("{:?}", reason.name()));
+        }
     }
 }

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeSet;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroize;
 
 /// Anything shorter would hide ordinary words.
@@ -21,6 +23,10 @@ impl Mask {
             if secret.len() >= SHORTEST {
                 let encoded = url::form_urlencoded::byte_serialize(secret.as_bytes());
                 self.0.insert(encoded.collect());
+                self.0.insert(STANDARD.encode(&secret));
+                // A text in JSON, without the quotes around it.
+                let json = serde_json::Value::from(secret.as_str()).to_string();
+                self.0.insert(json[1..json.len() - 1].to_owned());
                 self.0.insert(secret);
             }
         }
@@ -68,6 +74,8 @@ mod tests {
         ]);
         assert_eq!(mask.apply("x p@ss word longer y"), "x *** y");
         assert_eq!(mask.apply("?c=p%40ss+word&d=ab"), "?c=***&d=ab");
+        mask.learn(["two\nlines".to_owned()]);
+        assert_eq!(mask.apply(r"'two\nlines' dHdvCmxpbmVz"), "'***' ***");
         assert!(!format!("{mask:?}").contains("word"));
     }
 }

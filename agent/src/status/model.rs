@@ -1,5 +1,6 @@
 //! `/run/postern/status.json`, mode 0644: everything a person needs, no secret.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use fs_err as fs;
@@ -10,6 +11,7 @@ use crate::life::machine::State;
 use crate::life::trouble::Trouble;
 use crate::pairing::Card;
 use crate::preflight::Check;
+use crate::status::slot::Slot;
 
 /// What the agent is doing now.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +51,15 @@ pub struct Status {
     pub preflight: Vec<Check>,
     /// Whether the pairing code and MAAS' credentials left this disk.
     pub scrubbed: bool,
+    /// Tries that failed in this boot, by the state they were made in.
+    #[serde(default)]
+    pub attempts: BTreeMap<State, u32>,
+    /// The root that runs.
+    #[serde(default)]
+    pub slot: Option<Slot>,
+    /// Version of the agent that wrote this.
+    #[serde(default)]
+    pub agent_version: String,
 }
 
 /// The image this machine runs.
@@ -84,6 +95,9 @@ impl Status {
             pairing: None,
             preflight: Vec::new(),
             scrubbed: false,
+            attempts: BTreeMap::new(),
+            slot: None,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
         }
     }
 }

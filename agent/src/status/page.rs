@@ -39,6 +39,14 @@ pub fn render(status: &Status, now: Timestamp) -> String {
             ),
         );
     }
+    if let Some(slot) = &status.slot {
+        let label = slot.label.as_deref().unwrap_or("root");
+        let short = slot.root_hash.get(..16).unwrap_or(&slot.root_hash);
+        page.line("slot", &format!("{label}, verity {short}"));
+    }
+    if !status.agent_version.is_empty() {
+        page.line("agent", &status.agent_version);
+    }
     if let Some(card) = &status.pairing {
         page.line(
             "pairing",
@@ -76,6 +84,9 @@ fn trouble(page: &mut Page, status: &Status, now: Timestamp) {
                 &format!("{}, {}", waiting.on.name(), ago(waiting.since, now)),
             );
             page.line("", &waiting.detail);
+            if let Some(tries @ 1..) = status.attempts.get(&status.state) {
+                page.line("", &format!("tried {tries} times in this state"));
+            }
         }
         Some(Trouble::Blocked(blocked)) => {
             page.line(
@@ -163,6 +174,7 @@ mod tests {
     use crate::pairing::{Card, Evidence};
     use crate::preflight::Check;
     use crate::status::model::Image;
+    use crate::status::slot::Slot;
 
     #[test]
     fn draws_a_machine_that_waits() {
@@ -183,6 +195,12 @@ mod tests {
             version: "1.2.3".into(),
             k3s_version: "v1.31.8+k3s1".into(),
         });
+        status.agent_version = "0.1.0".into();
+        status.attempts.insert(State::ClusterReady, 3);
+        status.slot = Some(Slot {
+            root_hash: "0123456789abcdef".repeat(4),
+            label: Some("root-a".into()),
+        });
         status.pairing = Some(Card {
             name: "pairing-code".into(),
             evidence: Evidence::SpecOnly,
@@ -197,8 +215,11 @@ mod tests {
         waiting for  preflight, for 1m
                      tls: the certificate of palette.example is not trusted
                      issuer CN=Proxy[2J CA
+                     tried 3 times in this state
           addresses  192.0.2.7/24
               image  demo 1.2.3, k3s v1.31.8+k3s1
+               slot  root-a, verity 0123456789abcdef
+              agent  0.1.0
             pairing  pairing-code, evidence: spec-only
                      assumes: the manifest runs on k3s
                fail  clock: 300 s behind

@@ -6,14 +6,18 @@
 //! values with blanks in double quotes.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use super::maas::Teller;
 use super::mask::Mask;
+use super::metrics;
 use super::model::Status;
+use super::record;
+use crate::contract::paths;
 use crate::host::files::write_atomic;
+use crate::host::journald::Journald;
 use crate::life::trouble::Trouble;
 use crate::preflight::Check;
 
@@ -25,15 +29,21 @@ pub struct Reporter {
     pub mask: Mask,
     /// MAAS, once and while it can be told.
     pub maas: Option<Teller>,
+    /// The system's journal, for the fields beside the line.
+    pub journal: Option<Journald>,
     path: PathBuf,
+    metrics: PathBuf,
     lines: Box<dyn Write>,
     last: String,
 }
 
 impl Reporter {
-    /// Reports to the file `path` and to `lines`.
+    /// Reports to the file `path`, to the metrics beside it and to `lines`.
     pub fn new(path: PathBuf, lines: Box<dyn Write>, now: Timestamp) -> Self {
+        let name = Path::new(paths::METRICS).file_name().unwrap_or_default();
         Self {
+            metrics: path.with_file_name(name),
+            journal: None,
             status: Status::new(now),
             mask: Mask::default(),
             maas: None,
@@ -53,9 +63,12 @@ impl Reporter {
         let mut text = serde_json::to_vec_pretty(&self.status)?;
         text.push(b'\n');
         write_atomic(&self.path, &text, 0o644)?;
+        let metrics = metrics::render(&self.status);
+        write_atomic(&self.metrics, metrics.as_bytes(), 0o644)?;
         let line = line(&self.status);
         if line != self.last {
             self.say(&line);
+            self.enter_journal(&line);
             self.last = line;
         }
         if let Some(maas) = &mut self.maas {
@@ -67,7 +80,11 @@ impl Reporter {
     /// One more line for people, which changes nothing.
     pub fn note(&mut self, text: &str) {
         let text = self.mask.apply(text).replace('\n', " ");
-        self.say(&format!("postern: note {text}"));
+        let line = format!("postern: note {text}");
+        self.say(&line);
+        if let Some(journal) = &self.journal {
+            journal.send(&record::note(&self.status, &line));
+        }
     }
 
     /// Keeps a warning in the status, once.
@@ -76,6 +93,12 @@ impl Reporter {
         if !self.status.warnings.contains(&text) {
             self.note(&text);
             self.status.warnings.push(text);
+        }
+    }
+
+    fn enter_journal(&self, line: &str) {
+        if let Some(journal) = &self.journal {
+            journal.send(&record::change(&self.status, line));
         }
     }
 

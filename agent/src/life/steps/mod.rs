@@ -24,7 +24,7 @@ use super::machine::State;
 use super::settings::Settings;
 use super::trouble::{On, Stop};
 use super::world::World;
-use super::{cluster, online, pair, scrub};
+use super::{cluster, online, pair, reset, scrub};
 use crate::contract::paths;
 use crate::host::events::Events;
 use crate::host::notify::notify;
@@ -67,6 +67,7 @@ impl<'w> Life<'w> {
     /// If the journal cannot be read or written, or `/etc/postern` not watched.
     pub fn begin(world: &'w World, reporter: Reporter) -> io::Result<Self> {
         let now = world.pace.now();
+        let was_reset = reset::resume(world)?;
         let folder = world.root.at(paths::GATEWAY_FILE);
         let folder = folder.parent().unwrap_or(&world.root.0);
         fs_err::create_dir_all(folder)?;
@@ -95,6 +96,10 @@ impl<'w> Life<'w> {
                 life.journal.note(now, &told);
                 life.reporter.warn(&told);
             }
+        }
+        if let Some(told) = was_reset {
+            life.journal.note(now, &told);
+            life.reporter.warn(&told);
         }
         life.save()?;
         Ok(life)

@@ -57,6 +57,7 @@ impl Life<'_> {
         status.trouble = trouble;
         status.overlord_uid.clone_from(&self.journal.overlord_uid);
         status.scrubbed = self.journal.scrubbed.is_some();
+        status.attempts.clone_from(&self.journal.attempts);
         status.addresses = self.addresses.iter().map(IpNet::to_string).collect();
         self.reporter.publish(now)?;
         notify(&format!("STATUS={}", self.journal.state))

@@ -182,7 +182,7 @@ pub enum Cut {
 }
 
 /// A journal that stops working at one write, as a disk does when the power goes.
-struct TestKeeper {
+pub struct TestKeeper {
     file: JournalFile,
     cut: Option<Cut>,
     writes: Cell<usize>,
@@ -370,7 +370,8 @@ certificates:
         write_atomic(&self.at(path), text.as_bytes(), 0o600).unwrap();
     }
 
-    fn world(&self, boot: usize, cut: Option<Cut>) -> (World, Rc<TestKeeper>) {
+    /// The machine as this boot finds it.
+    pub fn world(&self, boot: usize, cut: Option<Cut>) -> (World, Rc<TestKeeper>) {
         let keeper = Rc::new(TestKeeper {
             file: JournalFile(self.at(paths::JOURNAL)),
             cut,

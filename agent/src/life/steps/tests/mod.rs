@@ -3,6 +3,7 @@
 
 mod bench;
 mod maas;
+mod seen;
 mod strategies;
 
 use fs_err as fs;
