@@ -32,6 +32,7 @@ use crate::k3s::evidence::Jet;
 use crate::pairing::{self, PairError, Strategy};
 use crate::preflight;
 use crate::status::report::Reporter;
+use waiting::takes_nothing;
 
 /// Palette allows 10 requests a second per source address: machines that boot
 /// together spread their first call over this time.
@@ -64,7 +65,7 @@ impl<'w> Life<'w> {
     /// Picks up where the journal ends.
     ///
     /// # Errors
-    /// If the journal cannot be read or written, or `/etc/postern` not watched.
+    /// If the journal cannot be read, or `/etc/postern` not watched.
     pub fn begin(world: &'w World, reporter: Reporter) -> io::Result<Self> {
         let now = world.pace.now();
         let folder = world.root.at(paths::GATEWAY_FILE);
@@ -96,7 +97,6 @@ impl<'w> Life<'w> {
                 life.reporter.warn(&told);
             }
         }
-        life.save()?;
         Ok(life)
     }
 
@@ -108,20 +108,28 @@ impl<'w> Life<'w> {
         self.publish(None)?;
         // systemd goes on booting while the machine waits for the world.
         notify("READY=1")?;
+        let mut turned = self.save();
         loop {
-            match self.step().await {
-                Ok(()) => self.publish(None)?,
-                Err(Stop::Broken(error)) => return Err(error),
-                Err(Stop::Illegal(error)) => return Err(io::Error::other(error)),
-                Err(Stop::Wait { on, detail }) => self.wait(on, detail).await?,
-                Err(Stop::Block {
-                    reason,
-                    detail,
-                    remedy,
-                }) => {
-                    self.block(reason, detail, remedy).await?;
-                }
+            match turned {
+                Err(error) if takes_nothing(&error) => self.wait_for_room(error).await?,
+                other => other?,
             }
+            turned = self.turn().await;
+        }
+    }
+
+    /// One step, or one wait for what it lacks.
+    async fn turn(&mut self) -> io::Result<()> {
+        match self.step().await {
+            Ok(()) => self.publish(None),
+            Err(Stop::Broken(error)) => Err(error),
+            Err(Stop::Illegal(error)) => Err(io::Error::other(error)),
+            Err(Stop::Wait { on, detail }) => self.wait(on, detail).await,
+            Err(Stop::Block {
+                reason,
+                detail,
+                remedy,
+            }) => self.block(reason, detail, remedy).await,
         }
     }
 
@@ -141,7 +149,8 @@ impl<'w> Life<'w> {
     /// `unconfigured → configured`
     async fn configure(&mut self) -> Result<(), Stop> {
         self.read = self.digest();
-        let wanted = configure::wanted(self.world)?;
+        let mut wanted = configure::wanted(self.world)?;
+        self.hold(&mut wanted)?;
         self.learn(&wanted);
         self.addresses = self.world.network.addresses()?;
         self.write(&wanted.settings).await?;
@@ -274,8 +283,12 @@ impl<'w> Life<'w> {
             ));
         };
         let at = self.world.pace.now();
-        self.journal.registration = Registration::Asked { at };
-        self.save()?;
+        let before = std::mem::replace(&mut self.journal.registration, Registration::Asked { at });
+        if let Err(error) = self.save() {
+            // What could not be written down was not done.
+            self.journal.registration = before;
+            return Err(error.into());
+        }
         match call.register(&palette, &uid).await {
             Ok(done) => {
                 self.journal.registration = Registration::Done {

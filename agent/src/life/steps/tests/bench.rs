@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -35,16 +35,20 @@ use crate::status::model;
 pub const PASSWORD: &str = "pr0xy-pass";
 
 /// Time that a wait moves at once, shared with the stand-ins.
-struct TestPace(Clock);
+struct TestPace {
+    clock: Clock,
+    /// How far the machine's clock is ahead of everybody's.
+    ahead: Rc<Cell<SignedDuration>>,
+}
 
 impl Pace for TestPace {
     fn now(&self) -> Timestamp {
-        self.0.now()
+        self.clock.now() + self.ahead.get()
     }
     fn sleep(&self, time: Duration) -> Later<'_> {
         Box::pin(async move {
             tokio::task::yield_now().await;
-            self.0.advance(SignedDuration::try_from(time).unwrap());
+            self.clock.advance(SignedDuration::try_from(time).unwrap());
         })
     }
     fn jitter(&self, most: Duration) -> Duration {
@@ -53,7 +57,10 @@ impl Pace for TestPace {
 }
 
 /// A machine with one address and a default route.
-struct TestNetwork;
+struct TestNetwork {
+    /// So many names are not found.
+    deaf: Rc<Cell<u32>>,
+}
 
 impl Network for TestNetwork {
     fn addresses(&self) -> io::Result<Vec<IpNet>> {
@@ -66,13 +73,17 @@ impl Network for TestNetwork {
         Box::pin(std::future::pending())
     }
     fn resolve(&self, _name: &str) -> Result<Vec<IpAddr>, CommandError> {
+        if let Some(left) = self.deaf.get().checked_sub(1) {
+            self.deaf.set(left);
+            return Ok(Vec::new());
+        }
         Ok(vec![IpAddr::from([127, 0, 0, 1])])
     }
 }
 
 /// A service manager that only writes down what it was asked.
 #[derive(Default)]
-pub struct TestServices(pub Mutex<Vec<String>>);
+pub struct TestServices(pub Mutex<Vec<String>>, pub AtomicU32);
 
 impl TestServices {
     fn note(&self, what: String) -> Result<(), CommandError> {
@@ -86,7 +97,17 @@ impl Services for TestServices {
         self.note("reload".to_owned())
     }
     fn start(&self, unit: &str) -> Result<(), CommandError> {
-        self.note(format!("start {unit}"))
+        let crashes = |left: u32| left.checked_sub(1);
+        let left = self
+            .1
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, crashes);
+        match left {
+            Ok(_) => Err(failed(
+                "systemctl start",
+                "Job for k3s.service failed because the control process exited",
+            )),
+            Err(_) => self.note(format!("start {unit}")),
+        }
     }
     fn restart(&self, unit: &str) -> Result<(), CommandError> {
         self.note(format!("restart {unit}"))
@@ -94,6 +115,15 @@ impl Services for TestServices {
     fn is_active(&self, unit: &str) -> Result<bool, CommandError> {
         let started = format!("start {unit}");
         Ok(self.0.lock().unwrap().contains(&started))
+    }
+}
+
+/// A program that ran and failed.
+fn failed(line: &str, stderr: &str) -> CommandError {
+    CommandError::Failed {
+        line: line.to_owned(),
+        status: ExitStatus::from_raw(256),
+        stderr: stderr.to_owned(),
     }
 }
 
@@ -109,11 +139,21 @@ pub struct TestCluster {
     /// Whether Palette's agents register the gateway by themselves, as those of
     /// a self-hosted one do.
     pub agents_register: AtomicBool,
+    /// Which calls, counted from 1, find the API server down.
+    pub down: Mutex<std::ops::Range<usize>>,
 }
 
 impl Cluster for TestCluster {
     fn kubectl(&self, args: &[&str], input: &[u8]) -> Result<Vec<u8>, CommandError> {
-        self.lines.lock().unwrap().push(args.join(" "));
+        let call = {
+            let mut lines = self.lines.lock().unwrap();
+            lines.push(args.join(" "));
+            lines.len()
+        };
+        if self.down.lock().unwrap().contains(&call) {
+            let why = "The connection to the server 127.0.0.1:6443 was refused";
+            return Err(failed("kubectl", why));
+        }
         match args {
             ["get", "--raw", "/readyz"] => Ok(b"ok".to_vec()),
             ["apply", "-f", "-"] | ["apply", "-n", _, "-f", "-"] => {
@@ -152,11 +192,8 @@ impl TestCluster {
                 && o["metadata"]["namespace"] == namespace
         });
         let Some(mut object) = found.cloned() else {
-            return Err(CommandError::Failed {
-                line: "kubectl get".into(),
-                status: ExitStatus::from_raw(256),
-                stderr: format!("Error from server (NotFound): \"{name}\" not found"),
-            });
+            let why = format!("Error from server (NotFound): \"{name}\" not found");
+            return Err(failed("kubectl get", &why));
         };
         let authorized = self.palette.stage(&uid) >= Some(Stage::Running);
         let since = self.clock.now() - SignedDuration::from_mins(1);
@@ -179,6 +216,8 @@ pub enum Cut {
     After(usize),
     /// Just after it says that the machine came this far.
     At(State),
+    /// No power cut: from this write on the disk is full so many times.
+    Full(usize, usize),
 }
 
 /// A journal that stops working at one write, as a disk does when the power goes.
@@ -199,6 +238,11 @@ impl Keeper for TestKeeper {
         self.writes.set(write);
         if self.cut == Some(Cut::Before(write)) {
             return Err(io::Error::other("power cut"));
+        }
+        if let Some(Cut::Full(from, times)) = self.cut
+            && (from..from + times).contains(&write)
+        {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         self.file.save(journal)?;
         if [Cut::After(write), Cut::At(journal.state)]
@@ -232,6 +276,10 @@ pub struct Bench {
     pub cluster: Arc<TestCluster>,
     pub services: Arc<TestServices>,
     console: Rc<RefCell<Vec<u8>>>,
+    /// How far the machine's clock is ahead of Palette's.
+    pub ahead: Rc<Cell<SignedDuration>>,
+    /// How many names will not be found.
+    pub deaf: Rc<Cell<u32>>,
 }
 
 #[derive(Clone)]
@@ -250,7 +298,12 @@ impl io::Write for Lines {
 impl Bench {
     /// Palette is reached directly; the proxy that the gateway file names is not there.
     pub async fn new() -> Self {
-        let mut bench = Self::with("localhost").await;
+        Self::at_time(Timestamp::now()).await
+    }
+
+    /// The same, in a world where it is `now`.
+    pub async fn at_time(now: Timestamp) -> Self {
+        let mut bench = Self::with("localhost", now).await;
         bench.endpoint = format!("https://localhost:{}", bench.sim.addr().port());
         bench.deploy();
         bench
@@ -258,10 +311,9 @@ impl Bench {
 
     /// Palette is behind a proxy that wants a login, and nowhere else.
     pub async fn proxied() -> (Self, Proxy) {
-        let mut bench = Self::with("palette.example").await;
+        let mut bench = Self::with("palette.example", Timestamp::now()).await;
         let mut config = ProxyConfig::new(bench.log.clone());
         config.login = Some(("me".to_owned(), PASSWORD.to_owned()));
-        config.clock = bench.clock.clone();
         let config = config.knows("palette.example:443", bench.sim.addr());
         let proxy = Proxy::start(config).await.unwrap();
         bench.endpoint = "https://palette.example".to_owned();
@@ -270,8 +322,8 @@ impl Bench {
         (bench, proxy)
     }
 
-    async fn with(host: &str) -> Self {
-        let clock = Clock::stopped(Timestamp::now());
+    async fn with(host: &str, now: Timestamp) -> Self {
+        let clock = Clock::stopped(now);
         let log = EventLog::new(clock.clone());
         let authority = Authority::generate("Rehearsal CA", clock.now()).unwrap();
         let mut config = PaletteConfig::new(host, authority, log.clone());
@@ -286,6 +338,7 @@ impl Bench {
             uid: uid.clone(),
             clock: clock.clone(),
             agents_register: AtomicBool::new(false),
+            down: Mutex::new(0..0),
         });
         Self {
             endpoint: String::new(),
@@ -301,6 +354,8 @@ impl Bench {
             more: String::new(),
             services: Arc::default(),
             console: Rc::default(),
+            ahead: Rc::default(),
+            deaf: Rc::default(),
         }
     }
 
@@ -382,8 +437,14 @@ certificates:
             root: Root(self.dir.path().to_owned()),
             services: self.services.clone(),
             cluster: self.cluster.clone(),
-            network: Rc::new(TestNetwork),
-            pace: Rc::new(TestPace(self.clock.clone())),
+            network: Rc::new(TestNetwork {
+                deaf: self.deaf.clone(),
+            }),
+            pace: Rc::new(TestPace {
+                clock: self.clock.clone(),
+                ahead: self.ahead.clone(),
+            }),
+            patience: Duration::from_secs(1),
             keeper: keeper.clone(),
             remount: |_, _| Ok(()),
             boot_id: format!("boot-{boot}"),
@@ -445,6 +506,22 @@ certificates:
         let seen = self.log.so_far();
         let wanted = |seen: &Seen| matches!(seen, Seen::Palette(Event::Answered { route: Some(r), .. }) if *r == route);
         seen.iter().filter(|r| wanted(&r.event)).count()
+    }
+
+    /// How often Palette said yes to a registration, heard or not.
+    pub fn registered(&self) -> usize {
+        let seen = self.log.so_far();
+        let yes = |seen: &Seen| {
+            matches!(
+                seen,
+                Seen::Palette(Event::Answered {
+                    route: Some(Route::Register),
+                    status: 204,
+                    ..
+                })
+            )
+        };
+        seen.iter().filter(|r| yes(&r.event)).count()
     }
 
     /// Every file that holds `word`, wherever it is under the root.

@@ -2,6 +2,8 @@
 //! cut at every write of the journal.
 
 mod bench;
+mod drift;
+mod faults;
 mod maas;
 mod strategies;
 
