@@ -3,8 +3,9 @@
 //! [`Life::step`] reads like the list of states. A step that succeeds moves the
 //! machine, and the journal is written before anything else happens. A step
 //! that stops leaves the machine where it is; `waiting` then waits for the event
-//! that can change that, and `record` tells the journal and everyone who looks.
+//! that can change that, `evidence` asks the cluster, and `record` tells the journal and everyone who looks.
 
+mod evidence;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -43,6 +44,9 @@ const LOOK: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Between two looks at a healthy gateway.
 const HEARTBEAT: Duration = Duration::from_secs(120);
+
+/// What is told while k3s starts.
+const STARTING: &str = "k3s has not said yet that it is up: `journalctl -u k3s` tells what it does";
 
 /// One machine, alive.
 pub struct Life<'w> {
@@ -175,7 +179,30 @@ impl<'w> Life<'w> {
 
     /// `online → cluster-ready`
     async fn start_cluster(&mut self) -> Result<(), Stop> {
-        cluster::cluster_ready(self.world, self.k3s_changed).await?;
+        // systemd gives k3s all the time it wants; a person is told meanwhile, and
+        // another gateway file ends the wait.
+        let ready = cluster::cluster_ready(self.world, self.k3s_changed);
+        let mut ready = std::pin::pin!(ready);
+        let mut quiet = true;
+        loop {
+            let still = async {
+                if std::mem::take(&mut quiet) {
+                    return self.until(LOOK).await;
+                }
+                self.wait(On::Cluster, STARTING.to_owned()).await
+            };
+            tokio::select! {
+                biased;
+                done = &mut ready => {
+                    done?;
+                    break;
+                }
+                waited = still => waited?,
+            }
+            if self.journal.state != State::Online {
+                return Ok(());
+            }
+        }
         self.k3s_changed = false;
         self.enter(self.journal.state.cluster_ready()?)
     }
@@ -205,7 +232,10 @@ impl<'w> Life<'w> {
         }
         let (settings, palette) = self.palette()?;
         let checks = pair::preflight(self.world, &settings, &self.addresses, &palette).await?;
-        let failed = preflight::failure(&checks).map(|c| format!("{}: {}", c.name, c.evidence));
+        let failed = preflight::failure(&checks).map(|c| {
+            let remedy = c.remedy.as_deref().unwrap_or_default();
+            format!("{}: {}; {remedy}", c.name, c.evidence)
+        });
         self.reporter.status.preflight = checks;
         match failed {
             Some(detail) => Err(Stop::wait(On::Preflight, detail)),
@@ -309,16 +339,6 @@ impl<'w> Life<'w> {
         }
     }
 
-    /// The agents register by themselves; that `jet` stays up proves that they did.
-    async fn wait_for_the_agents(&mut self) -> Result<(), Stop> {
-        let jet = self.look().await?;
-        if !jet.is_stable(self.world.pace.now(), self.jet_up) {
-            return Err(self.not_yet(&jet));
-        }
-        self.settle()?;
-        self.enter(self.journal.state.registered()?)
-    }
-
     /// `registered → healthy`
     async fn become_healthy(&mut self) -> Result<(), Stop> {
         let jet = self.look().await?;
@@ -359,67 +379,6 @@ impl<'w> Life<'w> {
             Jet::Up(_) => Ok(()),
             Jet::Down(_) | Jet::Absent => self.enter(self.journal.state.unhealthy()?),
         }
-    }
-
-    /// What the cluster knows and the journal does not.
-    async fn remember(&mut self) -> Result<(), Stop> {
-        if !matches!(self.journal.registration, Registration::Asked { .. }) {
-            return Ok(());
-        }
-        if self.journal.applied.is_none() {
-            let now = self.world.pace.now();
-            match pair::overlord_uid(self.world).await? {
-                Some(uid) => {
-                    self.journal.applied = Some(now);
-                    self.journal.overlord_uid = Some(uid);
-                }
-                // Without the manifest there was nothing to register.
-                None => self.journal.registration = Registration::NotAsked,
-            }
-            self.save()?;
-        }
-        if self
-            .look()
-            .await?
-            .is_stable(self.world.pace.now(), self.jet_up)
-        {
-            self.settle()?;
-        }
-        Ok(())
-    }
-
-    /// An answer was lost: only a stable `jet` proves that it was yes. After
-    /// the documented time without proof Palette may be asked again.
-    async fn look_for_proof(&mut self) -> Result<(), Stop> {
-        let jet = self.look().await?;
-        if jet.is_stable(self.world.pace.now(), self.jet_up) {
-            return self.settle();
-        }
-        if self.waited() < PATIENCE {
-            let detail = format!(
-                "Palette's answer to the registration is not known; {}",
-                told(&jet)
-            );
-            return Err(Stop::wait(On::Evidence, detail));
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self) -> Result<(), Stop> {
-        let at = self.world.pace.now();
-        self.journal.registration = Registration::Proven { at };
-        self.journal
-            .note(at, "jet is available: the registration went through");
-        Ok(self.save()?)
-    }
-
-    async fn look(&mut self) -> Result<Jet, Stop> {
-        let jet = pair::jet(self.world).await?;
-        self.jet_up = match jet {
-            Jet::Up(_) => self.jet_up.or(Some(self.world.pace.now())),
-            Jet::Down(_) | Jet::Absent => None,
-        };
-        Ok(jet)
     }
 }
 

@@ -50,7 +50,7 @@ async fn another_proxy_and_ca_are_applied_without_a_reboot() {
     assert!(environment.contains("127.0.0.1:10"), "{environment}");
     let bundle = fs::read_to_string(bench.at(paths::CA_BUNDLE)).unwrap();
     assert!(bundle.contains(other.pem()) && bundle.contains(bench.sim.ca()));
-    let asked = bench.services.0.lock().unwrap().clone();
+    let asked = bench.services.asked.lock().unwrap().clone();
     assert!(
         asked.contains(&"restart k3s.service".to_owned()),
         "{asked:?}"
@@ -63,7 +63,7 @@ async fn another_proxy_and_ca_are_applied_without_a_reboot() {
 async fn the_same_file_again_restarts_nothing() {
     let bench = Bench::new().await;
     changed(&bench, |file| format!("{file}# written again\n")).await;
-    let asked = bench.services.0.lock().unwrap().clone();
+    let asked = bench.services.asked.lock().unwrap().clone();
     assert!(!asked.iter().any(|a| a.starts_with("restart")), "{asked:?}");
 }
 

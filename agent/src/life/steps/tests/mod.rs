@@ -5,6 +5,7 @@ mod bench;
 mod drift;
 mod faults;
 mod maas;
+mod stand_ins;
 mod strategies;
 
 use fs_err as fs;
@@ -15,7 +16,8 @@ use postern_sim::tls::Authority;
 
 use super::*;
 use crate::life::settings::SETTINGS;
-use bench::{Bench, Cut, PASSWORD};
+use bench::{Bench, PASSWORD};
+use stand_ins::Cut;
 
 /// Healthy, with nothing secret left.
 fn clean(journal: &Journal) -> bool {
@@ -102,7 +104,7 @@ async fn a_later_boot_needs_neither_palette_nor_maas() {
             "healthy"
         ]
     );
-    let asked = bench.services.0.lock().unwrap().clone();
+    let asked = bench.services.asked.lock().unwrap().clone();
     assert_eq!(asked, ["reload", "start k3s.service", "start k3s.service"]);
 }
 
