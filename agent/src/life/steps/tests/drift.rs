@@ -68,11 +68,12 @@ async fn the_same_file_again_restarts_nothing() {
 }
 
 #[tokio::test]
-async fn another_endpoint_or_name_is_not_used_and_says_why() {
+async fn another_name_endpoint_or_network_is_not_used_and_says_why() {
     let bench = Bench::new().await;
     changed(&bench, |file| {
         file.replace("https://localhost", "https://other.example")
             .replace("name: edge-1", "name: edge-2")
+            .replace("  no-proxy:", "  pod-cidr: 10.50.0.0/16\n  no-proxy:")
     })
     .await;
     warned(
@@ -85,6 +86,12 @@ async fn another_endpoint_or_name_is_not_used_and_says_why() {
             "deploy it anew",
         ],
     );
+    warned(
+        &bench,
+        &["network.pod-cidr 10.50.0.0/16 is not used", "10.42.0.0/16"],
+    );
+    let config = fs::read_to_string(bench.at(paths::K3S_CONFIG)).unwrap();
+    assert!(!config.contains("10.50.0.0"), "{config}");
     let status = bench.status();
     assert_eq!(status.gateway.as_deref(), Some("edge-1"));
     assert!(status.endpoint.unwrap().contains("localhost"));
