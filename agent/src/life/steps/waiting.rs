@@ -165,3 +165,16 @@ fn digest(world: &World) -> Option<[u8; 32]> {
     let text = fs_err::read(world.root.at(paths::GATEWAY_FILE)).ok()?;
     Some(Sha256::digest(text).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_known_by_the_kernels_own_error() {
+        let full = fs_err::write("/dev/full", "x").unwrap_err();
+        assert!(takes_nothing(&full), "{full}");
+        let absent = fs_err::read("/dev/full/x").unwrap_err();
+        assert!(!takes_nothing(&absent), "{absent}");
+    }
+}
