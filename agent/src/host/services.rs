@@ -23,7 +23,7 @@ pub trait Services: Send + Sync {
     /// If the unit does not come up again.
     fn restart(&self, unit: &str) -> Result<(), CommandError>;
 
-    /// Whether the unit is up.
+    /// Whether the unit is up or on its way there.
     ///
     /// # Errors
     /// If `systemctl` cannot be run.
@@ -49,9 +49,10 @@ impl Services for Systemd {
 
     fn is_active(&self, unit: &str) -> Result<bool, CommandError> {
         let output = Command::new("systemctl")
-            .args(["is-active", "--quiet", unit])
+            .args(["is-active", unit])
             .run_unchecked()?;
-        Ok(output.status.success())
+        let said = String::from_utf8_lossy(&output.stdout);
+        Ok(matches!(said.trim(), "active" | "activating" | "reloading"))
     }
 }
 

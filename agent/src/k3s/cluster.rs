@@ -22,6 +22,8 @@ impl Cluster for K3s {
         Command::new(paths::K3S)
             .arg("kubectl")
             .args(args)
+            // An API server that hangs must not hang the agent.
+            .args(["--request-timeout", "30s"])
             // kubectl keeps a discovery cache in its home; the root is read-only.
             .env("HOME", "/run/postern")
             .run_with_input(input)

@@ -4,10 +4,8 @@
 //! All consumers are written from one [`Settings`] value, each file only if it
 //! differs, so a second run changes nothing and restarts nothing.
 
-use std::collections::BTreeSet;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
 
 use fs_err as fs;
 use ipnet::IpNet;
@@ -15,6 +13,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::Url;
 
+use super::authorities;
 use super::settings::{self, Settings};
 use super::trouble::{On, Reason, Stop};
 use super::world::{Root, World};
@@ -25,18 +24,13 @@ use crate::contract::problem::{Problem, Problems};
 use crate::host::files::write_atomic;
 use crate::k3s::config::{RESOLV_CONF, Server, node_name, render};
 use crate::proxy::{APT_CONF, PROFILE_SCRIPT, Proxy, Rendered, SYSTEMD_CONF};
-use crate::trust::{self, Named};
 
 /// Keys that sshd accepts for the user `spectro`, beside those in its home.
 pub const AUTHORIZED_KEYS: &str = "/etc/ssh/authorized_keys.d/spectro";
-/// CA certificates of the gateway file, kept apart from the image's.
-pub const CERTIFICATES: &str = "/etc/postern/certificates";
 /// Name servers beside those of the network (resolved.conf(5)).
 const RESOLVED_CONF: &str = "/etc/systemd/resolved.conf.d/50-postern.conf";
 /// Time servers in place of the distribution's (timesyncd.conf(5)).
 const TIMESYNCD_CONF: &str = "/etc/systemd/timesyncd.conf.d/50-postern.conf";
-/// OpenSSL's folder of hash links.
-const CERTS: &str = "/etc/ssl/certs";
 /// MAAS' own address stands here until the machine is paired.
 const MAAS_CONFIG: &str = "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg";
 
@@ -210,7 +204,7 @@ pub fn write(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Wr
     written.ntp = write_list(root, TIMESYNCD_CONF, "[Time]\nNTP=", &settings.ntp)?;
     write_keys(root, &settings.ssh_authorized_keys)?;
     // k3s reads the CA bundle when it starts.
-    written.k3s |= write_trust(root, &settings.certificates)?;
+    written.k3s |= authorities::write(root, &settings.certificates)?;
     settings::save(root, settings)?;
     Ok(written)
 }
@@ -264,71 +258,9 @@ fn write_keys(root: &Root, keys: &[String]) -> io::Result<bool> {
     put(root, AUTHORIZED_KEYS, text.as_bytes(), 0o644)
 }
 
-/// Adds the gateway's CAs to what the image trusts.
-fn write_trust(root: &Root, certificates: &[String]) -> Result<bool, Stop> {
-    let unusable = |why: trust::TrustError| {
-        let detail = format!("{} {why}", paths::CA_BUNDLE);
-        Stop::block(
-            Reason::Image,
-            detail,
-            "this image is broken: build it again",
-        )
-    };
-    let mut all = Vec::new();
-    for pem in certificates {
-        all.extend(trust::parse(pem).map_err(unusable)?);
-    }
-    let named = Named::all("gateway", all);
-    for Named { name, certificate } in &named {
-        put(
-            root,
-            &format!("{CERTIFICATES}/{name}.crt"),
-            certificate.pem.as_bytes(),
-            0o644,
-        )?;
-    }
-    let base = fs::read_to_string(root.at(paths::CA_BUNDLE))?;
-    let taken = taken(root, &named)?;
-    let additions = trust::additions(&base, &named, &taken).map_err(unusable)?;
-    for (name, text) in &additions.files {
-        put(root, &format!("{CERTS}/{name}"), text.as_bytes(), 0o644)?;
-    }
-    for (name, target) in &additions.links {
-        link(&root.at(CERTS).join(name), target)?;
-    }
-    Ok(put(
-        root,
-        paths::CA_BUNDLE,
-        additions.bundle.as_bytes(),
-        0o644,
-    )?)
-}
-
-/// Names in OpenSSL's folder that are not ours from a run that was cut short.
-fn taken(root: &Root, named: &[Named]) -> io::Result<BTreeSet<String>> {
-    let mut taken = BTreeSet::new();
-    for entry in fs::read_dir(root.at(CERTS))? {
-        let entry = entry?;
-        let text = fs::read_to_string(entry.path()).unwrap_or_default();
-        if !named.iter().any(|n| n.certificate.pem == text) {
-            taken.insert(entry.file_name().to_string_lossy().into_owned());
-        }
-    }
-    Ok(taken)
-}
-
-fn link(path: &Path, target: &str) -> io::Result<()> {
-    match fs::read_link(path) {
-        Ok(existing) if existing == Path::new(target) => return Ok(()),
-        Ok(_) => fs::remove_file(path)?,
-        Err(_) => {}
-    }
-    symlink(target, path)
-}
-
 /// Writes a file unless it is there with these bytes and this mode; returns
 /// whether it wrote.
-fn put(root: &Root, path: &str, bytes: &[u8], mode: u32) -> io::Result<bool> {
+pub(super) fn put(root: &Root, path: &str, bytes: &[u8], mode: u32) -> io::Result<bool> {
     let path = root.at(path);
     let same = fs::read(&path).is_ok_and(|old| old == bytes)
         && fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o7777 == mode);
@@ -340,7 +272,7 @@ fn put(root: &Root, path: &str, bytes: &[u8], mode: u32) -> io::Result<bool> {
 }
 
 /// Removes a file of ours; returns whether it was there.
-fn take_away(root: &Root, path: &str) -> io::Result<bool> {
+pub(super) fn take_away(root: &Root, path: &str) -> io::Result<bool> {
     match fs::remove_file(root.at(path)) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),

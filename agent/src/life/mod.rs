@@ -2,7 +2,9 @@
 //!
 //! [`machine`] has the states, [`trouble`] why it stands still, [`journal`] what was done, [`world`] what the
 //! machine offers. The steps are functions of these, in the order of a first
-//! boot: [`settings`] and [`configure`] (the files), [`online`], [`cluster`],
+//! boot: [`settings`] and [`configure`] (the files; [`drift`] is what they may not
+//! change any more; [`authorities`] is what the machine
+//! trusts), [`online`], [`cluster`],
 //! [`pair`] (preflight, manifests, registration), [`scrub`] (no secret stays).
 //! [`steps`] is the loop around them. Beside it, for a person: [`check`],
 //! [`bundle`], [`reset`]; [`hidden`] knows what must not be shown.
@@ -15,10 +17,12 @@
 //! the kept settings, starts k3s and believes the journal: neither MAAS nor
 //! Palette is asked. A new gateway file always wins over the kept settings.
 
+pub mod authorities;
 pub mod bundle;
 pub mod check;
 pub mod cluster;
 pub mod configure;
+pub mod drift;
 pub mod hidden;
 pub mod journal;
 pub mod machine;

@@ -59,18 +59,11 @@ pub async fn preflight(
         preflight::capacity(capacity(world)?),
         preflight::overlap(&settings.pod_cidr, &settings.service_cidr, subnets),
     ];
-    let outbound = settings.outbound(&world.root, subnets).map_err(|e| {
-        Stop::block(
-            Reason::GatewayFile,
-            e,
-            "check the proxy in the gateway file",
-        )
-    })?;
     let route = Route {
         endpoint: &settings.endpoint,
         proxy: settings.proxy_to_palette(subnets),
-        outbound: &outbound,
         palette,
+        patience: world.patience,
     };
     let now = world.pace.now();
     checks.extend(preflight::remote(&route, &*world.network, now).await);

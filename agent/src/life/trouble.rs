@@ -70,11 +70,17 @@ pub enum Stop {
 }
 
 impl Stop {
-    /// Waiting for `on`.
+    /// Waiting for `on`; `detail` becomes one line.
     pub fn wait(on: On, detail: impl Into<String>) -> Self {
+        // Programs say why on lines of their own, and the console has one.
+        let detail: String = detail.into();
+        let lines = detail.lines().map(|line| {
+            let line = line.trim();
+            line.strip_prefix("| ").unwrap_or(line)
+        });
         Self::Wait {
             on,
-            detail: detail.into(),
+            detail: lines.collect::<Vec<_>>().join(" "),
         }
     }
 
@@ -118,6 +124,8 @@ pub enum On {
     CloudInit,
     /// The seed partition to be written, so that its secrets can be erased.
     Seed,
+    /// Room on the machine's own disk, or the disk to take writes again.
+    Disk,
 }
 
 /// What stops a machine.
@@ -172,6 +180,7 @@ impl On {
             On::FirstNode => "first-node",
             On::CloudInit => "cloud-init",
             On::Seed => "seed",
+            On::Disk => "disk",
         }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use fs_err as fs;
 
@@ -14,6 +15,9 @@ use crate::host::network::{Network, RealNetwork};
 use crate::host::pace::{Pace, RealPace};
 use crate::host::services::{Services, Systemd};
 use crate::k3s::cluster::{Cluster, K3s};
+
+/// How long a proxy may take to answer: it may have to reach Palette first.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The machine.
 #[derive(Clone)]
@@ -30,6 +34,8 @@ pub struct World {
     pub pace: Rc<dyn Pace>,
     /// Where the journal is kept.
     pub keeper: Rc<dyn Keeper>,
+    /// How long a proxy may take to answer.
+    pub patience: Duration,
     /// How the seed partition is made writable, and read-only again.
     pub remount: fn(&Path, Access) -> io::Result<()>,
     /// Names this boot.
@@ -65,6 +71,7 @@ impl World {
             cluster: Arc::new(K3s),
             network: Rc::new(RealNetwork),
             pace: Rc::new(RealPace),
+            patience: PATIENCE,
             remount,
             boot_id: boot_id.trim().to_owned(),
             host_name: host_name.to_string_lossy().into_owned(),

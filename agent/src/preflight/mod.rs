@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 mod local;
+mod presented;
 mod remote;
 
 pub use local::{Capacity, capacity, overlap, time_sane};

@@ -12,14 +12,13 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
 
+use super::presented::presented;
 use super::{Check, Verdict};
-use crate::host::http::{Answer, Client, HttpError, Outbound};
+use crate::host::http::{Answer, HttpError};
 use crate::host::network::Network;
 use crate::pairing::palette::Palette;
 use crate::trust::{self, Certificate};
 
-/// How long a tunnel may take.
-const TIMEOUT: Duration = Duration::from_secs(15);
 /// Largest head of a proxy's answer.
 const HEAD: usize = 8 << 10;
 /// Clock difference from which tokens and certificates are in danger; Palette's
@@ -32,10 +31,10 @@ pub struct Route<'a> {
     pub endpoint: &'a Url,
     /// The proxy in front of it, if it is not reached directly.
     pub proxy: Option<&'a Url>,
-    /// What the machine's client is made of.
-    pub outbound: &'a Outbound,
     /// The conversation, over that client.
     pub palette: &'a Palette,
+    /// How long the proxy may take to answer.
+    pub patience: Duration,
 }
 
 /// Runs all checks on the way to Palette.
@@ -45,7 +44,7 @@ pub async fn remote(route: &Route<'_>, network: &dyn Network, now: Timestamp) ->
     let (check, addresses) = resolve(first, network);
     checks.push(check);
     if let (Some(proxy), Some(address)) = (route.proxy, addresses.first()) {
-        let check = tunnel(proxy, *address, route.endpoint).await;
+        let check = tunnel(proxy, *address, route).await;
         let failed = check.verdict == Verdict::Fail;
         checks.push(check);
         if failed {
@@ -57,11 +56,15 @@ pub async fn remote(route: &Route<'_>, network: &dyn Network, now: Timestamp) ->
     }
     match route.palette.ping().await {
         Ok(answer) => {
-            checks.push(Check::pass("tls", shown(answer.certificate.as_deref())));
+            let certificate = match &answer.certificate {
+                Some(der) => Some(der.clone()),
+                None => look(route, &addresses).await,
+            };
+            checks.push(Check::pass("tls", shown(certificate.as_deref())));
             checks.push(answered(&answer));
             checks.extend(skew(&answer, now));
         }
-        Err(error) => checks.push(unanswered(route, error).await),
+        Err(error) => checks.push(unanswered(route, &addresses, error).await),
     }
     checks
 }
@@ -90,7 +93,8 @@ fn resolve(url: &Url, network: &dyn Network) -> (Check, Vec<IpAddr>) {
 }
 
 /// Asks the proxy for a tunnel to Palette, without using it.
-async fn tunnel(proxy: &Url, address: IpAddr, endpoint: &Url) -> Check {
+async fn tunnel(proxy: &Url, address: IpAddr, route: &Route<'_>) -> Check {
+    let endpoint = route.endpoint;
     let shown = format!(
         "{}:{}",
         proxy.host_str().unwrap_or_default(),
@@ -103,15 +107,11 @@ async fn tunnel(proxy: &Url, address: IpAddr, endpoint: &Url) -> Check {
             format!("{shown} speaks TLS, seen by the next check"),
         );
     }
-    let target = format!(
-        "{}:{}",
-        endpoint.host_str().unwrap_or_default(),
-        endpoint.port_or_known_default().unwrap_or(443)
-    );
+    let target = target(endpoint);
     let socket = SocketAddr::new(address, proxy.port_or_known_default().unwrap_or(80));
-    let asked = tokio::time::timeout(TIMEOUT, connect(socket, proxy, &target)).await;
+    let asked = tokio::time::timeout(route.patience, connect(socket, proxy, &target)).await;
     let line = match asked {
-        Ok(Ok(line)) => line,
+        Ok(Ok((line, _))) => line,
         Ok(Err(error)) => {
             let evidence = format!("{shown}: {error}");
             return Check::fail(
@@ -121,7 +121,7 @@ async fn tunnel(proxy: &Url, address: IpAddr, endpoint: &Url) -> Check {
             );
         }
         Err(_) => {
-            let evidence = format!("{shown}: no answer within {} s", TIMEOUT.as_secs());
+            let evidence = format!("{shown}: no answer within {} s", route.patience.as_secs());
             return Check::fail(
                 "proxy",
                 evidence,
@@ -145,7 +145,21 @@ async fn tunnel(proxy: &Url, address: IpAddr, endpoint: &Url) -> Check {
     }
 }
 
-async fn connect(socket: SocketAddr, proxy: &Url, target: &str) -> std::io::Result<String> {
+/// `host:port`, as CONNECT wants it.
+fn target(endpoint: &Url) -> String {
+    format!(
+        "{}:{}",
+        endpoint.host_str().unwrap_or_default(),
+        endpoint.port_or_known_default().unwrap_or(443)
+    )
+}
+
+/// Asks for a tunnel; the proxy's first line, and the connection behind its answer.
+async fn connect(
+    socket: SocketAddr,
+    proxy: &Url,
+    target: &str,
+) -> std::io::Result<(String, TcpStream)> {
     let mut stream = TcpStream::connect(socket).await?;
     let login = basic_login(proxy)
         .map(|login| format!("Proxy-Authorization: Basic {login}\r\n"))
@@ -154,7 +168,7 @@ async fn connect(socket: SocketAddr, proxy: &Url, target: &str) -> std::io::Resu
     stream.write_all(request.as_bytes()).await?;
     let mut head = Vec::new();
     let mut chunk = [0; 1024];
-    while head.len() < HEAD && !head.contains(&b'\n') {
+    while head.len() < HEAD && !is_head(&head) {
         match stream.read(&mut chunk).await? {
             0 => break,
             n => head.extend_from_slice(&chunk[..n]),
@@ -169,10 +183,16 @@ async fn connect(socket: SocketAddr, proxy: &Url, target: &str) -> std::io::Resu
         .take(120)
         .collect();
     if line.starts_with("HTTP/") {
-        Ok(line)
+        Ok((line, stream))
     } else {
         Err(std::io::Error::other("it is no HTTP proxy"))
     }
+}
+
+/// Whether this is all that a proxy says before the tunnel, or no HTTP at all.
+fn is_head(bytes: &[u8]) -> bool {
+    let foreign = bytes.contains(&b'\n') && !bytes.starts_with(b"HTTP/");
+    foreign || bytes.windows(4).any(|four| four == b"\r\n\r\n")
 }
 
 /// User and password of the URL as RFC 7617 wants them.
@@ -227,7 +247,7 @@ fn skew(answer: &Answer, now: Timestamp) -> Option<Check> {
 }
 
 /// No answer: if a certificate is at fault, shows whose it is.
-async fn unanswered(route: &Route<'_>, error: HttpError) -> Check {
+async fn unanswered(route: &Route<'_>, addresses: &[IpAddr], error: HttpError) -> Check {
     let HttpError::Unreachable {
         untrusted: true,
         why,
@@ -240,7 +260,15 @@ async fn unanswered(route: &Route<'_>, error: HttpError) -> Check {
             "check that this network may reach Palette on port 443, directly or by the proxy",
         );
     };
-    let presented = match look(route).await {
+    // RFC 5280, section 4.1.2.5: outside its time a good certificate fails as well.
+    if why.contains("not valid yet") || why.contains("expired") {
+        return Check::fail(
+            "tls",
+            format!("Palette's certificate is outside its time by this machine's clock: {why}"),
+            "compare this machine's clock: set it, or let it reach a time server (network.ntp in the gateway file); if it is right, Palette's certificate must be renewed",
+        );
+    }
+    let presented = match look(route, addresses).await {
         Some(der) => shown(Some(&der)),
         None => "a certificate that could not be seen".to_owned(),
     };
@@ -251,13 +279,27 @@ async fn unanswered(route: &Route<'_>, error: HttpError) -> Check {
     )
 }
 
-/// The certificate that answers, believed or not. No secret is sent.
-async fn look(route: &Route<'_>) -> Option<Vec<u8>> {
-    let client = Client::credulous(route.outbound).ok()?;
-    let mut url = route.endpoint.clone();
-    url.set_path("/v1/health/ping");
-    let answer = client.get(url, "GET ping", HEAD).await.ok()?;
-    answer.certificate
+/// The certificate that answers at the end of the way, through the proxy if
+/// there is one; `addresses` are those of the first station.
+async fn look(route: &Route<'_>, addresses: &[IpAddr]) -> Option<Vec<u8>> {
+    let host = route.endpoint.host_str()?;
+    let first = route.proxy.unwrap_or(route.endpoint);
+    let socket = SocketAddr::new(*addresses.first()?, first.port_or_known_default()?);
+    let looked = async {
+        let stream = match route.proxy {
+            // The tunnel of such a proxy is inside another TLS.
+            Some(proxy) if proxy.scheme() != "http" => return None,
+            Some(proxy) => {
+                connect(socket, proxy, &target(route.endpoint))
+                    .await
+                    .ok()?
+                    .1
+            }
+            None => TcpStream::connect(socket).await.ok()?,
+        };
+        presented(stream, host).await
+    };
+    tokio::time::timeout(route.patience, looked).await.ok()?
 }
 
 fn shown(der: Option<&[u8]>) -> String {
@@ -273,7 +315,7 @@ fn shown(der: Option<&[u8]>) -> String {
             info.issuer,
             info.not_after.strftime("%F")
         ),
-        _ => "a certificate that could not be read".to_owned(),
+        _ => "a certificate that could not be seen".to_owned(),
     }
 }
 

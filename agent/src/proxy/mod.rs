@@ -3,10 +3,32 @@
 //! A person names a proxy and what to reach without it; [`Proxy::new`] adds
 //! what must never go through a proxy on a gateway. systemd, login shells, apt,
 //! k3s and our own client are all told from here, so they cannot disagree.
+//!
+//! # How programs read an exception
+//!
+//! | entry | curl ≥ 7.86 | Python's urllib | Go | reqwest | apt's settings |
+//! |---|---|---|---|---|---|
+//! | `a.example` | it and below | it and below | it and below | it and below | it |
+//! | `.example` | it and below | it and below | **below only** | it and below | – |
+//! | `10.0.0.1` | yes | yes | yes | yes | yes |
+//! | `10.0.0.0/8` | yes | **no** | yes | yes | – |
+//! | `::1` | yes | **no** | yes | yes | – |
+//! | loopback, unnamed | **no** | **no** | always | **no** | **no** |
+//!
+//! cloud-init asks through Python's requests, which goes past the proxy wherever
+//! urllib does and for IPv4 networks as well (`should_bypass_proxies`). Go is
+//! k3s, the kubelet and containerd (`golang.org/x/net/http/httpproxy`). So
+//! [`Proxy::no_proxy`] gives each [`Reader`] its own list: for Go also `example`
+//! where a person wrote `.example`, and where Python may read as well, the single
+//! addresses that matter inside the networks. What a person writes as a network
+//! only, Python's urllib asks the proxy for. The tests ask curl and Python
+//! themselves; Go's reading is there as a table of its documented rules.
 
+#[cfg(test)]
+mod readers;
 mod render;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use url::{Host, Url};
@@ -26,6 +48,17 @@ const ALWAYS_DIRECT: [&str; 6] = [
     ".svc",
     ".cluster.local",
 ];
+
+/// Who reads a list of exceptions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// k3s, the kubelet, containerd.
+    Go,
+    /// Our own client.
+    Rust,
+    /// An environment that curl, Python, Go and others read.
+    Everyone,
+}
 
 /// What is known about the place a gateway runs in; nothing of it need be known.
 #[derive(Clone, Debug, Default)]
@@ -48,6 +81,8 @@ pub struct Surroundings {
 pub struct Proxy {
     settings: ProxySettings,
     direct: Vec<String>,
+    /// Single addresses that stand in `direct` as part of a network only.
+    single: Vec<String>,
 }
 
 impl Proxy {
@@ -69,15 +104,14 @@ impl Proxy {
             .chain(subnets.map(|net| net.to_string()))
             .chain(around.maas_host.clone())
             .chain(around.api_endpoint.clone());
-        let mut direct = Vec::new();
-        for entry in entries {
-            if !direct.contains(&entry) {
-                direct.push(entry);
-            }
-        }
+        // An address without a machine in it names the network.
+        let own = around.subnets.iter().filter(|own| **own != own.trunc());
+        let own = own.map(|own| own.addr().to_string());
+        let single = std::iter::once(Ipv4Addr::LOCALHOST.to_string()).chain(own);
         Self {
             settings: settings.clone(),
-            direct,
+            direct: once_each(entries),
+            single: once_each(single),
         }
     }
 
@@ -86,9 +120,18 @@ impl Proxy {
         &self.direct
     }
 
-    /// The value of `NO_PROXY`.
-    pub fn no_proxy(&self) -> String {
-        self.direct.join(",")
+    /// The value of `NO_PROXY` for those who read it.
+    pub fn no_proxy(&self, reader: Reader) -> String {
+        let suffixes = self.settings.no_proxy.iter();
+        let bare = suffixes.filter_map(|entry| entry.strip_prefix('.'));
+        let bare = bare.map(str::to_owned);
+        let direct = self.direct.iter().cloned();
+        let list = match reader {
+            Reader::Rust => self.direct.clone(),
+            Reader::Go => once_each(direct.chain(bare)),
+            Reader::Everyone => once_each(direct.chain(bare).chain(self.single.clone())),
+        };
+        list.join(",")
     }
 
     /// Whether what is rendered from this holds a password.
@@ -101,11 +144,21 @@ impl Proxy {
     /// # Errors
     /// Only if reqwest takes less than [`rules::proxy_url`](crate::contract::gateway::rules::proxy_url) does.
     pub fn for_reqwest(&self) -> Result<[reqwest::Proxy; 2], reqwest::Error> {
-        let direct = || reqwest::NoProxy::from_string(&self.no_proxy());
+        let direct = || reqwest::NoProxy::from_string(&self.no_proxy(Reader::Rust));
         let http = reqwest::Proxy::http(address(&self.settings.http))?.no_proxy(direct());
         let https = reqwest::Proxy::https(address(&self.settings.https))?.no_proxy(direct());
         Ok([http, https])
     }
+}
+
+fn once_each(entries: impl Iterator<Item = String>) -> Vec<String> {
+    let mut list = Vec::new();
+    for entry in entries {
+        if !list.contains(&entry) {
+            list.push(entry);
+        }
+    }
+    list
 }
 
 /// Whether one of the two addresses carries a password.

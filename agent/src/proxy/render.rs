@@ -11,7 +11,7 @@ use secrecy::SecretString;
 
 use crate::contract::paths;
 
-use super::{Proxy, address};
+use super::{Proxy, Reader, address};
 
 /// Environment of every service, read by systemd before anything else starts.
 pub const SYSTEMD_CONF: &str = "/etc/systemd/system.conf.d/50-postern-proxy.conf";
@@ -79,7 +79,7 @@ impl Proxy {
     pub fn k3s_environment(&self) -> Rendered {
         let mut text = header("#");
         for prefix in ["", "CONTAINERD_"] {
-            for (key, value) in self.variables() {
+            for (key, value) in self.variables(Reader::Go) {
                 // systemd reads this file much like a shell would, without expanding.
                 let value = escaped(&value, "\\\"`$");
                 let _ = writeln!(text, "{prefix}{key}=\"{value}\"");
@@ -88,16 +88,17 @@ impl Proxy {
         self.rendered(paths::K3S_ENV, 0o600, text)
     }
 
-    fn variables(&self) -> [(&'static str, String); 3] {
+    fn variables(&self, reader: Reader) -> [(&'static str, String); 3] {
         [
             ("HTTP_PROXY", address(&self.settings.http)),
             ("HTTPS_PROXY", address(&self.settings.https)),
-            ("NO_PROXY", self.no_proxy()),
+            ("NO_PROXY", self.no_proxy(reader)),
         ]
     }
 
     fn both_spellings(&self) -> impl Iterator<Item = (String, String)> {
-        let upper = self.variables().map(|(key, value)| (key.to_owned(), value));
+        let upper = self.variables(Reader::Everyone);
+        let upper = upper.map(|(key, value)| (key.to_owned(), value));
         let lower = upper
             .clone()
             .map(|(key, value)| (key.to_lowercase(), value));

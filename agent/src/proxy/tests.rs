@@ -35,7 +35,7 @@ fn what_a_gateway_needs_is_always_direct() {
         &around(),
     );
     assert_eq!(
-        proxy.no_proxy(),
+        proxy.no_proxy(Reader::Rust),
         ".corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local,\
          10.42.0.0/16,10.43.0.0/16,10.43.0.1,10.0.2.0/24,fd00::/64,maas.example"
     );
@@ -63,20 +63,20 @@ fn renders_for_each_program() {
     [Manager]
     DefaultEnvironment="HTTP_PROXY=http://p:3128" \
       "HTTPS_PROXY=http://p:3128" \
-      "NO_PROXY=maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local" \
+      "NO_PROXY=maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local,corp,127.0.0.1" \
       "http_proxy=http://p:3128" \
       "https_proxy=http://p:3128" \
-      "no_proxy=maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local"
+      "no_proxy=maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local,corp,127.0.0.1"
     "#);
     insta::assert_snapshot!(shown(proxy.profile_script()), @r#"
     /etc/profile.d/50-postern-proxy.sh 644
     # Written by Postern from the gateway file or the image's profile.
     export HTTP_PROXY='http://p:3128'
     export HTTPS_PROXY='http://p:3128'
-    export NO_PROXY='maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local'
+    export NO_PROXY='maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local,corp,127.0.0.1'
     export http_proxy='http://p:3128'
     export https_proxy='http://p:3128'
-    export no_proxy='maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local'
+    export no_proxy='maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local,corp,127.0.0.1'
     "#);
     insta::assert_snapshot!(shown(proxy.apt_conf()), @r#"
     /etc/apt/apt.conf.d/50postern-proxy 644
@@ -95,10 +95,10 @@ fn renders_for_each_program() {
     # Written by Postern from the gateway file or the image's profile.
     HTTP_PROXY="http://p:3128"
     HTTPS_PROXY="http://p:3128"
-    NO_PROXY="maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local"
+    NO_PROXY="maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local,corp"
     CONTAINERD_HTTP_PROXY="http://p:3128"
     CONTAINERD_HTTPS_PROXY="http://p:3128"
-    CONTAINERD_NO_PROXY="maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local"
+    CONTAINERD_NO_PROXY="maas,.corp,localhost,127.0.0.0/8,::1,169.254.169.254,.svc,.cluster.local,corp"
     "#);
 }
 

@@ -3,8 +3,9 @@
 //! [`Life::step`] reads like the list of states. A step that succeeds moves the
 //! machine, and the journal is written before anything else happens. A step
 //! that stops leaves the machine where it is; `waiting` then waits for the event
-//! that can change that, and `record` tells the journal and everyone who looks.
+//! that can change that, `evidence` asks the cluster, and `record` tells the journal and everyone who looks.
 
+mod evidence;
 mod record;
 #[cfg(test)]
 mod tests;
@@ -32,6 +33,7 @@ use crate::k3s::evidence::Jet;
 use crate::pairing::{self, PairError, Strategy};
 use crate::preflight;
 use crate::status::report::Reporter;
+use waiting::takes_nothing;
 
 /// Palette allows 10 requests a second per source address: machines that boot
 /// together spread their first call over this time.
@@ -42,6 +44,9 @@ const LOOK: Duration = Duration::from_secs(10);
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
 /// Between two looks at a healthy gateway.
 const HEARTBEAT: Duration = Duration::from_secs(120);
+
+/// What is told while k3s starts.
+const STARTING: &str = "k3s has not said yet that it is up: `journalctl -u k3s` tells what it does";
 
 /// One machine, alive.
 pub struct Life<'w> {
@@ -64,7 +69,7 @@ impl<'w> Life<'w> {
     /// Picks up where the journal ends.
     ///
     /// # Errors
-    /// If the journal cannot be read or written, or `/etc/postern` not watched.
+    /// If the journal cannot be read, or `/etc/postern` not watched.
     pub fn begin(world: &'w World, reporter: Reporter) -> io::Result<Self> {
         let now = world.pace.now();
         let was_reset = reset::resume(world)?;
@@ -101,7 +106,6 @@ impl<'w> Life<'w> {
             life.journal.note(now, &told);
             life.reporter.warn(&told);
         }
-        life.save()?;
         Ok(life)
     }
 
@@ -113,20 +117,28 @@ impl<'w> Life<'w> {
         self.publish(None)?;
         // systemd goes on booting while the machine waits for the world.
         notify("READY=1")?;
+        let mut turned = self.save();
         loop {
-            match self.step().await {
-                Ok(()) => self.publish(None)?,
-                Err(Stop::Broken(error)) => return Err(error),
-                Err(Stop::Illegal(error)) => return Err(io::Error::other(error)),
-                Err(Stop::Wait { on, detail }) => self.wait(on, detail).await?,
-                Err(Stop::Block {
-                    reason,
-                    detail,
-                    remedy,
-                }) => {
-                    self.block(reason, detail, remedy).await?;
-                }
+            match turned {
+                Err(error) if takes_nothing(&error) => self.wait_for_room(error).await?,
+                other => other?,
             }
+            turned = self.turn().await;
+        }
+    }
+
+    /// One step, or one wait for what it lacks.
+    async fn turn(&mut self) -> io::Result<()> {
+        match self.step().await {
+            Ok(()) => self.publish(None),
+            Err(Stop::Broken(error)) => Err(error),
+            Err(Stop::Illegal(error)) => Err(io::Error::other(error)),
+            Err(Stop::Wait { on, detail }) => self.wait(on, detail).await,
+            Err(Stop::Block {
+                reason,
+                detail,
+                remedy,
+            }) => self.block(reason, detail, remedy).await,
         }
     }
 
@@ -146,7 +158,8 @@ impl<'w> Life<'w> {
     /// `unconfigured → configured`
     async fn configure(&mut self) -> Result<(), Stop> {
         self.read = self.digest();
-        let wanted = configure::wanted(self.world)?;
+        let mut wanted = configure::wanted(self.world)?;
+        self.hold(&mut wanted)?;
         self.learn(&wanted);
         self.addresses = self.world.network.addresses()?;
         self.write(&wanted.settings).await?;
@@ -171,7 +184,30 @@ impl<'w> Life<'w> {
 
     /// `online → cluster-ready`
     async fn start_cluster(&mut self) -> Result<(), Stop> {
-        cluster::cluster_ready(self.world, self.k3s_changed).await?;
+        // systemd gives k3s all the time it wants; a person is told meanwhile, and
+        // another gateway file ends the wait.
+        let ready = cluster::cluster_ready(self.world, self.k3s_changed);
+        let mut ready = std::pin::pin!(ready);
+        let mut quiet = true;
+        loop {
+            let still = async {
+                if std::mem::take(&mut quiet) {
+                    return self.until(LOOK).await;
+                }
+                self.wait(On::Cluster, STARTING.to_owned()).await
+            };
+            tokio::select! {
+                biased;
+                done = &mut ready => {
+                    done?;
+                    break;
+                }
+                waited = still => waited?,
+            }
+            if self.journal.state != State::Online {
+                return Ok(());
+            }
+        }
         self.k3s_changed = false;
         self.enter(self.journal.state.cluster_ready()?)
     }
@@ -201,7 +237,10 @@ impl<'w> Life<'w> {
         }
         let (settings, palette) = self.palette()?;
         let checks = pair::preflight(self.world, &settings, &self.addresses, &palette).await?;
-        let failed = preflight::failure(&checks).map(|c| format!("{}: {}", c.name, c.evidence));
+        let failed = preflight::failure(&checks).map(|c| {
+            let remedy = c.remedy.as_deref().unwrap_or_default();
+            format!("{}: {}; {remedy}", c.name, c.evidence)
+        });
         self.reporter.status.preflight = checks;
         match failed {
             Some(detail) => Err(Stop::wait(On::Preflight, detail)),
@@ -279,8 +318,12 @@ impl<'w> Life<'w> {
             ));
         };
         let at = self.world.pace.now();
-        self.journal.registration = Registration::Asked { at };
-        self.save()?;
+        let before = std::mem::replace(&mut self.journal.registration, Registration::Asked { at });
+        if let Err(error) = self.save() {
+            // What could not be written down was not done.
+            self.journal.registration = before;
+            return Err(error.into());
+        }
         match call.register(&palette, &uid).await {
             Ok(done) => {
                 self.journal.registration = Registration::Done {
@@ -299,16 +342,6 @@ impl<'w> Life<'w> {
                 Err(pair::stop(error))
             }
         }
-    }
-
-    /// The agents register by themselves; that `jet` stays up proves that they did.
-    async fn wait_for_the_agents(&mut self) -> Result<(), Stop> {
-        let jet = self.look().await?;
-        if !jet.is_stable(self.world.pace.now(), self.jet_up) {
-            return Err(self.not_yet(&jet));
-        }
-        self.settle()?;
-        self.enter(self.journal.state.registered()?)
     }
 
     /// `registered → healthy`
@@ -352,67 +385,6 @@ impl<'w> Life<'w> {
             Jet::Up(_) => Ok(()),
             Jet::Down(_) | Jet::Absent => self.enter(self.journal.state.unhealthy()?),
         }
-    }
-
-    /// What the cluster knows and the journal does not.
-    async fn remember(&mut self) -> Result<(), Stop> {
-        if !matches!(self.journal.registration, Registration::Asked { .. }) {
-            return Ok(());
-        }
-        if self.journal.applied.is_none() {
-            let now = self.world.pace.now();
-            match pair::overlord_uid(self.world).await? {
-                Some(uid) => {
-                    self.journal.applied = Some(now);
-                    self.journal.overlord_uid = Some(uid);
-                }
-                // Without the manifest there was nothing to register.
-                None => self.journal.registration = Registration::NotAsked,
-            }
-            self.save()?;
-        }
-        if self
-            .look()
-            .await?
-            .is_stable(self.world.pace.now(), self.jet_up)
-        {
-            self.settle()?;
-        }
-        Ok(())
-    }
-
-    /// An answer was lost: only a stable `jet` proves that it was yes. After
-    /// the documented time without proof Palette may be asked again.
-    async fn look_for_proof(&mut self) -> Result<(), Stop> {
-        let jet = self.look().await?;
-        if jet.is_stable(self.world.pace.now(), self.jet_up) {
-            return self.settle();
-        }
-        if self.waited() < PATIENCE {
-            let detail = format!(
-                "Palette's answer to the registration is not known; {}",
-                told(&jet)
-            );
-            return Err(Stop::wait(On::Evidence, detail));
-        }
-        Ok(())
-    }
-
-    fn settle(&mut self) -> Result<(), Stop> {
-        let at = self.world.pace.now();
-        self.journal.registration = Registration::Proven { at };
-        self.journal
-            .note(at, "jet is available: the registration went through");
-        Ok(self.save()?)
-    }
-
-    async fn look(&mut self) -> Result<Jet, Stop> {
-        let jet = pair::jet(self.world).await?;
-        self.jet_up = match jet {
-            Jet::Up(_) => self.jet_up.or(Some(self.world.pace.now())),
-            Jet::Down(_) | Jet::Absent => None,
-        };
-        Ok(jet)
     }
 }
 

@@ -14,10 +14,11 @@ use crate::host::http::{Client, Outbound};
 use crate::host::notify::notify;
 use crate::host::services::Services;
 use crate::life::configure::{self, Wanted, Written};
+use crate::life::drift;
 use crate::life::journal::Registration;
 use crate::life::machine::State;
 use crate::life::pair;
-use crate::life::settings::Settings;
+use crate::life::settings::{self, Settings};
 use crate::life::trouble::{On, Stop, Trouble};
 use crate::pairing::Strategy;
 use crate::pairing::palette::Palette;
@@ -92,6 +93,17 @@ impl Life<'_> {
                 () = self.world.pace.sleep(HEARING) => {}
             }
         }
+    }
+
+    /// What a registered machine is stays as it was, whatever the gateway file says.
+    pub(super) fn hold(&self, wanted: &mut Wanted) -> io::Result<()> {
+        if self.journal.registration.is_settled()
+            && let Some(kept) = settings::load(&self.world.root)?
+        {
+            let told = drift::hold(&kept, &mut wanted.settings);
+            wanted.warnings.extend(told);
+        }
+        Ok(())
     }
 
     /// Learns what must be hidden and what may be shown.

@@ -19,6 +19,18 @@ const MOST: Duration = Duration::from_secs(60);
 /// Before an answer nobody documents is asked for again.
 const SLOW: Duration = Duration::from_secs(600);
 
+/// What to do about a disk that takes nothing.
+const ROOM: &str = "make room under /var (`journalctl --vacuum-size=100M`, `k3s crictl rmi --prune`), or replace a disk that became read-only";
+
+/// Whether the disk is full or read-only: a start of the agent does not mend that.
+pub(super) fn takes_nothing(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(
+        error.kind(),
+        StorageFull | QuotaExceeded | ReadOnlyFilesystem
+    )
+}
+
 /// What ended a wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Woken {
@@ -70,6 +82,28 @@ impl Life<'_> {
             Reason::Overlap => self.sleep(None, true).await,
             // A "no" stays a "no" until the gateway file is another.
             _ => self.sleep(None, false).await,
+        }
+    }
+
+    /// The disk takes nothing. What is known may be ahead of what is written, so
+    /// nothing else is done until the journal is on it again.
+    pub(super) async fn wait_for_room(&mut self, error: io::Error) -> io::Result<()> {
+        let mut last = error;
+        loop {
+            let tries = self.journal.failed();
+            let since = match &self.reporter.status.trouble {
+                Some(Trouble::Waiting(before)) if before.on == On::Disk => before.since,
+                _ => self.world.pace.now(),
+            };
+            let detail = format!("{last}; {ROOM}");
+            let on = On::Disk;
+            self.publish(Some(Trouble::Waiting(Waiting { on, since, detail })))?;
+            let pace = &self.world.pace;
+            pace.sleep(backoff(&**pace, tries, MOST)).await;
+            match self.save() {
+                Err(error) if takes_nothing(&error) => last = error,
+                other => return other,
+            }
         }
     }
 
@@ -130,4 +164,17 @@ async fn another(folder: &Events, read: Option<[u8; 32]>, world: &World) -> io::
 fn digest(world: &World) -> Option<[u8; 32]> {
     let text = fs_err::read(world.root.at(paths::GATEWAY_FILE)).ok()?;
     Some(Sha256::digest(text).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_known_by_the_kernels_own_error() {
+        let full = fs_err::write("/dev/full", "x").unwrap_err();
+        assert!(takes_nothing(&full), "{full}");
+        let absent = fs_err::read("/dev/full/x").unwrap_err();
+        assert!(!takes_nothing(&absent), "{absent}");
+    }
 }

@@ -44,6 +44,8 @@ pub enum Fault {
     Html,
     /// 200 with bytes that are no JSON, said to be JSON.
     Garbage,
+    /// 200 with this text where a manifest is expected.
+    Manifest(String),
     /// The request is done, but the connection closes after half of the answer.
     HalfAnswer,
     /// The request is done, but the connection closes before the answer.
@@ -61,6 +63,7 @@ impl fmt::Debug for Fault {
             Self::Redirect => f.write_str("Redirect"),
             Self::Html => f.write_str("Html"),
             Self::Garbage => f.write_str("Garbage"),
+            Self::Manifest(text) => write!(f, "Manifest({} bytes)", text.len()),
             Self::HalfAnswer => f.write_str("HalfAnswer"),
             Self::LostAnswer => f.write_str("LostAnswer"),
             Self::Hold(_) => f.write_str("Hold"),

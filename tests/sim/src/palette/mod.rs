@@ -307,6 +307,7 @@ async fn instead(shared: &Shared, route: Route, fault: Option<&Fault>) -> Option
             reply.body = b"\x00\xff{\"manifest\": ".to_vec();
             Some(reply)
         }
+        Fault::Manifest(text) => Some(Reply::json(200, &serde_json::json!({"manifest": text}))),
         Fault::Hold(gate) => {
             shared.record(Event::Held { route });
             gate.passed().await;
@@ -325,8 +326,11 @@ fn finish(
     shared: &Shared,
     route: Option<Route>,
     fault: Option<&Fault>,
-    reply: Reply,
+    mut reply: Reply,
 ) -> Response<Body> {
+    // RFC 9110, section 6.6.1: what the server's own clock says.
+    let date = shared.rules.clock.now().strftime("%a, %d %b %Y %T GMT");
+    reply.headers.push(("date", date.to_string()));
     shared.record(Event::Answered {
         route,
         status: reply.status,

@@ -2,11 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::IpAddr;
-use std::os::unix::process::ExitStatusExt;
-use std::process::ExitStatus;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -14,204 +11,21 @@ use fs_err as fs;
 use jiff::{SignedDuration, Timestamp};
 use postern_sim::clock::Clock;
 use postern_sim::events::{Event as Seen, EventLog};
-use postern_sim::palette::{Event, Palette as Sim, PaletteConfig, Route, Stage};
+use postern_sim::palette::{Event, Palette as Sim, PaletteConfig, Route};
 use postern_sim::proxy::{Proxy, ProxyConfig};
 use postern_sim::tls::Authority;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::*;
+use super::stand_ins::{Cut, TestCluster, TestKeeper, TestNetwork, TestPace, TestServices};
+use crate::host::Command;
 use crate::host::files::write_atomic;
-use crate::host::network::Network;
-use crate::host::pace::{Later, Pace};
-use crate::host::services::Services;
-use crate::host::{Command, CommandError};
-use crate::k3s::cluster::Cluster;
-use crate::k3s::evidence::uid_in_config;
-use crate::life::journal::{JournalFile, Keeper};
+use crate::life::journal::JournalFile;
 use crate::life::world::Root;
 use crate::status::model;
 
 /// Password of the proxy in tests that have one.
 pub const PASSWORD: &str = "pr0xy-pass";
-
-/// Time that a wait moves at once, shared with the stand-ins.
-struct TestPace(Clock);
-
-impl Pace for TestPace {
-    fn now(&self) -> Timestamp {
-        self.0.now()
-    }
-    fn sleep(&self, time: Duration) -> Later<'_> {
-        Box::pin(async move {
-            tokio::task::yield_now().await;
-            self.0.advance(SignedDuration::try_from(time).unwrap());
-        })
-    }
-    fn jitter(&self, most: Duration) -> Duration {
-        most / 2
-    }
-}
-
-/// A machine with one address and a default route.
-struct TestNetwork;
-
-impl Network for TestNetwork {
-    fn addresses(&self) -> io::Result<Vec<IpNet>> {
-        Ok(vec!["192.0.2.7/24".parse().unwrap()])
-    }
-    fn has_default_route(&self) -> io::Result<bool> {
-        Ok(true)
-    }
-    fn changed(&self) -> Later<'_, io::Result<()>> {
-        Box::pin(std::future::pending())
-    }
-    fn resolve(&self, _name: &str) -> Result<Vec<IpAddr>, CommandError> {
-        Ok(vec![IpAddr::from([127, 0, 0, 1])])
-    }
-}
-
-/// A service manager that only writes down what it was asked.
-#[derive(Default)]
-pub struct TestServices(pub Mutex<Vec<String>>);
-
-impl TestServices {
-    fn note(&self, what: String) -> Result<(), CommandError> {
-        self.0.lock().unwrap().push(what);
-        Ok(())
-    }
-}
-
-impl Services for TestServices {
-    fn reload(&self) -> Result<(), CommandError> {
-        self.note("reload".to_owned())
-    }
-    fn start(&self, unit: &str) -> Result<(), CommandError> {
-        self.note(format!("start {unit}"))
-    }
-    fn restart(&self, unit: &str) -> Result<(), CommandError> {
-        self.note(format!("restart {unit}"))
-    }
-    fn is_active(&self, unit: &str) -> Result<bool, CommandError> {
-        let started = format!("start {unit}");
-        Ok(self.0.lock().unwrap().contains(&started))
-    }
-}
-
-/// A cluster that keeps what is applied, and in which `jet` is up once Palette
-/// knows the gateway.
-pub struct TestCluster {
-    pub objects: Mutex<Vec<Value>>,
-    /// Every command line so far, as `ps` would show it.
-    pub lines: Mutex<Vec<String>>,
-    palette: Arc<Sim>,
-    uid: String,
-    clock: Clock,
-    /// Whether Palette's agents register the gateway by themselves, as those of
-    /// a self-hosted one do.
-    pub agents_register: AtomicBool,
-}
-
-impl Cluster for TestCluster {
-    fn kubectl(&self, args: &[&str], input: &[u8]) -> Result<Vec<u8>, CommandError> {
-        self.lines.lock().unwrap().push(args.join(" "));
-        match args {
-            ["get", "--raw", "/readyz"] => Ok(b"ok".to_vec()),
-            ["apply", "-f", "-"] | ["apply", "-n", _, "-f", "-"] => {
-                let text = std::str::from_utf8(input).unwrap();
-                let new = text.split("---\n").filter(|t| !t.is_empty());
-                let new = new.map(|t| serde_json::from_str(t).unwrap());
-                self.objects.lock().unwrap().extend(new);
-                if self.agents_register.load(Ordering::Relaxed) {
-                    self.palette.set_stage(&self.uid(), Stage::Healthy);
-                }
-                Ok(Vec::new())
-            }
-            ["-n", namespace, "get", kind, name, "-o", "json"] => self.get(namespace, kind, name),
-            other => panic!("nobody taught this cluster {other:?}"),
-        }
-    }
-}
-
-impl TestCluster {
-    /// The gateway that the applied manifests are of.
-    fn uid(&self) -> String {
-        let objects = self.objects.lock().unwrap();
-        let texts = objects
-            .iter()
-            .filter_map(|o| o["data"]["overlord-config.yaml"].as_str());
-        let mut uids = texts.filter_map(|text| uid_in_config(text).unwrap());
-        uids.next_back().unwrap_or_else(|| self.uid.clone())
-    }
-
-    fn get(&self, namespace: &str, kind: &str, name: &str) -> Result<Vec<u8>, CommandError> {
-        let uid = self.uid();
-        let objects = self.objects.lock().unwrap();
-        let found = objects.iter().find(|o| {
-            o["kind"].as_str().unwrap().eq_ignore_ascii_case(kind)
-                && o["metadata"]["name"] == name
-                && o["metadata"]["namespace"] == namespace
-        });
-        let Some(mut object) = found.cloned() else {
-            return Err(CommandError::Failed {
-                line: "kubectl get".into(),
-                status: ExitStatus::from_raw(256),
-                stderr: format!("Error from server (NotFound): \"{name}\" not found"),
-            });
-        };
-        let authorized = self.palette.stage(&uid) >= Some(Stage::Running);
-        let since = self.clock.now() - SignedDuration::from_mins(1);
-        object["status"] = json!({"conditions": [{
-            "type": "Available",
-            "status": if authorized { "True" } else { "False" },
-            "message": "Deployment does not have minimum availability.",
-            "lastTransitionTime": since.to_string(),
-        }]});
-        Ok(object.to_string().into_bytes())
-    }
-}
-
-/// When the power goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cut {
-    /// Just before this write of the journal, from 1: what was done is not written down.
-    Before(usize),
-    /// Just after it.
-    After(usize),
-    /// Just after it says that the machine came this far.
-    At(State),
-}
-
-/// A journal that stops working at one write, as a disk does when the power goes.
-pub struct TestKeeper {
-    file: JournalFile,
-    cut: Option<Cut>,
-    writes: Cell<usize>,
-    last: RefCell<Option<Journal>>,
-    changed: tokio::sync::Notify,
-}
-
-impl Keeper for TestKeeper {
-    fn load(&self) -> io::Result<Found> {
-        self.file.load()
-    }
-    fn save(&self, journal: &Journal) -> io::Result<()> {
-        let write = self.writes.get() + 1;
-        self.writes.set(write);
-        if self.cut == Some(Cut::Before(write)) {
-            return Err(io::Error::other("power cut"));
-        }
-        self.file.save(journal)?;
-        if [Cut::After(write), Cut::At(journal.state)]
-            .map(Some)
-            .contains(&self.cut)
-        {
-            return Err(io::Error::other("power cut"));
-        }
-        *self.last.borrow_mut() = Some(journal.clone());
-        self.changed.notify_waiters();
-        Ok(())
-    }
-}
 
 /// A machine that MAAS has just deployed, and the world around it.
 pub struct Bench {
@@ -232,6 +46,10 @@ pub struct Bench {
     pub cluster: Arc<TestCluster>,
     pub services: Arc<TestServices>,
     console: Rc<RefCell<Vec<u8>>>,
+    /// How far the machine's clock is ahead of Palette's.
+    pub ahead: Rc<Cell<SignedDuration>>,
+    /// How many names will not be found.
+    pub deaf: Rc<Cell<u32>>,
 }
 
 #[derive(Clone)]
@@ -250,7 +68,12 @@ impl io::Write for Lines {
 impl Bench {
     /// Palette is reached directly; the proxy that the gateway file names is not there.
     pub async fn new() -> Self {
-        let mut bench = Self::with("localhost").await;
+        Self::at_time(Timestamp::now()).await
+    }
+
+    /// The same, in a world where it is `now`.
+    pub async fn at_time(now: Timestamp) -> Self {
+        let mut bench = Self::with("localhost", now).await;
         bench.endpoint = format!("https://localhost:{}", bench.sim.addr().port());
         bench.deploy();
         bench
@@ -258,10 +81,9 @@ impl Bench {
 
     /// Palette is behind a proxy that wants a login, and nowhere else.
     pub async fn proxied() -> (Self, Proxy) {
-        let mut bench = Self::with("palette.example").await;
+        let mut bench = Self::with("palette.example", Timestamp::now()).await;
         let mut config = ProxyConfig::new(bench.log.clone());
         config.login = Some(("me".to_owned(), PASSWORD.to_owned()));
-        config.clock = bench.clock.clone();
         let config = config.knows("palette.example:443", bench.sim.addr());
         let proxy = Proxy::start(config).await.unwrap();
         bench.endpoint = "https://palette.example".to_owned();
@@ -270,8 +92,8 @@ impl Bench {
         (bench, proxy)
     }
 
-    async fn with(host: &str) -> Self {
-        let clock = Clock::stopped(Timestamp::now());
+    async fn with(host: &str, now: Timestamp) -> Self {
+        let clock = Clock::stopped(now);
         let log = EventLog::new(clock.clone());
         let authority = Authority::generate("Rehearsal CA", clock.now()).unwrap();
         let mut config = PaletteConfig::new(host, authority, log.clone());
@@ -286,6 +108,7 @@ impl Bench {
             uid: uid.clone(),
             clock: clock.clone(),
             agents_register: AtomicBool::new(false),
+            down: Mutex::new(0..0),
         });
         Self {
             endpoint: String::new(),
@@ -301,6 +124,8 @@ impl Bench {
             more: String::new(),
             services: Arc::default(),
             console: Rc::default(),
+            ahead: Rc::default(),
+            deaf: Rc::default(),
         }
     }
 
@@ -383,8 +208,14 @@ certificates:
             root: Root(self.dir.path().to_owned()),
             services: self.services.clone(),
             cluster: self.cluster.clone(),
-            network: Rc::new(TestNetwork),
-            pace: Rc::new(TestPace(self.clock.clone())),
+            network: Rc::new(TestNetwork {
+                deaf: self.deaf.clone(),
+            }),
+            pace: Rc::new(TestPace {
+                clock: self.clock.clone(),
+                ahead: self.ahead.clone(),
+            }),
+            patience: Duration::from_secs(1),
             keeper: keeper.clone(),
             remount: |_, _| Ok(()),
             boot_id: format!("boot-{boot}"),
@@ -446,6 +277,22 @@ certificates:
         let seen = self.log.so_far();
         let wanted = |seen: &Seen| matches!(seen, Seen::Palette(Event::Answered { route: Some(r), .. }) if *r == route);
         seen.iter().filter(|r| wanted(&r.event)).count()
+    }
+
+    /// How often Palette said yes to a registration, heard or not.
+    pub fn registered(&self) -> usize {
+        let seen = self.log.so_far();
+        let yes = |seen: &Seen| {
+            matches!(
+                seen,
+                Seen::Palette(Event::Answered {
+                    route: Some(Route::Register),
+                    status: 204,
+                    ..
+                })
+            )
+        };
+        seen.iter().filter(|r| yes(&r.event)).count()
     }
 
     /// Every file that holds `word`, wherever it is under the root.

@@ -2,8 +2,11 @@
 //! cut at every write of the journal.
 
 mod bench;
+mod drift;
+mod faults;
 mod maas;
 mod seen;
+mod stand_ins;
 mod strategies;
 
 use fs_err as fs;
@@ -14,7 +17,8 @@ use postern_sim::tls::Authority;
 
 use super::*;
 use crate::life::settings::SETTINGS;
-use bench::{Bench, Cut, PASSWORD};
+use bench::{Bench, PASSWORD};
+use stand_ins::Cut;
 
 /// Healthy, with nothing secret left.
 fn clean(journal: &Journal) -> bool {
@@ -101,7 +105,7 @@ async fn a_later_boot_needs_neither_palette_nor_maas() {
             "healthy"
         ]
     );
-    let asked = bench.services.0.lock().unwrap().clone();
+    let asked = bench.services.asked.lock().unwrap().clone();
     assert_eq!(asked, ["reload", "start k3s.service", "start k3s.service"]);
 }
 

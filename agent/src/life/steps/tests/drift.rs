@@ -1,0 +1,98 @@
+//! A gateway file that changes after the machine is paired.
+
+use super::*;
+
+/// A machine that is paired, then given this gateway file, until it is healthy
+/// again and the file is gone; in one boot.
+async fn changed(bench: &Bench, file: impl FnOnce(String) -> String) -> Journal {
+    let again = |j: &Journal| {
+        let healthy = j.history.iter().filter(|e| e.what == "healthy").count();
+        healthy == 2
+            && clean(j)
+            && j.history
+                .last()
+                .is_some_and(|e| e.what.contains("no secret"))
+    };
+    let person = async {
+        bench.says("state=healthy").await;
+        while bench.at(paths::GATEWAY_FILE).exists() {
+            tokio::task::yield_now().await;
+        }
+        bench.put(paths::GATEWAY_FILE, &file(bench.gateway()));
+    };
+    let (journal, ()) = tokio::join!(bench.boot(1, None, again), person);
+    let journal = journal.unwrap();
+    assert_eq!(journal.boots, 1, "no reboot");
+    assert_eq!(bench.count(Route::Register), 1, "not paired again");
+    assert_eq!(bench.count(Route::Manifest), 1);
+    assert!(!bench.at(paths::GATEWAY_FILE).exists());
+    journal
+}
+
+fn warned(bench: &Bench, words: &[&str]) {
+    let warnings = bench.status().warnings.join("\n");
+    for words in words {
+        assert!(warnings.contains(words), "{words}: {warnings}");
+    }
+}
+
+#[tokio::test]
+async fn another_proxy_and_ca_are_applied_without_a_reboot() {
+    let bench = Bench::new().await;
+    let other = Authority::generate("Another CA", bench.clock.now()).unwrap();
+    let pem = other.pem().trim_end().replace('\n', "\n    ");
+    changed(&bench, |file| {
+        let file = file.replace("@127.0.0.1:9", "@127.0.0.1:10");
+        format!("{file}  - |\n    {pem}\n")
+    })
+    .await;
+    let environment = fs::read_to_string(bench.at(paths::K3S_ENV)).unwrap();
+    assert!(environment.contains("127.0.0.1:10"), "{environment}");
+    let bundle = fs::read_to_string(bench.at(paths::CA_BUNDLE)).unwrap();
+    assert!(bundle.contains(other.pem()) && bundle.contains(bench.sim.ca()));
+    let asked = bench.services.asked.lock().unwrap().clone();
+    assert!(
+        asked.contains(&"restart k3s.service".to_owned()),
+        "{asked:?}"
+    );
+    let warnings = bench.status().warnings.join("\n");
+    assert!(!warnings.contains("is not used"), "{warnings}");
+}
+
+#[tokio::test]
+async fn the_same_file_again_restarts_nothing() {
+    let bench = Bench::new().await;
+    changed(&bench, |file| format!("{file}# written again\n")).await;
+    let asked = bench.services.asked.lock().unwrap().clone();
+    assert!(!asked.iter().any(|a| a.starts_with("restart")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn another_name_endpoint_or_network_is_not_used_and_says_why() {
+    let bench = Bench::new().await;
+    changed(&bench, |file| {
+        file.replace("https://localhost", "https://other.example")
+            .replace("name: edge-1", "name: edge-2")
+            .replace("  no-proxy:", "  pod-cidr: 10.50.0.0/16\n  no-proxy:")
+    })
+    .await;
+    warned(
+        &bench,
+        &[
+            "edge-2",
+            "edge-1",
+            "other.example",
+            "is registered",
+            "deploy it anew",
+        ],
+    );
+    warned(
+        &bench,
+        &["network.pod-cidr 10.50.0.0/16 is not used", "10.42.0.0/16"],
+    );
+    let config = fs::read_to_string(bench.at(paths::K3S_CONFIG)).unwrap();
+    assert!(!config.contains("10.50.0.0"), "{config}");
+    let status = bench.status();
+    assert_eq!(status.gateway.as_deref(), Some("edge-1"));
+    assert!(status.endpoint.unwrap().contains("localhost"));
+}
