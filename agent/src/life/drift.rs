@@ -2,9 +2,9 @@
 //!
 //! Proxy, certificates, name and time servers, keys: all of them are applied to
 //! a running gateway. Its name and Palette's address are how Palette knows it,
-//! and its agents in the cluster have them from their manifests; k3s refuses to
-//! start with other networks than it began with (docs.k3s.io, "server",
-//! `cluster-cidr`). Those stay what they were, and the machine says so.
+//! and its agents in the cluster have them from their manifests; k3s does
+//! not take other networks than it began with (assumed, not verified with a real
+//! k3s). Those stay what they were, and the machine says so.
 
 use super::settings::Settings;
 

@@ -22,7 +22,8 @@
 //! where a person wrote `.example`, and where Python may read as well, the single
 //! addresses that matter inside the networks. What a person writes as a network
 //! only, Python's urllib asks the proxy for. The tests ask curl and Python
-//! themselves; Go's reading is there as a table of its documented rules.
+//! themselves; Go's reading is there as a table of its rules, and was not verified
+//! against a Go program.
 
 #[cfg(test)]
 mod readers;

@@ -133,7 +133,7 @@ async fn python_goes_past_the_proxy_where_it_must() {
 }
 
 /// The rules of `golang.org/x/net/http/httpproxy` as its documentation states
-/// them: not Go itself, which Debian's packages here do not bring.
+/// them. Go itself was not asked: not verified against a Go program.
 fn go_asks_the_proxy(no_proxy: &str, host: &str) -> bool {
     let address: Option<IpAddr> = host.parse().ok();
     if host == "localhost" || address.is_some_and(|a| a.is_loopback()) {
