@@ -21,6 +21,10 @@ pub const K3S_IMAGES_MOUNT: &str = "/var/lib/rancher/k3s/agent/images";
 pub const K3S_CONFIG: &str = "/etc/rancher/k3s/config.yaml";
 /// Environment of the k3s service; k3s reads its proxy settings from here.
 pub const K3S_ENV: &str = "/etc/systemd/system/k3s.service.env";
+/// MAAS' datasource with the machine's key, as the install hook names it.
+pub const MAAS_CONFIG: &str = "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg";
+/// Where cloud-init and the agent report to MAAS, as the install hook names it.
+pub const MAAS_REPORTING: &str = "/etc/cloud/cloud.cfg.d/90_maas_cloud_init_reporting.cfg";
 /// What the agent did so far; survives reboots and power cuts.
 pub const JOURNAL: &str = "/var/lib/postern/journal.json";
 /// What the agent is doing now, for `postern-agent status` and the console.

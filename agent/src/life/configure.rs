@@ -31,8 +31,6 @@ pub const AUTHORIZED_KEYS: &str = "/etc/ssh/authorized_keys.d/spectro";
 const RESOLVED_CONF: &str = "/etc/systemd/resolved.conf.d/50-postern.conf";
 /// Time servers in place of the distribution's (timesyncd.conf(5)).
 const TIMESYNCD_CONF: &str = "/etc/systemd/timesyncd.conf.d/50-postern.conf";
-/// MAAS' own address stands here until the machine is paired.
-const MAAS_CONFIG: &str = "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg";
 
 /// What to do about a gateway file that lacks what a machine needs.
 const MAKE_USER_DATA: &str =
@@ -171,7 +169,7 @@ fn maas_host(root: &Root) -> io::Result<Option<String>> {
     struct Maas {
         metadata_url: Url,
     }
-    let text = match fs::read_to_string(root.at(MAAS_CONFIG)) {
+    let text = match fs::read_to_string(root.at(paths::MAAS_CONFIG)) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),

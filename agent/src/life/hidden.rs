@@ -28,10 +28,7 @@ const TOKENS: [&str; 4] = [
     "/etc/rancher/node/password",
 ];
 /// MAAS' credentials, here and where the seed brought them from.
-const MAAS: [&str; 2] = [
-    "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg",
-    "/etc/cloud/cloud.cfg.d/90_maas_cloud_init_reporting.cfg",
-];
+const MAAS: [&str; 2] = [paths::MAAS_CONFIG, paths::MAAS_REPORTING];
 /// Keys of MAAS' configuration whose values are secret (cloud-init, MAAS datasource).
 const MAAS_KEYS: [&str; 3] = ["consumer_key", "token_key", "token_secret"];
 

@@ -39,7 +39,8 @@ pub struct Journal {
     /// Tries that failed, by the state they were made in; a success clears its entry.
     #[serde(default)]
     pub attempts: BTreeMap<State, u32>,
-    /// SHA-256 of the pairing code, hex. Never the code.
+    /// SHA-256 of what the gateway pairs with (its strategy's fingerprint), hex.
+    /// Never the code or key.
     #[serde(default)]
     pub pairing_code_sha256: Option<String>,
     /// SHA-256 of the manifest as Palette sent it, hex.

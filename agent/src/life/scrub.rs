@@ -22,14 +22,13 @@ use super::world::World;
 use crate::contract::paths;
 use crate::host::files::{erase, write_atomic};
 use crate::host::mounts::Access;
-use crate::status::maas::REPORTING;
 
 /// Files that go.
 const FILES: [&str; 6] = [
     paths::GATEWAY_FILE,
     MANIFEST,
-    REPORTING,
-    "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg",
+    paths::MAAS_REPORTING,
+    paths::MAAS_CONFIG,
     "/run/cloud-init/instance-data-sensitive.json",
     "/run/cloud-init/combined-cloud-config.json",
 ];

@@ -18,6 +18,7 @@ use tokio::time::sleep;
 use url::Url;
 
 use super::model::Status;
+use crate::contract::paths;
 use crate::host::http::Client;
 use crate::host::oauth::{ApiKey, Signer};
 use crate::host::{clock, oauth::NotAKey};
@@ -25,8 +26,6 @@ use crate::life::machine::State;
 use crate::life::trouble::Trouble;
 use crate::life::world::Root;
 
-/// Where the install hook puts what MAAS says about reporting.
-pub const REPORTING: &str = "/etc/cloud/cloud.cfg.d/90_maas_cloud_init_reporting.cfg";
 /// Who says it.
 const ORIGIN: &str = "postern-agent";
 /// Before each attempt to tell something, in seconds; then it is dropped.
@@ -72,7 +71,7 @@ impl Webhook {
             token_key: String,
             token_secret: String,
         }
-        let text = match fs::read_to_string(root.at(REPORTING)) {
+        let text = match fs::read_to_string(root.at(paths::MAAS_REPORTING)) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),

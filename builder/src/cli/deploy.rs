@@ -69,9 +69,7 @@ impl Deploy {
         let mut gateway = userdata::load(&self.gateway)?;
         give_token(&mut gateway, &self.maas.key()?);
         let operator = self.palette.operator(&gateway)?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = super::runtime()?;
         runtime.block_on(self.deploy(&image, &mut gateway, operator.as_ref(), &report))
     }
 

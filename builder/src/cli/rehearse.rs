@@ -89,9 +89,7 @@ impl Rehearse {
 fn end_when_interrupted(scratch: &tempfile::TempDir) -> anyhow::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
     let path = scratch.path().to_owned();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
+    let runtime = super::runtime()?;
     let (mut interrupt, mut terminate) = {
         let _inside = runtime.enter();
         (

@@ -51,9 +51,7 @@ pub struct Upload {
 impl Upload {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
         let report = global.report();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let runtime = super::runtime()?;
         runtime.block_on(async {
             match (&self.image, self.keep) {
                 (Some(image), Some(keep)) => self.prune(image, keep, &report).await,

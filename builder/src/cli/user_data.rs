@@ -40,9 +40,7 @@ impl UserData {
         if node == Node::FIRST {
             let operator = self.palette.operator(&file)?;
             let report = global.report();
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
+            let runtime = super::runtime()?;
             runtime.block_on(Palette::obtain(operator.as_ref(), &mut file, &report))?;
         }
         // A result on standard output is what the user asked for, secrets included.

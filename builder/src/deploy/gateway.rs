@@ -1,6 +1,5 @@
 //! What Palette says of a gateway: the end of a deployment, for whoever may ask.
 
-use std::convert::Infallible;
 use std::fmt;
 
 /// A gateway as Palette sees it.
@@ -40,14 +39,4 @@ pub trait Watch {
     /// What Palette says now. Asked once per look at the machines, and only
     /// when all of them are deployed.
     fn state(&mut self) -> impl Future<Output = Result<GatewayState, WatchError>>;
-}
-
-/// Nobody: there is no operator's key for Palette.
-#[derive(Debug)]
-pub struct Unwatched(Infallible);
-
-impl Watch for Unwatched {
-    async fn state(&mut self) -> Result<GatewayState, WatchError> {
-        match self.0 {}
-    }
 }

@@ -25,7 +25,7 @@ mod tests;
 use serde::Serialize;
 
 pub use error::{DeployError, Failure, Problem};
-pub use gateway::{GatewayState, Unwatched, Watch, WatchError};
+pub use gateway::{GatewayState, Watch, WatchError};
 pub use order::{Order, Pace};
 pub use palette::Watched;
 

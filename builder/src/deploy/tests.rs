@@ -147,7 +147,7 @@ impl Bench {
     }
 
     async fn deploy(&self) -> Result<Deployed, DeployError> {
-        self.watched(None::<&mut Unwatched>).await
+        self.watched(None::<&mut Watched<'_>>).await
     }
 
     async fn plan(&self) -> Result<Plan, DeployError> {

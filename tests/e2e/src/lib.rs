@@ -108,3 +108,22 @@ pub fn everyday_store() -> PathBuf {
     let cache = var("XDG_CACHE_HOME").or_else(|_| var("HOME").map(|home| home.join(".cache")));
     var("POSTERN_STORE").unwrap_or_else(|_| cache.expect("HOME is set").join("postern"))
 }
+
+/// A directory as `postern build` leaves it, with a disk of the four bytes
+/// `test`: the image `edge` 1.2. Gives its path as text.
+///
+/// # Panics
+/// If it cannot be written.
+pub fn an_image(dir: &Path) -> String {
+    fs::write(dir.join("disk.raw.gz"), b"test").expect("the disk");
+    let sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+    let zeros = "0".repeat(64);
+    let manifest = format!(
+        r#"{{"schema":1,"name":"edge","version":"1.2","arch":"amd64","distro":"debian",
+        "release":"trixie","root_hash":"{zeros}","artifacts":[{{"kind":"ddgz",
+        "path":"disk.raw.gz","size":4,"sha256":"{sha256}","uncompressed_size":4}}],
+        "partitions":[],"lock_sha256":"{zeros}","tools":{{}},"source_date_epoch":0}}"#
+    );
+    fs::write(dir.join("manifest.json"), manifest).expect("the manifest");
+    dir.to_string_lossy().into_owned()
+}

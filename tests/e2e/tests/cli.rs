@@ -6,7 +6,7 @@ use std::path::Path;
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use fs_err as fs;
-use postern_e2e::{program, repository};
+use postern_e2e::{an_image, program, repository};
 
 fn postern(args: &[&str]) -> Assert {
     Command::new(program("postern"))
@@ -259,21 +259,6 @@ fn the_address_of_a_pool_is_checked_and_its_password_not_shown() {
     }
 }
 
-/// A directory as `postern build` leaves it, with a disk of these bytes.
-fn an_image(dir: &Path, disk: &[u8]) -> String {
-    fs::write(dir.join("disk.raw.gz"), disk).unwrap();
-    let sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-    let zeros = "0".repeat(64);
-    let manifest = format!(
-        r#"{{"schema":1,"name":"edge","version":"1.2","arch":"amd64","distro":"debian",
-        "release":"trixie","root_hash":"{zeros}","artifacts":[{{"kind":"ddgz",
-        "path":"disk.raw.gz","size":4,"sha256":"{sha256}","uncompressed_size":4}}],
-        "partitions":[],"lock_sha256":"{zeros}","tools":{{}},"source_date_epoch":0}}"#
-    );
-    write(dir, "manifest.json", &manifest);
-    dir.to_string_lossy().into_owned()
-}
-
 fn upload(args: &[&str], url: &str, key: &str) -> Assert {
     Command::new(program("postern"))
         .current_dir(repository())
@@ -287,7 +272,7 @@ fn upload(args: &[&str], url: &str, key: &str) -> Assert {
 #[test]
 fn what_an_upload_cannot_use_is_refused_with_what_to_do() {
     let dir = tempfile::tempdir().unwrap();
-    let image = an_image(dir.path(), b"test");
+    let image = an_image(dir.path());
     let (url, key) = ("http://127.0.0.1:1/MAAS", "a:b:TOPSECRET");
     let other = ["--base-image", "noble"];
     for (args, url, key, code, wanted) in [
@@ -316,7 +301,7 @@ fn an_upload_prints_what_a_deployment_names() {
         .block_on(Region::start(RegionConfig::default()))
         .unwrap();
     let dir = tempfile::tempdir().unwrap();
-    let image = an_image(dir.path(), b"test");
+    let image = an_image(dir.path());
     let stdout = |args: &[&str]| {
         let done = upload(args, &region.url(), &region.key()).success();
         let said = stderr(&done);

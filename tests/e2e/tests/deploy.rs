@@ -1,12 +1,10 @@
 //! `postern deploy` from outside, against the simulated region: what it prints,
 //! what it leaves in MAAS, and with which exit code.
 
-use std::path::Path;
-
 use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use fs_err as fs;
-use postern_e2e::{program, repository};
+use postern_e2e::{an_image, program, repository};
 use postern_sim::maas::region::machines::{Fleet, Happening, Machine, Status};
 use postern_sim::maas::region::{Region, RegionConfig};
 use tempfile::TempDir;
@@ -28,7 +26,7 @@ fn site(life: Vec<Happening>) -> Site {
     };
     let runtime = Runtime::new().unwrap();
     let dir = tempfile::tempdir().unwrap();
-    image(dir.path());
+    an_image(dir.path());
     let gateway = "apiVersion: postern/v1\nname: edge-1\npalette:\n  endpoint: https://palette.example\n  \
                    pairing: {pairing-code: SESAME}\n";
     fs::write(dir.path().join("gateway.yaml"), gateway).unwrap();
@@ -37,20 +35,6 @@ fn site(life: Vec<Happening>) -> Site {
         dir,
         runtime,
     }
-}
-
-/// A directory as `postern build` leaves it.
-fn image(dir: &Path) {
-    fs::write(dir.join("disk.raw.gz"), b"test").unwrap();
-    let sha256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-    let zeros = "0".repeat(64);
-    let manifest = format!(
-        r#"{{"schema":1,"name":"edge","version":"1.2","arch":"amd64","distro":"debian",
-        "release":"trixie","root_hash":"{zeros}","artifacts":[{{"kind":"ddgz",
-        "path":"disk.raw.gz","size":4,"sha256":"{sha256}","uncompressed_size":4}}],
-        "partitions":[],"lock_sha256":"{zeros}","tools":{{}},"source_date_epoch":0}}"#
-    );
-    fs::write(dir.join("manifest.json"), manifest).unwrap();
 }
 
 impl Site {

@@ -16,7 +16,7 @@ async fn maas_hears_of_every_state_and_no_secret() {
         "reporting:\n  maas: {{type: webhook, endpoint: '{endpoint}', consumer_key: {}, token_key: {}, token_secret: {}}}\n",
         key.consumer_key, key.token_key, key.token_secret
     );
-    bench.put(crate::status::maas::REPORTING, &reporting);
+    bench.put(paths::MAAS_REPORTING, &reporting);
     bench.boot(1, None, clean).await.unwrap();
     let heard = || {
         let reports = maas.reports();
@@ -52,6 +52,6 @@ async fn maas_hears_of_every_state_and_no_secret() {
 async fn a_maas_that_is_gone_stops_nothing() {
     let bench = Bench::new().await;
     let reporting = "reporting: {maas: {type: webhook, endpoint: 'http://127.0.0.1:1/', consumer_key: a, token_key: b, token_secret: c}}\n";
-    bench.put(crate::status::maas::REPORTING, reporting);
+    bench.put(paths::MAAS_REPORTING, reporting);
     bench.boot(1, None, clean).await.unwrap();
 }
