@@ -16,11 +16,13 @@ demo *ARGS: build
 
 # Both binaries and the stand-ins
 build:
-    {{cargo}} build --release --workspace --bins
+    {{cargo}} build --release --workspace --exclude postern-agent --bins
+    {{cargo}} build --profile agent --bin postern-agent
+    install {{bin}}/../agent/postern-agent {{bin}}/
 
 # Everything but the whole machines: gates, then fast tests
 check: build lint
-    {{cargo}} nextest run --release --workspace -E 'not (binary(machines) or binary(killed) or binary(ubuntu) or binary(reproducible))'
+    {{cargo}} nextest run --release --workspace -E 'not (binary(agent) or binary(machines) or binary(killed) or binary(ubuntu) or binary(reproducible))'
     cargo test --quiet --release --workspace --doc
 
 # Format, lints, licences and bans
@@ -34,7 +36,7 @@ test: check machines
 
 # The tests that boot whole machines or build them from nothing
 machines: build
-    {{cargo}} nextest run --release --workspace -E 'binary(machines) or binary(killed) or binary(ubuntu) or binary(reproducible)'
+    {{cargo}} nextest run --release --workspace -E 'binary(agent) or binary(machines) or binary(killed) or binary(ubuntu) or binary(reproducible)'
 
 # Known vulnerabilities in dependencies (needs the advisory database)
 advisories:

@@ -38,6 +38,9 @@ fn main() -> ExitCode {
         Trial::test("pairs_in_one_boot_and_later_needs_nobody", || {
             run(pairs_in_one_boot_and_later_needs_nobody)
         }),
+        Trial::test("power_cuts_on_the_way_end_in_one_gateway", || {
+            run(power_cuts_on_the_way_end_in_one_gateway)
+        }),
         Trial::test("boots_and_pairs_by_legacy_bios", || {
             run(boots_and_pairs_by_legacy_bios)
         }),
@@ -133,6 +136,37 @@ fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
     let later = identity(&disk)?;
     ensure!(first == later, "identity changed: {first:?} {later:?}");
     no_secret_stays_on(&disk)
+}
+
+/// The plug is pulled as soon as the machine says where it is; the next boot
+/// picks it up and comes one station further.
+fn power_cuts_on_the_way_end_in_one_gateway(work: &Path) -> anyhow::Result<()> {
+    let rehearsal = written(work)?;
+    rehearsal.install()?;
+    for stations in [
+        &[Station::RootVerified][..],
+        &[Station::Configured],
+        &[Station::Online],
+        &[Station::ClusterReady],
+        &[Station::PreflightOk],
+        // Palette has acted, and whether the machine knows is a matter of moments.
+        &[Station::ManifestsApplied, Station::PairedWithPalette],
+        &[Station::Registered],
+        &[Station::Healthy],
+    ] {
+        let name = format!("{:?}", stations[0]);
+        let booted = rehearsal.boot(&name, stations)?;
+        let lost = booted.agent.iter().find(|l| l.contains("unreadable"));
+        ensure!(lost.is_none(), "cut before {name}: {lost:?}");
+        booted.cut_power()?;
+    }
+    rehearsal.boot("last", &Station::LATER_BOOT)?.power_off()?;
+    identity(&rehearsal.disk())?;
+    let events = rehearsal.events();
+    let registered = "/register answered 204";
+    let times = events.iter().filter(|e| e.contains(registered)).count();
+    ensure!(times == 1, "registered {times} times: {events:#?}");
+    Ok(())
 }
 
 /// No block of the used disk still says what paired it, in a file or out of one.

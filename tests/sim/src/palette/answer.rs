@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::event::{Event, Stage};
+use super::jet;
 use super::manifest::{Gateway, Part};
 use super::published;
 use super::reply::Reply;
@@ -184,7 +185,7 @@ fn registered(
 
 /// Somebody looks at a gateway. A self-hosted one registers behind our back,
 /// so its first look after both manifests were fetched finds it running.
-fn observed(world: &mut World, rules: &Rules, uid: &str) -> Result<(), Reply> {
+pub(super) fn observed(world: &mut World, rules: &Rules, uid: &str) -> Result<(), Reply> {
     let overlord = known(world, uid)?;
     let (stage, came_up) = (overlord.stage, overlord.fetched.len() == 2);
     match (rules.healthy_after, stage) {
@@ -221,7 +222,7 @@ fn manifest(world: &World, rules: &Rules, uid: &str, part: Part) -> Result<Strin
         host,
         port,
         ca: &rules.ca,
-        token: &format!("stand-in token of {uid}"),
+        token: &jet::token(uid),
     };
     Ok(gateway.text(part))
 }

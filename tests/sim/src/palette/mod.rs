@@ -15,6 +15,7 @@
 mod answer;
 mod event;
 mod fault;
+mod jet;
 mod limiter;
 mod manifest;
 pub mod published;
@@ -33,6 +34,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Query, Request, State};
 use axum::http::Response;
+use axum::routing::get;
 use tokio::net::TcpListener;
 
 pub use event::{Event, Stage};
@@ -207,6 +209,7 @@ impl Palette {
         let failed = move |reason| told.record(Event::HandshakeFailed { reason });
         let listener = TlsListener::new(tcp, tls, failed)?;
         let router = Router::new()
+            .route(jet::PATH, get(jet::let_in))
             .fallback(respond)
             .with_state(Arc::clone(&shared));
         let serving = Serving::start(listener, router)?;
