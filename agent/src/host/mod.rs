@@ -8,6 +8,7 @@ pub mod events;
 pub mod files;
 pub mod http;
 pub mod journald;
+pub mod kernel;
 pub mod mounts;
 pub mod network;
 pub mod notify;

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::configure;
 use super::hidden;
 use super::pair;
+use super::survey::{Subject, survey};
 use super::trouble::Stop;
 use super::world::World;
 use crate::preflight::{self, Check};
@@ -42,7 +43,13 @@ pub async fn check(world: &World) -> Result<Report, Stop> {
     let subnets = world.network.addresses()?;
     let checks = async {
         let palette = pair::palette(world, settings, &subnets)?;
-        pair::preflight(world, settings, &subnets, &palette).await
+        let subject = Subject {
+            world,
+            settings,
+            subnets: &subnets,
+            palette: &palette,
+        };
+        survey(&subject).await
     };
     let mut checks = checks.await.map_err(|stop| hide(stop, |t| mask.apply(t)))?;
     for check in &mut checks {

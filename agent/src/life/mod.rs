@@ -32,5 +32,6 @@ pub mod reset;
 pub mod scrub;
 pub mod settings;
 pub mod steps;
+pub mod survey;
 pub mod trouble;
 pub mod world;

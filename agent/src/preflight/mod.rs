@@ -7,10 +7,12 @@
 
 use serde::{Deserialize, Serialize};
 
+mod kernel;
 mod local;
 mod presented;
 mod remote;
 
+pub use kernel::{kernel, modules, settings};
 pub use local::{Capacity, capacity, overlap, time_sane};
 pub use remote::{Route, remote};
 

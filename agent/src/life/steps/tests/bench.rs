@@ -138,6 +138,7 @@ impl Bench {
         let made = self.clock.now() - SignedDuration::from_hours(1);
         old.set_modified(made.into()).unwrap();
         self.put(paths::CA_BUNDLE, "");
+        self.kernel();
         self.put(
             "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg",
             "datasource: {MAAS: {metadata_url: 'http://192.0.2.1:5248/MAAS/metadata/', token_secret: maas-secret}}\n",
@@ -163,6 +164,22 @@ impl Bench {
         );
         self.put("/var/lib/cloud/instances/abc/obj.pkl", &self.gateway());
         self.put(paths::GATEWAY_FILE, &self.gateway());
+    }
+
+    /// A kernel as the appliance's own files set it.
+    fn kernel(&self) {
+        self.put("/proc/sys/kernel/osrelease", "6.12.1-amd64\n");
+        self.put("/proc/filesystems", "nodev\toverlay\n");
+        self.put("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
+        for module in ["br_netfilter", "nf_conntrack", "nf_tables", "vxlan"] {
+            self.put(&format!("/sys/module/{module}/refcnt"), "1\n");
+        }
+        let set =
+            include_str!("../../../../../overlays/appliance/usr/lib/sysctl.d/60-postern.conf");
+        for (name, value) in set.lines().filter_map(|line| line.split_once(" = ")) {
+            let path = format!("/proc/sys/{}", name.replace('.', "/"));
+            self.put(&path, value);
+        }
     }
 
     pub fn gateway(&self) -> String {
