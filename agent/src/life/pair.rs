@@ -4,15 +4,19 @@
 //! Each function does one of these once, may be interrupted anywhere, and may
 //! be called again. What must be remembered is the caller's, in the journal.
 
+use std::rc::Rc;
+
 use fs_err as fs;
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::settings::Settings;
 use super::trouble::{On, Reason, Stop};
 use super::world::World;
 use crate::host::files::write_atomic;
-use crate::host::http::Client;
+use crate::host::http::{Client, Outbound};
+use crate::host::pace::Pace;
 use crate::k3s::evidence::{self, EvidenceError, Jet};
 use crate::pairing::manifest::{self, Manifest, Source};
 use crate::pairing::palette::Palette;
@@ -22,22 +26,31 @@ use crate::pairing::{PairError, Strategy};
 /// may give it out only once.
 pub const MANIFEST: &str = "/var/lib/postern/manifest.json";
 
-/// Palette, as these settings reach it.
+/// How our own client reaches the world under these settings.
+///
+/// # Errors
+/// [`Stop::Block`] if the proxy cannot be used.
+pub fn outbound(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Outbound, Stop> {
+    settings
+        .outbound(&world.root, subnets)
+        .map_err(|why| unusable(&why))
+}
+
+/// Palette at `endpoint`, reached so.
 ///
 /// # Errors
 /// [`Stop::Block`] if this machine's trust or proxy cannot be used.
-pub fn palette(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Palette, Stop> {
-    let unusable = |why: String| {
-        Stop::block(
-            Reason::GatewayFile,
-            why,
-            "check certificates and proxy in the gateway file",
-        )
-    };
-    let outbound = settings.outbound(&world.root, subnets).map_err(unusable)?;
-    let client = Client::new(&outbound).map_err(|e| unusable(e.to_string()))?;
-    let pace = std::rc::Rc::clone(&world.pace);
-    Ok(Palette::new(client, settings.endpoint.clone(), pace))
+pub fn palette(outbound: &Outbound, endpoint: &Url, pace: &Rc<dyn Pace>) -> Result<Palette, Stop> {
+    let client = Client::new(outbound).map_err(|e| unusable(&e.to_string()))?;
+    Ok(Palette::new(client, endpoint.clone(), Rc::clone(pace)))
+}
+
+fn unusable(why: &str) -> Stop {
+    Stop::block(
+        Reason::GatewayFile,
+        why,
+        "check certificates and proxy in the gateway file",
+    )
 }
 
 /// Whether the cluster proves by itself that Palette authorized this gateway.

@@ -112,6 +112,7 @@ impl Settings {
             proxies,
             bundle: root.at(paths::CA_BUNDLE),
             extra: self.certificates.clone(),
+            known: Vec::new(),
         })
     }
 

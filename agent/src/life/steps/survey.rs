@@ -8,12 +8,14 @@ use crate::preflight;
 impl Life<'_> {
     /// `cluster-ready → preflight-ok`, if nothing stands in the way.
     pub(super) async fn survey(&mut self) -> Result<(), Stop> {
-        let (settings, palette) = self.palette()?;
+        let settings = self.settings()?;
+        let image = &self.reporter.status.image;
         let subject = Subject {
             world: self.world,
             settings: &settings,
             subnets: &self.addresses,
-            palette: &palette,
+            strategy: self.strategy.as_deref(),
+            k3s_version: image.as_ref().map_or("", |image| &image.k3s_version),
         };
         let checks = survey(&subject).await?;
         let failed = preflight::failure(&checks).map(|c| {

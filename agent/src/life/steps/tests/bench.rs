@@ -73,7 +73,7 @@ impl Bench {
 
     /// The same, in a world where it is `now`.
     pub async fn at_time(now: Timestamp) -> Self {
-        let mut bench = Self::with("localhost", now).await;
+        let mut bench = Self::with("localhost", now, false).await;
         bench.endpoint = format!("https://localhost:{}", bench.sim.addr().port());
         bench.deploy();
         bench
@@ -81,7 +81,12 @@ impl Bench {
 
     /// Palette is behind a proxy that wants a login, and nowhere else.
     pub async fn proxied() -> (Self, Proxy) {
-        let mut bench = Self::with("palette.example", Timestamp::now()).await;
+        Self::proxied_to(false).await
+    }
+
+    /// The same, and Palette may speak HTTP/2.
+    pub async fn proxied_to(http2: bool) -> (Self, Proxy) {
+        let mut bench = Self::with("palette.example", Timestamp::now(), http2).await;
         let mut config = ProxyConfig::new(bench.log.clone());
         config.login = Some(("me".to_owned(), PASSWORD.to_owned()));
         let config = config.knows("palette.example:443", bench.sim.addr());
@@ -92,12 +97,13 @@ impl Bench {
         (bench, proxy)
     }
 
-    async fn with(host: &str, now: Timestamp) -> Self {
+    async fn with(host: &str, now: Timestamp, http2: bool) -> Self {
         let clock = Clock::stopped(now);
         let log = EventLog::new(clock.clone());
         let authority = Authority::generate("Rehearsal CA", clock.now()).unwrap();
         let mut config = PaletteConfig::new(host, authority, log.clone());
         config.clock = clock.clone();
+        config.http2 = http2;
         let sim = Arc::new(Sim::start(config).await.unwrap());
         let (code, uid) = sim.issue_code();
         let pairing = format!("{{pairing-code: {code}}}");
