@@ -10,6 +10,8 @@ pub mod http;
 pub mod journald;
 pub mod kernel;
 pub mod mounts;
+pub mod names;
+pub mod netns;
 pub mod network;
 pub mod notify;
 pub mod oauth;

@@ -28,6 +28,7 @@ pub mod journal;
 pub mod machine;
 pub mod online;
 pub mod pair;
+pub mod pods;
 pub mod reset;
 pub mod scrub;
 pub mod settings;

@@ -13,7 +13,7 @@ use url::Url;
 
 use super::settings::Settings;
 use super::trouble::{On, Reason, Stop};
-use super::world::World;
+use super::world::{Root, World};
 use crate::host::files::write_atomic;
 use crate::host::http::{Client, Outbound};
 use crate::host::pace::Pace;
@@ -30,9 +30,9 @@ pub const MANIFEST: &str = "/var/lib/postern/manifest.json";
 ///
 /// # Errors
 /// [`Stop::Block`] if the proxy cannot be used.
-pub fn outbound(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Outbound, Stop> {
+pub fn outbound(root: &Root, settings: &Settings, subnets: &[IpNet]) -> Result<Outbound, Stop> {
     settings
-        .outbound(&world.root, subnets)
+        .outbound(root, subnets)
         .map_err(|why| unusable(&why))
 }
 

@@ -2,16 +2,20 @@
 
 use std::io;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
 use ipnet::IpNet;
 use nix::sys::statvfs::statvfs;
+use url::Url;
 
 use super::pair;
+use super::pods::{Errand, Visit};
 use super::settings::Settings;
 use super::trouble::Stop;
 use super::world::World;
+use crate::host::CommandError;
 use crate::host::http::Outbound;
 use crate::host::kernel::Kernel;
 use crate::host::pace::Pace;
@@ -42,7 +46,7 @@ pub async fn survey(subject: &Subject<'_>) -> Result<Vec<Check>, Stop> {
     let way = Way {
         settings: subject.settings,
         subnets: subject.subnets,
-        outbound: pair::outbound(world, subject.settings, subject.subnets)?,
+        outbound: pair::outbound(&world.root, subject.settings, subject.subnets)?,
         patience: world.patience,
     };
     let reached = way.checked(&&*world.network, &world.pace).await?;
@@ -50,6 +54,7 @@ pub async fn survey(subject: &Subject<'_>) -> Result<Vec<Check>, Stop> {
         .iter()
         .any(|c| c.name == "palette" && c.verdict == Verdict::Pass);
     checks.extend(reached);
+    checks.extend(from_a_pod(subject).await);
     if let (Some(strategy), true) = (subject.strategy, answered) {
         checks.extend(versions(subject, strategy, &way.outbound).await?);
     }
@@ -68,6 +73,44 @@ fn machine(subject: &Subject<'_>) -> io::Result<Vec<Check>> {
         subject.subnets,
     ));
     Ok(checks)
+}
+
+/// The same way from the network of a pod, if there is one.
+async fn from_a_pod(subject: &Subject<'_>) -> Vec<Check> {
+    const NAME: &str = "pod/network";
+    let remedy = "see what pods wait for: `k3s kubectl get pods -A`, `k3s kubectl -n kube-system describe pods`";
+    let visit = match visit(subject, false).await {
+        Ok(Some(visit)) => visit,
+        Ok(None) => return vec![Check::warn(NAME, no_pod(subject.settings), remedy)],
+        Err(error) => return vec![Check::warn(NAME, error.to_string(), remedy)],
+    };
+    let evidence = format!("from {}", visit.address);
+    let within = visit.checks.into_iter().map(|check| Check {
+        name: format!("pod/{}", check.name),
+        ..check
+    });
+    std::iter::once(Check::pass(NAME, evidence))
+        .chain(within)
+        .collect()
+}
+
+/// What is told while there is none.
+pub fn no_pod(settings: &Settings) -> String {
+    let pods = settings.pod_cidr;
+    format!("no pod has an address in {pods} yet: the way from there was not checked")
+}
+
+/// Visits the network of a pod; `only_look` sees whether there is one.
+///
+/// # Errors
+/// If nobody could be sent there.
+pub async fn visit(subject: &Subject<'_>, only_look: bool) -> Result<Option<Visit>, CommandError> {
+    let world = subject.world;
+    let (settings, subnets) = (subject.settings, subject.subnets);
+    let mut errand = Errand::new(&world.root, settings, subnets, world.patience);
+    errand.only_look = only_look;
+    let pods = Arc::clone(&world.pods);
+    world.apart(move || pods.visit(&errand)).await
 }
 
 /// Whether Palette's version goes with what was chosen.
@@ -97,6 +140,12 @@ pub(super) struct Way<'a> {
 }
 
 impl Way<'_> {
+    /// Who must be reached before anyone else.
+    pub(super) fn first(&self) -> &Url {
+        let proxy = self.settings.proxy_to_palette(self.subnets);
+        proxy.unwrap_or(&self.settings.endpoint)
+    }
+
     /// Runs the checks on it.
     pub(super) async fn checked(
         &self,

@@ -116,7 +116,7 @@ async fn resolve(url: &Url, names: &dyn Names) -> (Check, Vec<IpAddr>) {
 }
 
 /// The host of a URL as one asks for it: an IPv6 address without its brackets.
-pub(super) fn bare(url: &Url) -> &str {
+pub fn bare(url: &Url) -> &str {
     let host = url.host_str().unwrap_or_default();
     host.trim_start_matches('[').trim_end_matches(']')
 }

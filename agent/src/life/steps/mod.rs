@@ -231,7 +231,11 @@ impl<'w> Life<'w> {
                 "pairing is not finished, and the gateway file with its pairing code is gone";
             return Err(Stop::wait(on, detail));
         }
-        if self.tries() == 0 {
+        let first = self.tries() == 0;
+        if !self.a_pod_is_there().await? {
+            return Ok(());
+        }
+        if first {
             let pace = &self.world.pace;
             pace.sleep(pace.jitter(SPREAD)).await;
         }

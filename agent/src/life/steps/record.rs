@@ -177,7 +177,7 @@ impl Life<'_> {
 
     pub(super) fn palette(&self) -> Result<(Settings, Palette), Stop> {
         let settings = self.settings()?;
-        let outbound = pair::outbound(self.world, &settings, &self.addresses)?;
+        let outbound = pair::outbound(&self.world.root, &settings, &self.addresses)?;
         let palette = pair::palette(&outbound, &settings.endpoint, &self.world.pace)?;
         Ok((settings, palette))
     }

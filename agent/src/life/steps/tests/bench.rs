@@ -17,7 +17,9 @@ use postern_sim::tls::Authority;
 use serde_json::json;
 
 use super::super::*;
-use super::stand_ins::{Cut, TestCluster, TestKeeper, TestNetwork, TestPace, TestServices};
+use super::stand_ins::{
+    Cut, TestCluster, TestKeeper, TestNetwork, TestPace, TestPods, TestServices,
+};
 use crate::host::Command;
 use crate::host::files::write_atomic;
 use crate::life::journal::JournalFile;
@@ -45,6 +47,7 @@ pub struct Bench {
     pub more: String,
     pub cluster: Arc<TestCluster>,
     pub services: Arc<TestServices>,
+    pub pods: Arc<TestPods>,
     console: Rc<RefCell<Vec<u8>>>,
     /// How far the machine's clock is ahead of Palette's.
     pub ahead: Rc<Cell<SignedDuration>>,
@@ -129,6 +132,7 @@ impl Bench {
             pairing,
             more: String::new(),
             services: Arc::default(),
+            pods: Arc::default(),
             console: Rc::default(),
             ahead: Rc::default(),
             deaf: Rc::default(),
@@ -231,6 +235,7 @@ certificates:
             root: Root(self.dir.path().to_owned()),
             services: self.services.clone(),
             cluster: self.cluster.clone(),
+            pods: self.pods.clone(),
             network: Rc::new(TestNetwork {
                 deaf: self.deaf.clone(),
             }),

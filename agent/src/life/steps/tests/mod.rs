@@ -5,6 +5,7 @@ mod bench;
 mod drift;
 mod faults;
 mod maas;
+mod pods;
 mod protocols;
 mod seen;
 mod stand_ins;
@@ -45,7 +46,7 @@ async fn a_machine_pairs_and_cleans_up() {
     assert_eq!(states[..7], names[1..]);
     let status = bench.status();
     assert_eq!((status.state, status.trouble), (State::Healthy, None));
-    assert_eq!(status.preflight.len(), 13, "{:?}", status.preflight);
+    assert_eq!(status.preflight.len(), 15, "{:?}", status.preflight);
 }
 
 #[tokio::test]
