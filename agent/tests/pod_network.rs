@@ -225,3 +225,58 @@ fn a_namespace_without_a_pods_address_is_none() {
         assert_eq!(site.visit(&settings).await, None);
     });
 }
+
+/// The stand-in for k3s, until the test ends.
+struct StandIn(std::process::Child);
+
+impl Drop for StandIn {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl StandIn {
+    fn start(root: &std::path::Path) -> Self {
+        write_atomic(&root.join("k3s"), postern_sim::k3s::PROGRAM, 0o755).unwrap();
+        let notify = std::os::unix::net::UnixDatagram::bind(root.join("notify")).unwrap();
+        let patience = Some(Duration::from_secs(20));
+        notify.set_read_timeout(patience).unwrap();
+        let server = Command::new(root.join("k3s"))
+            .arg("server")
+            .env("K3S_STAND_IN_ROOT", root)
+            .env("K3S_STAND_IN_KNOBS", r#"{"pod-network": true}"#)
+            .env("NOTIFY_SOCKET", root.join("notify"));
+        let none = std::process::Stdio::null;
+        let server = Self(
+            server
+                .spawn(none(), none(), std::process::Stdio::inherit())
+                .unwrap(),
+        );
+        let mut heard = [0; 64];
+        let length = notify.recv(&mut heard).unwrap();
+        assert!(heard[..length].starts_with(b"READY=1"));
+        server
+    }
+}
+
+#[test]
+fn the_stand_in_for_k3s_has_a_pods_network() {
+    apart("the_stand_in_for_k3s_has_a_pods_network", async {
+        let site = Site::new().await;
+        ip("netns delete cni-1");
+        ip("address add 10.42.0.1/32 dev lo");
+        // The stand-in brings its own.
+        ip("address delete 10.43.0.10/32 dev lo");
+        let hosts = site.root.path().join("hosts");
+        write_atomic(&hosts, b"10.42.0.1 palette.example\n", 0o644).unwrap();
+        let over = Command::new("mount").arg("--bind").arg(&hosts);
+        over.arg("/etc/hosts").run().unwrap();
+        let _server = StandIn::start(site.root.path());
+        let visit = site.visit(&site.settings(false)).await.unwrap();
+        let names = ["name", "tls", "palette", "clock", "http2", "websocket"];
+        let passed = names.map(|name| (name, Verdict::Pass));
+        assert_eq!(verdicts(&visit.checks), passed, "{visit:?}");
+        assert_eq!(visit.checks[0].evidence, "palette.example is 10.42.0.1");
+    });
+}

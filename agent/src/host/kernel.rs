@@ -9,6 +9,13 @@ use fs_err as fs;
 /// Controllers that cgroup v2 offers (Documentation/admin-guide/cgroup-v2.rst).
 const CONTROLLERS: &str = "sys/fs/cgroup/cgroup.controllers";
 
+/// Modules that have no folder of their own when they are built in, and the
+/// settings that come with them.
+const SIGNS: [(&str, &str); 2] = [
+    ("br_netfilter", "proc/sys/net/bridge"),
+    ("nf_conntrack", "proc/sys/net/netfilter"),
+];
+
 /// The running kernel, as far as it can be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Kernel {
@@ -54,7 +61,9 @@ impl Kernel {
         let lists = Lists::read(root, &release);
         let modules = modules.into_iter().map(|name| {
             let loaded = root.join("sys/module").join(name).exists();
-            let here = loaded || filesystem_in(&filesystems, name);
+            let mut signs = SIGNS.iter().filter(|(module, _)| *module == name);
+            let shown = signs.any(|(_, path)| root.join(path).exists());
+            let here = loaded || shown || filesystem_in(&filesystems, name);
             let presence = if here {
                 Presence::Here
             } else {
@@ -189,6 +198,8 @@ mod tests {
             &format!("{lib}/modules.dep"),
             "kernel/net/bridge/br-netfilter.ko.xz: kernel/net/bridge/bridge.ko.xz\nkernel/vxlan-extras.ko:\n",
         );
+        put("proc/sys/net/netfilter/nf_conntrack_max", "1");
+        fs::remove_dir_all(dir.path().join("sys/module")).unwrap();
         let kernel = read();
         use Presence::{Absent, Here, Loadable};
         let found: Vec<_> = modules.map(|name| kernel.modules[name]).into();

@@ -24,6 +24,7 @@ pub mod cluster;
 pub mod configure;
 pub mod drift;
 pub mod hidden;
+pub mod inheritance;
 pub mod journal;
 pub mod machine;
 pub mod online;

@@ -68,6 +68,15 @@ async fn no_secret_is_left_anywhere() {
         let mode = fs::metadata(bench.at(path)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{path}");
     }
+    let inherited = bench.at(crate::k3s::workloads::MANIFEST);
+    for (path, expected) in [
+        (inherited.as_path(), 0o600),
+        (bench.at("/var/lib/rancher/k3s/server").as_path(), 0o700),
+    ] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, expected, "{}", path.display());
+    }
     assert!(
         bench
             .at("/etc/cloud/cloud.cfg.d/90_maas_datasource.cfg")
