@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
 
 use super::settings::Settings;
 use super::survey::Way;
@@ -202,7 +203,7 @@ pub fn visit(
     runtime: impl FnOnce() -> anyhow::Result<tokio::runtime::Runtime>,
 ) -> anyhow::Result<()> {
     netns::enter(path)?;
-    let mut errand = Vec::new();
+    let mut errand = Zeroizing::new(Vec::new());
     io::stdin().read_to_end(&mut errand)?;
     // serde_json's error may quote a value.
     let errand: Errand = serde_json::from_slice(&errand)

@@ -11,6 +11,8 @@ mod seen;
 mod stand_ins;
 mod strategies;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
 use jiff::SignedDuration;
 use postern_sim::events::Event as Seen;
@@ -68,6 +70,9 @@ async fn no_secret_is_left_anywhere() {
         let mode = fs::metadata(bench.at(path)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{path}");
     }
+    let address = format!("http://me:{PASSWORD}@127.0.0.1:9");
+    let as_in_a_secret = bench.files_with(&STANDARD.encode(address));
+    assert_eq!(as_in_a_secret, [crate::k3s::workloads::MANIFEST]);
     let inherited = bench.at(crate::k3s::workloads::MANIFEST);
     for (path, expected) in [
         (inherited.as_path(), 0o600),
