@@ -16,7 +16,7 @@ use crate::host::notify::notify;
 use crate::host::pace::{Pace as _, RealPace};
 use crate::life::steps::Life;
 use crate::life::world::World;
-use crate::life::{bundle, check, pods, reset};
+use crate::life::{bundle, check, cloud_init, pods, reset};
 use crate::status::report::Reporter;
 use crate::status::{checks, metrics, model, page, screen, slot};
 
@@ -118,9 +118,17 @@ fn run() -> anyhow::Result<()> {
         reporter.journal = Journald::at(world.root.at(journald::SOCKET));
         reporter.status.slot = slot::booted(&world.root);
         let mut life = Life::begin(&world, reporter)?;
+        let settled = async {
+            // What fails here is done again when the machine is paired.
+            if let Err(error) = cloud_init::once(&world).await {
+                let _ = writeln!(io::stderr(), "warning: keeping cloud-init off: {error}");
+            }
+            std::future::pending::<io::Result<()>>().await
+        };
         tokio::select! {
             ended = life.live() => ended.map(|never| match never {}),
             // Whatever runs may be cut short: the next start picks it up.
+            never = settled => never,
             _ = terminate.recv() => notify("STOPPING=1"),
         }
     });

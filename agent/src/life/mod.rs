@@ -13,13 +13,14 @@
 //! The pairing code is needed once. [`configure`] therefore keeps everything
 //! else the gateway file said in `/var/lib/postern/settings.json` (0600), and
 //! [`scrub`] removes the gateway file, cloud-init's copies of it and MAAS'
-//! credentials, and turns cloud-init off. A later boot configures itself from
+//! credentials; [`cloud_init`] runs once only. A later boot configures itself from
 //! the kept settings, starts k3s and believes the journal: neither MAAS nor
 //! Palette is asked. A new gateway file always wins over the kept settings.
 
 pub mod authorities;
 pub mod bundle;
 pub mod check;
+pub mod cloud_init;
 pub mod cluster;
 pub mod configure;
 pub mod drift;

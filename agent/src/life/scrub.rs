@@ -4,9 +4,7 @@
 //!   user-data it came in;
 //! - the manifest, for the Secrets in it (the cluster has them now);
 //! - MAAS' credentials and reporting (facts of a MAAS deployment: names in
-//!   `/etc/cloud/cloud.cfg.d`), and cloud-init's wish to use them:
-//!   `/etc/cloud/cloud-init.disabled` keeps it off at later boots
-//!   (cloud-init documentation, "disable cloud-init").
+//!   `/etc/cloud/cloud.cfg.d`); cloud-init is kept off ([`super::cloud_init`]).
 //!
 //! The same on the seed partition, where MAAS' settings came from, with what
 //! curtin wrote there. Files are overwritten before they are removed.
@@ -16,11 +14,12 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use super::cloud_init;
 use super::pair::MANIFEST;
 use super::trouble::{On, Stop};
 use super::world::World;
 use crate::contract::paths;
-use crate::host::files::{erase, write_atomic};
+use crate::host::files::erase;
 use crate::host::mounts::Access;
 
 /// Files that go.
@@ -44,13 +43,6 @@ const INSTANCES: &str = "/var/lib/cloud/instances";
 /// Where curtin keeps its configuration and log, from the root of the seed
 /// (curtin `commands/install.py`).
 const CURTINS: &str = "root";
-/// Keeps cloud-init off.
-const DISABLED: &str = "/etc/cloud/cloud-init.disabled";
-/// cloud-init runs in this boot if this exists (systemd generator of cloud-init).
-const ENABLED_NOW: &str = "/run/cloud-init/enabled";
-/// cloud-init writes this last.
-const RESULT: &str = "/run/cloud-init/result.json";
-
 /// Removes everything; may be called again after any interruption.
 ///
 /// # Errors
@@ -59,14 +51,10 @@ const RESULT: &str = "/run/cloud-init/result.json";
 /// one cannot be removed.
 pub fn scrub(world: &World) -> Result<(), Stop> {
     let at = |path: &str| world.root.at(path);
-    if at(ENABLED_NOW).exists() && !at(RESULT).exists() {
+    if cloud_init::at_work(world) {
         return Err(Stop::wait(On::CloudInit, "cloud-init has not finished yet"));
     }
-    write_atomic(
-        &at(DISABLED),
-        b"The machine is paired: no later boot needs MAAS. Written by postern-agent.\n",
-        0o644,
-    )?;
+    cloud_init::keep_off(world)?;
     for instance in instances(&at(INSTANCES))? {
         for name in OF_INSTANCE {
             erase(&instance.join(name))?;

@@ -30,7 +30,7 @@ enum Need {
     AtLeast(i64),
 }
 
-const SETTINGS: [(&str, Need); 9] = [
+const SETTINGS: [(&str, Need); 11] = [
     ("net.ipv4.ip_forward", Need::Must(1)),
     ("net.bridge.bridge-nf-call-iptables", Need::Must(1)),
     ("fs.file-max", Need::AtLeast(1_000_000)),
@@ -40,6 +40,8 @@ const SETTINGS: [(&str, Need); 9] = [
     ("vm.panic_on_oom", Need::Should(0)),
     ("kernel.panic", Need::Should(10)),
     ("kernel.panic_on_oops", Need::Should(1)),
+    ("kernel.keys.root_maxkeys", Need::Should(1_000_000)),
+    ("kernel.keys.root_maxbytes", Need::Should(25_000_000)),
 ];
 
 /// The modules that [`kernel`] judges.
@@ -174,9 +176,23 @@ mod tests {
     use super::super::Verdict;
     use super::*;
 
+    /// Every file of a folder, in their order.
+    fn all_of(folder: &str) -> String {
+        let entries = fs_err::read_dir(folder).unwrap();
+        let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        let texts = paths
+            .iter()
+            .map(|path| fs_err::read_to_string(path).unwrap());
+        texts.collect()
+    }
+
     /// A kernel as the appliance's files set it.
     fn appliance() -> Kernel {
-        let text = include_str!("../../../overlays/appliance/usr/lib/sysctl.d/60-postern.conf");
+        let text = all_of(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../overlays/appliance/usr/lib/sysctl.d"
+        ));
         let set = |wanted: &str| {
             let lines = text.lines().filter_map(|line| line.split_once('='));
             let mut values = lines.filter(|(name, _)| name.trim() == wanted);

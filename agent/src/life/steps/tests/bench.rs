@@ -184,11 +184,16 @@ impl Bench {
         for module in ["br_netfilter", "nf_conntrack", "nf_tables", "vxlan"] {
             self.put(&format!("/sys/module/{module}/refcnt"), "1\n");
         }
-        let set =
-            include_str!("../../../../../overlays/appliance/usr/lib/sysctl.d/60-postern.conf");
-        for (name, value) in set.lines().filter_map(|line| line.split_once(" = ")) {
-            let path = format!("/proc/sys/{}", name.replace('.', "/"));
-            self.put(&path, value);
+        let set = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../overlays/appliance/usr/lib/sysctl.d"
+        );
+        for file in fs::read_dir(set).unwrap() {
+            let text = fs::read_to_string(file.unwrap().path()).unwrap();
+            for (name, value) in text.lines().filter_map(|line| line.split_once(" = ")) {
+                let path = format!("/proc/sys/{}", name.replace('.', "/"));
+                self.put(&path, value);
+            }
         }
     }
 

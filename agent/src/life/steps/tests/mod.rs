@@ -2,6 +2,7 @@
 //! cut at every write of the journal.
 
 mod bench;
+mod cloud_init;
 mod drift;
 mod faults;
 mod maas;
