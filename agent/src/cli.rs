@@ -16,7 +16,7 @@ use crate::host::notify::notify;
 use crate::host::pace::{Pace as _, RealPace};
 use crate::life::steps::Life;
 use crate::life::world::World;
-use crate::life::{bundle, check, cloud_init, reset};
+use crate::life::{bundle, check, cloud_init, pods, reset};
 use crate::status::report::Reporter;
 use crate::status::{checks, metrics, model, page, screen, slot};
 
@@ -38,7 +38,7 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check the way to Palette now, with the settings of this machine; fails if a check does
+    /// Check this machine and the way to Palette now, from here and from a pod; fails if a check does
     Preflight {
         /// Print the checks as one JSON document
         #[arg(long)]
@@ -57,6 +57,13 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Check the way to Palette from the network of a pod; `preflight` runs this
+    #[command(name = pods::SUBCOMMAND, hide = true)]
+    PodPreflight {
+        /// The pod's network namespace
+        #[arg(long)]
+        netns: PathBuf,
+    },
     /// Keep the status on this screen
     Console,
     /// Verify the disk that MAAS just wrote (curtin runs this; takes its contract from the environment)
@@ -72,6 +79,10 @@ pub fn main() -> ExitCode {
         Command::SupportBundle { file } => support_bundle(file).map(|()| true),
         Command::Reset { yes } => forget(yes).map(|()| true),
         Command::Metrics => metrics().map(|()| true),
+        Command::PodPreflight { netns } => {
+            let visited = pods::visit(&netns, runtime);
+            visited.context("checking from a pod").map(|()| true)
+        }
         Command::Console => console().map(|()| true),
         Command::InstallHook => return crate::hook::main(std::env::vars_os()),
     };

@@ -87,7 +87,7 @@ fn made_by_k3s(interface: &str) -> bool {
             .any(|prefix| interface.starts_with(prefix))
 }
 
-fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
+pub(super) fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
     if let Some(v4) = address.as_sockaddr_in() {
         return Some(IpAddr::V4(v4.ip()));
     }

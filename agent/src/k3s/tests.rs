@@ -4,9 +4,12 @@ use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
+use secrecy::ExposeSecret;
+
 use super::cluster::Cluster;
 use super::config::{Server, render};
 use super::evidence::{Jet, jet, overlord_uid, ready};
+use super::workloads;
 use crate::contract::gateway::Part;
 use crate::contract::paths;
 use crate::host::files::write_atomic;
@@ -65,6 +68,9 @@ impl StandIn {
             },
         });
         write_atomic(&at(paths::K3S_CONFIG), config.as_bytes(), 0o600).unwrap();
+        let workloads = workloads::render(None, &["-----BEGIN A-----".to_owned()]);
+        let manifest = at(workloads::MANIFEST);
+        write_atomic(&manifest, workloads.expose_secret().as_bytes(), 0o600).unwrap();
         let socket = UnixDatagram::bind(at("notify")).unwrap();
         let timeout = std::time::Duration::from_secs(20);
         socket.set_read_timeout(Some(timeout)).unwrap();
@@ -109,4 +115,22 @@ fn a_strict_cluster_takes_our_configuration_and_what_was_checked() {
     }
     assert_eq!(overlord_uid(&cluster).unwrap(), manifest.overlord_uid);
     assert!(matches!(jet(&cluster).unwrap(), Jet::Up(_)));
+}
+
+#[test]
+fn the_cluster_has_what_workloads_inherit() {
+    let cluster = StandIn::start();
+    let get = |kind: &str, name: &str| {
+        let args = ["-n", "postern-system", "get", kind, name, "-o", "json"];
+        let object = cluster.kubectl(&args, b"").unwrap();
+        let object: serde_json::Value = serde_json::from_slice(&object).unwrap();
+        object["data"].clone()
+    };
+    assert_eq!(
+        get("configmap", "postern-ca")["ca.crt"],
+        "-----BEGIN A-----\n"
+    );
+    for secret in ["postern-proxy", "postern-reach"] {
+        assert_eq!(get("secret", secret), serde_json::json!({}));
+    }
 }

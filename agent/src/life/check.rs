@@ -7,9 +7,10 @@ use serde::Serialize;
 
 use super::configure;
 use super::hidden;
-use super::pair;
+use super::survey::{Subject, survey};
 use super::trouble::Stop;
 use super::world::World;
+use crate::pairing;
 use crate::preflight::{self, Check};
 
 /// What the checks said.
@@ -40,11 +41,17 @@ pub async fn check(world: &World) -> Result<Report, Stop> {
     let mask = hidden::mask(&world.root, Some(&wanted));
     let settings = &wanted.settings;
     let subnets = world.network.addresses()?;
-    let checks = async {
-        let palette = pair::palette(world, settings, &subnets)?;
-        pair::preflight(world, settings, &subnets, &palette).await
+    let strategy = wanted.pairing.as_ref().map(pairing::strategy);
+    let subject = Subject {
+        world,
+        settings,
+        subnets: &subnets,
+        strategy: strategy.as_deref(),
+        k3s_version: &wanted.image.k3s_version,
     };
-    let mut checks = checks.await.map_err(|stop| hide(stop, |t| mask.apply(t)))?;
+    let mut checks = survey(&subject)
+        .await
+        .map_err(|stop| hide(stop, |t| mask.apply(t)))?;
     for check in &mut checks {
         check.evidence = mask.apply(&check.evidence);
         check.remedy = check.remedy.as_deref().map(|text| mask.apply(text));

@@ -14,6 +14,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::authorities;
+use super::inheritance;
 use super::settings::{self, Settings};
 use super::trouble::{On, Reason, Stop};
 use super::world::{Root, World};
@@ -203,6 +204,7 @@ pub fn write(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Wr
     write_keys(root, &settings.ssh_authorized_keys)?;
     // k3s reads the CA bundle when it starts.
     written.k3s |= authorities::write(root, &settings.certificates)?;
+    inheritance::write(root, settings, subnets)?;
     settings::save(root, settings)?;
     Ok(written)
 }

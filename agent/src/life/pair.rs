@@ -1,87 +1,56 @@
 //! The steps between a ready cluster and a registered gateway: look for
-//! evidence, check the way to Palette, get and apply the manifest, register.
+//! evidence, get and apply the manifest, register.
 //!
 //! Each function does one of these once, may be interrupted anywhere, and may
 //! be called again. What must be remembered is the caller's, in the journal.
 
-use std::io;
+use std::rc::Rc;
 
 use fs_err as fs;
 use ipnet::IpNet;
-use nix::sys::statvfs::statvfs;
 use sha2::{Digest, Sha256};
+use url::Url;
 
 use super::settings::Settings;
 use super::trouble::{On, Reason, Stop};
-use super::world::World;
+use super::world::{Root, World};
 use crate::host::files::write_atomic;
-use crate::host::http::Client;
+use crate::host::http::{Client, Outbound};
+use crate::host::pace::Pace;
 use crate::k3s::evidence::{self, EvidenceError, Jet};
 use crate::pairing::manifest::{self, Manifest, Source};
 use crate::pairing::palette::Palette;
 use crate::pairing::{PairError, Strategy};
-use crate::preflight::{self, Capacity, Check, Route};
 
 /// The manifest between its arrival and the end of pairing, mode 0600: a code
 /// may give it out only once.
 pub const MANIFEST: &str = "/var/lib/postern/manifest.json";
 
-/// Palette, as these settings reach it.
+/// How our own client reaches the world under these settings.
+///
+/// # Errors
+/// [`Stop::Block`] if the proxy cannot be used.
+pub fn outbound(root: &Root, settings: &Settings, subnets: &[IpNet]) -> Result<Outbound, Stop> {
+    settings
+        .outbound(root, subnets)
+        .map_err(|why| unusable(&why))
+}
+
+/// Palette at `endpoint`, reached so.
 ///
 /// # Errors
 /// [`Stop::Block`] if this machine's trust or proxy cannot be used.
-pub fn palette(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Palette, Stop> {
-    let unusable = |why: String| {
-        Stop::block(
-            Reason::GatewayFile,
-            why,
-            "check certificates and proxy in the gateway file",
-        )
-    };
-    let outbound = settings.outbound(&world.root, subnets).map_err(unusable)?;
-    let client = Client::new(&outbound).map_err(|e| unusable(e.to_string()))?;
-    let pace = std::rc::Rc::clone(&world.pace);
-    Ok(Palette::new(client, settings.endpoint.clone(), pace))
+pub fn palette(outbound: &Outbound, endpoint: &Url, pace: &Rc<dyn Pace>) -> Result<Palette, Stop> {
+    let client = Client::new(outbound).map_err(|e| unusable(&e.to_string()))?;
+    Ok(Palette::new(client, endpoint.clone(), Rc::clone(pace)))
 }
 
-/// Runs every check.
-///
-/// # Errors
-/// [`Stop::Block`] if this machine's trust or proxy cannot be used; checks that
-/// fail are no error here.
-pub async fn preflight(
-    world: &World,
-    settings: &Settings,
-    subnets: &[IpNet],
-    palette: &Palette,
-) -> Result<Vec<Check>, Stop> {
-    let mut checks = vec![
-        preflight::capacity(capacity(world)?),
-        preflight::overlap(&settings.pod_cidr, &settings.service_cidr, subnets),
-    ];
-    let route = Route {
-        endpoint: &settings.endpoint,
-        proxy: settings.proxy_to_palette(subnets),
-        palette,
-        patience: world.patience,
-    };
-    let now = world.pace.now();
-    checks.extend(preflight::remote(&route, &*world.network, now).await);
-    Ok(checks)
-}
-
-fn capacity(world: &World) -> io::Result<Capacity> {
-    let meminfo = fs::read_to_string("/proc/meminfo")?;
-    let kib = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    let disk = statvfs(&world.root.at("/var/lib/postern"))?;
-    Ok(Capacity {
-        cpus: std::thread::available_parallelism()?.get(),
-        memory: kib.unwrap_or(0) * 1024,
-        disk: disk.blocks() * disk.fragment_size(),
-    })
+fn unusable(why: &str) -> Stop {
+    Stop::block(
+        Reason::GatewayFile,
+        why,
+        "check certificates and proxy in the gateway file",
+    )
 }
 
 /// Whether the cluster proves by itself that Palette authorized this gateway.

@@ -7,6 +7,8 @@
 use std::io;
 use std::net::IpAddr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -18,7 +20,7 @@ use crate::contract::image::ImageFacts;
 use crate::contract::paths;
 use crate::host::files::write_atomic;
 use crate::host::http::Outbound;
-use crate::proxy::{Proxy, Surroundings, direct_by};
+use crate::proxy::{Proxy, Surroundings, address, direct_by};
 
 /// Where settings are kept for later boots.
 pub const SETTINGS: &str = "/var/lib/postern/settings.json";
@@ -112,6 +114,7 @@ impl Settings {
             proxies,
             bundle: root.at(paths::CA_BUNDLE),
             extra: self.certificates.clone(),
+            known: Vec::new(),
         })
     }
 
@@ -124,7 +127,8 @@ impl Settings {
         }
     }
 
-    /// Passwords in the proxy's addresses and the cluster's token, for masking.
+    /// Passwords in the proxy's addresses, the addresses as Secrets hold them, and
+    /// the cluster's token, for masking.
     pub fn secrets(&self) -> Vec<String> {
         let urls = self.proxy.iter().flat_map(|p| [&p.http, &p.https]);
         let token = self.part.token().map(|token| token.expose().to_owned());
@@ -132,7 +136,11 @@ impl Settings {
             let plain = percent_encoding::percent_decode_str(password);
             [password.to_owned(), plain.decode_utf8_lossy().into_owned()]
         });
-        passwords.chain(token).collect()
+        let urls = self.proxy.iter().flat_map(|p| [&p.http, &p.https]);
+        let encoded = urls
+            .filter(|url| url.password().is_some())
+            .map(|url| STANDARD.encode(address(url)));
+        passwords.chain(encoded).chain(token).collect()
     }
 }
 

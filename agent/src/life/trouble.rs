@@ -106,6 +106,8 @@ pub enum On {
     Clock,
     /// k3s to start and answer.
     Cluster,
+    /// The first pod with a network of its own.
+    PodNetwork,
     /// A preflight check to pass.
     Preflight,
     /// Palette to answer.
@@ -148,11 +150,12 @@ pub enum Reason {
 
 impl On {
     /// All of them.
-    pub const ALL: [On; 13] = [
+    pub const ALL: [On; 14] = [
         On::GatewayFile,
         On::Network,
         On::Clock,
         On::Cluster,
+        On::PodNetwork,
         On::Preflight,
         On::Palette,
         On::Manifests,
@@ -171,6 +174,7 @@ impl On {
             On::Network => "network",
             On::Clock => "clock",
             On::Cluster => "cluster",
+            On::PodNetwork => "pod-network",
             On::Preflight => "preflight",
             On::Palette => "palette",
             On::Manifests => "manifests",

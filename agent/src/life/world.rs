@@ -9,6 +9,7 @@ use std::time::Duration;
 use fs_err as fs;
 
 use super::journal::{JournalFile, Keeper};
+use super::pods::{Namespaces, Pods};
 use crate::contract::paths;
 use crate::host::mounts::{Access, remount};
 use crate::host::network::{Network, RealNetwork};
@@ -28,6 +29,8 @@ pub struct World {
     pub services: Arc<dyn Services>,
     /// The cluster on this machine.
     pub cluster: Arc<dyn Cluster>,
+    /// The pods on this machine.
+    pub pods: Arc<dyn Pods>,
     /// The network.
     pub network: Rc<dyn Network>,
     /// Clock, waits, jitter.
@@ -69,6 +72,7 @@ impl World {
             root,
             services: Arc::new(Systemd),
             cluster: Arc::new(K3s),
+            pods: Arc::new(Namespaces::default()),
             network: Rc::new(RealNetwork),
             pace: Rc::new(RealPace),
             patience: PATIENCE,
@@ -84,8 +88,12 @@ impl World {
         question: impl FnOnce(&dyn Services, &dyn Cluster) -> T + Send + 'static,
     ) -> T {
         let (services, cluster) = (Arc::clone(&self.services), Arc::clone(&self.cluster));
-        let asked = tokio::task::spawn_blocking(move || question(&*services, &*cluster)).await;
-        match asked {
+        self.apart(move || question(&*services, &*cluster)).await
+    }
+
+    /// Does what takes long on another thread.
+    pub async fn apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        match tokio::task::spawn_blocking(work).await {
             Ok(answer) => answer,
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),

@@ -9,6 +9,7 @@
 use std::rc::Rc;
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::gateway::Pairing;
@@ -42,6 +43,11 @@ pub trait Strategy {
 
     /// How the gateway becomes registered once its agents are in the cluster.
     fn registration(&self) -> Registration<'_>;
+
+    /// A key that Palette can be asked with, if the strategy has one.
+    fn key(&self) -> Option<&SecretString> {
+        None
+    }
 
     /// Every secret this strategy holds, for masking.
     fn secrets(&self) -> Vec<String>;

@@ -86,6 +86,54 @@ impl Palette {
         self.client.get(url, &what, CAP).await
     }
 
+    /// `GET /v1/auth/certs`: not in the published API; what Palette's agents were
+    /// seen to ask first. With `upgrade`, asked as a WebSocket under that key.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there is no answer.
+    pub async fn certs(&self, client: &Client, upgrade: Option<&str>) -> Result<Answer, HttpError> {
+        let (url, what) = self.calls.to(&["v1", "auth", "certs"], "GET");
+        match upgrade {
+            Some(key) => client.get_upgrading(url, key, &what, CAP).await,
+            None => client.get(url, &what, CAP).await,
+        }
+    }
+
+    /// `GET /v1/services/stylus/version`: the text that names the version of the
+    /// Edge agent which this Palette hands out. What it holds is documented in
+    /// CanvOS' README only: a line `version: 4.9.18`.
+    ///
+    /// # Errors
+    /// [`PairError::Local`] if this machine's settings are unusable.
+    pub async fn agent_version(&self, key: &SecretString) -> Result<Reply<String>, PairError> {
+        #[derive(Deserialize)]
+        struct Body {
+            spec: Spec,
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Spec {
+            latest_version: File,
+        }
+        #[derive(Deserialize)]
+        struct File {
+            content: String,
+        }
+        let (url, what) = self
+            .calls
+            .to(&["v1", "services", "stylus", "version"], "GET");
+        let client = self.client.clone().keyed(key);
+        let answer = match client.get(url, &what, CAP).await {
+            Ok(answer) if answer.status == 200 => answer,
+            Ok(answer) => return Ok(not_as_documented(&answer)),
+            Err(error) => return unanswered(error, Reply::Later),
+        };
+        Ok(match serde_json::from_slice::<Body>(&answer.body) {
+            Ok(body) => Reply::Done(body.spec.latest_version.content),
+            Err(_) => Reply::Unknown(format!("{what}: status 200 without a version in it")),
+        })
+    }
+
     /// `GET /v1/overlords/maas/manifest?pairingCode=`: the manifest's text.
     ///
     /// # Errors

@@ -7,12 +7,18 @@
 
 use serde::{Deserialize, Serialize};
 
+mod kernel;
 mod local;
 mod presented;
+mod protocols;
 mod remote;
+mod tunnel;
+mod version;
 
+pub use kernel::{kernel, modules, settings};
 pub use local::{Capacity, capacity, overlap, time_sane};
-pub use remote::{Route, remote};
+pub use remote::{Names, Route, bare, remote};
+pub use version::{Known, version};
 
 /// One check and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

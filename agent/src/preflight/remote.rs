@@ -1,5 +1,5 @@
 //! Checks on the way to Palette, in the order a connection takes: name, proxy,
-//! certificate, answer, clock.
+//! certificate, answer, clock, and what else it carries.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -7,20 +7,19 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use percent_encoding::percent_decode_str;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
 
 use super::presented::presented;
+use super::protocols::protocols;
+use super::tunnel::{connect, target, tunnel};
 use super::{Check, Verdict};
-use crate::host::http::{Answer, HttpError};
+use crate::host::http::{Answer, HttpError, Outbound};
 use crate::host::network::Network;
+use crate::host::pace::Later;
 use crate::pairing::palette::Palette;
 use crate::trust::{self, Certificate};
 
-/// Largest head of a proxy's answer.
-const HEAD: usize = 8 << 10;
 /// Clock difference from which tokens and certificates are in danger; Palette's
 /// tokens live for 15 minutes.
 const SKEW: Duration = Duration::from_secs(300);
@@ -33,15 +32,43 @@ pub struct Route<'a> {
     pub proxy: Option<&'a Url>,
     /// The conversation, over that client.
     pub palette: &'a Palette,
+    /// The same way for a client of its own.
+    pub outbound: &'a Outbound,
     /// How long the proxy may take to answer.
     pub patience: Duration,
 }
 
+impl Route<'_> {
+    /// The first station: who must be reached before anyone else.
+    pub fn first(&self) -> &Url {
+        self.proxy.unwrap_or(self.endpoint)
+    }
+}
+
+/// Who knows addresses.
+pub trait Names {
+    /// The addresses of a name; none if it has none.
+    fn addresses<'a>(&'a self, name: &'a str) -> Later<'a, Vec<IpAddr>>;
+
+    /// What to do about a name that has none.
+    fn remedy(&self) -> &'static str;
+}
+
+/// The machine's own resolver.
+impl Names for &dyn Network {
+    fn addresses<'a>(&'a self, name: &'a str) -> Later<'a, Vec<IpAddr>> {
+        Box::pin(async move { self.resolve(name).unwrap_or_default() })
+    }
+
+    fn remedy(&self) -> &'static str {
+        "check the name servers and search domain that MAAS gave this machine (`resolvectl`), and the spelling"
+    }
+}
+
 /// Runs all checks on the way to Palette.
-pub async fn remote(route: &Route<'_>, network: &dyn Network, now: Timestamp) -> Vec<Check> {
+pub async fn remote(route: &Route<'_>, names: &dyn Names, now: Timestamp) -> Vec<Check> {
     let mut checks = Vec::new();
-    let first = route.proxy.unwrap_or(route.endpoint);
-    let (check, addresses) = resolve(first, network);
+    let (check, addresses) = resolve(route.first(), names).await;
     checks.push(check);
     if let (Some(proxy), Some(address)) = (route.proxy, addresses.first()) {
         let check = tunnel(proxy, *address, route).await;
@@ -63,147 +90,35 @@ pub async fn remote(route: &Route<'_>, network: &dyn Network, now: Timestamp) ->
             checks.push(Check::pass("tls", shown(certificate.as_deref())));
             checks.push(answered(&answer));
             checks.extend(skew(&answer, now));
+            if super::failure(&checks).is_none() {
+                checks.extend(protocols(route, &answer).await);
+            }
         }
         Err(error) => checks.push(unanswered(route, &addresses, error).await),
     }
     checks
 }
 
-fn resolve(url: &Url, network: &dyn Network) -> (Check, Vec<IpAddr>) {
+async fn resolve(url: &Url, names: &dyn Names) -> (Check, Vec<IpAddr>) {
+    let host = bare(url);
+    if let Ok(address) = host.parse() {
+        let evidence = format!("{host} is an address");
+        return (Check::pass("name", evidence), vec![address]);
+    }
+    let addresses = names.addresses(host).await;
+    if addresses.is_empty() {
+        let evidence = format!("{host} has no address");
+        return (Check::fail("name", evidence, names.remedy()), addresses);
+    }
+    let list: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
+    let evidence = format!("{host} is {}", list.join(", "));
+    (Check::pass("name", evidence), addresses)
+}
+
+/// The host of a URL as one asks for it: an IPv6 address without its brackets.
+pub fn bare(url: &Url) -> &str {
     let host = url.host_str().unwrap_or_default();
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    if let Ok(address) = bare.parse() {
-        return (
-            Check::pass("name", format!("{host} is an address")),
-            vec![address],
-        );
-    }
-    match network.resolve(host) {
-        Ok(addresses) if !addresses.is_empty() => {
-            let list: Vec<_> = addresses.iter().map(IpAddr::to_string).collect();
-            let check = Check::pass("name", format!("{host} is {}", list.join(", ")));
-            (check, addresses)
-        }
-        _ => {
-            let remedy = "check the name servers and search domain that MAAS gave this machine (`resolvectl`), and the spelling";
-            let check = Check::fail("name", format!("{host} has no address"), remedy);
-            (check, Vec::new())
-        }
-    }
-}
-
-/// Asks the proxy for a tunnel to Palette, without using it.
-async fn tunnel(proxy: &Url, address: IpAddr, route: &Route<'_>) -> Check {
-    let endpoint = route.endpoint;
-    let shown = format!(
-        "{}:{}",
-        proxy.host_str().unwrap_or_default(),
-        proxy.port_or_known_default().unwrap_or(80)
-    );
-    if proxy.scheme() != "http" {
-        // The tunnel is inside TLS; the next check goes through it anyway.
-        return Check::pass(
-            "proxy",
-            format!("{shown} speaks TLS, seen by the next check"),
-        );
-    }
-    let target = target(endpoint);
-    let socket = SocketAddr::new(address, proxy.port_or_known_default().unwrap_or(80));
-    let asked = tokio::time::timeout(route.patience, connect(socket, proxy, &target)).await;
-    let line = match asked {
-        Ok(Ok((line, _))) => line,
-        Ok(Err(error)) => {
-            let evidence = format!("{shown}: {error}");
-            return Check::fail(
-                "proxy",
-                evidence,
-                "check the proxy's address and port, and that it is up",
-            );
-        }
-        Err(_) => {
-            let evidence = format!("{shown}: no answer within {} s", route.patience.as_secs());
-            return Check::fail(
-                "proxy",
-                evidence,
-                "check the proxy's address and port, and that it is up",
-            );
-        }
-    };
-    let evidence = format!("{shown}: CONNECT {target}: {line}");
-    match line.split_whitespace().nth(1) {
-        Some("200") => Check::pass("proxy", evidence),
-        Some("407") => Check::fail(
-            "proxy",
-            evidence,
-            "check user and password of the proxy in the gateway file",
-        ),
-        _ => Check::fail(
-            "proxy",
-            evidence,
-            "have the proxy allow CONNECT to Palette, without TLS inspection",
-        ),
-    }
-}
-
-/// `host:port`, as CONNECT wants it.
-fn target(endpoint: &Url) -> String {
-    format!(
-        "{}:{}",
-        endpoint.host_str().unwrap_or_default(),
-        endpoint.port_or_known_default().unwrap_or(443)
-    )
-}
-
-/// Asks for a tunnel; the proxy's first line, and the connection behind its answer.
-async fn connect(
-    socket: SocketAddr,
-    proxy: &Url,
-    target: &str,
-) -> std::io::Result<(String, TcpStream)> {
-    let mut stream = TcpStream::connect(socket).await?;
-    let login = basic_login(proxy)
-        .map(|login| format!("Proxy-Authorization: Basic {login}\r\n"))
-        .unwrap_or_default();
-    let request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n{login}\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut head = Vec::new();
-    let mut chunk = [0; 1024];
-    while head.len() < HEAD && !is_head(&head) {
-        match stream.read(&mut chunk).await? {
-            0 => break,
-            n => head.extend_from_slice(&chunk[..n]),
-        }
-    }
-    let text = String::from_utf8_lossy(&head);
-    let line: String = text
-        .lines()
-        .next()
-        .unwrap_or_default()
-        .chars()
-        .take(120)
-        .collect();
-    if line.starts_with("HTTP/") {
-        Ok((line, stream))
-    } else {
-        Err(std::io::Error::other("it is no HTTP proxy"))
-    }
-}
-
-/// Whether this is all that a proxy says before the tunnel, or no HTTP at all.
-fn is_head(bytes: &[u8]) -> bool {
-    let foreign = bytes.contains(&b'\n') && !bytes.starts_with(b"HTTP/");
-    foreign || bytes.windows(4).any(|four| four == b"\r\n\r\n")
-}
-
-/// User and password of the URL as RFC 7617 wants them.
-fn basic_login(url: &Url) -> Option<String> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let mut login: Vec<u8> = percent_decode_str(url.username()).collect();
-    login.push(b':');
-    login.extend(percent_decode_str(url.password().unwrap_or_default()));
-    Some(STANDARD.encode(login))
+    host.trim_start_matches('[').trim_end_matches(']')
 }
 
 fn answered(answer: &Answer) -> Check {
@@ -283,7 +198,7 @@ async fn unanswered(route: &Route<'_>, addresses: &[IpAddr], error: HttpError) -
 /// there is one; `addresses` are those of the first station.
 async fn look(route: &Route<'_>, addresses: &[IpAddr]) -> Option<Vec<u8>> {
     let host = route.endpoint.host_str()?;
-    let first = route.proxy.unwrap_or(route.endpoint);
+    let first = route.first();
     let socket = SocketAddr::new(*addresses.first()?, first.port_or_known_default()?);
     let looked = async {
         let stream = match route.proxy {
@@ -316,19 +231,5 @@ fn shown(der: Option<&[u8]>) -> String {
             info.not_after.strftime("%F")
         ),
         _ => "a certificate that could not be seen".to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_login_is_encoded_as_the_rfc_says() {
-        // RFC 7617, section 2.
-        let url = Url::parse("http://Aladdin:open%20sesame@proxy.example:3128").unwrap();
-        assert_eq!(basic_login(&url).unwrap(), "QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
-        let url = Url::parse("http://proxy.example:3128").unwrap();
-        assert_eq!(basic_login(&url), None);
     }
 }

@@ -4,6 +4,7 @@
 //! password still reaches the environment of services, as it must; that is why
 //! a profile may not have one and a gateway file may.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -86,6 +87,11 @@ impl Proxy {
             }
         }
         self.rendered(paths::K3S_ENV, 0o600, text)
+    }
+
+    /// Environment of pods, both spellings; with the password, if there is one.
+    pub fn for_pods(&self) -> BTreeMap<String, String> {
+        self.both_spellings().collect()
     }
 
     fn variables(&self, reader: Reader) -> [(&'static str, String); 3] {

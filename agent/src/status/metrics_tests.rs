@@ -212,6 +212,7 @@ fn draws_a_machine_that_waits() {
     postern_waiting{for="network"} 0
     postern_waiting{for="clock"} 0
     postern_waiting{for="cluster"} 0
+    postern_waiting{for="pod-network"} 0
     postern_waiting{for="preflight"} 1
     postern_waiting{for="palette"} 0
     postern_waiting{for="manifests"} 0

@@ -1,8 +1,8 @@
 //! TLS for the stand-ins: certificates from a given or a made-up authority,
 //! and a listener for axum.
 //!
-//! Offers HTTP/1.1 only (ALPN `http/1.1`): the stand-ins speak no HTTP/2. Real
-//! Palette offers both; a client that insists on HTTP/2 needs the real one.
+//! Offers HTTP/1.1 only (ALPN `http/1.1`); a stand-in that speaks HTTP/2 as well
+//! adds it.
 
 use std::fmt;
 use std::io;

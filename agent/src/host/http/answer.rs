@@ -11,6 +11,8 @@ pub struct Answer {
     pub what: String,
     /// HTTP status.
     pub status: u16,
+    /// Whether it came by HTTP/2.
+    pub http2: bool,
     /// Headers.
     pub headers: HeaderMap,
     /// Body, at most the caller's cap.
@@ -110,6 +112,7 @@ mod tests {
         Answer {
             what: "GET palette".into(),
             status,
+            http2: false,
             headers: headers
                 .iter()
                 .map(|(k, v)| (HeaderName::from_static(k), v.parse().unwrap()))

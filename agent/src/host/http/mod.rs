@@ -9,12 +9,15 @@ mod answer;
 
 use std::error::Error as _;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Certificate, Proxy, RequestBuilder, redirect};
+use reqwest::header::{
+    AUTHORIZATION, CONNECTION, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+};
+use reqwest::{Certificate, Proxy, RequestBuilder, Version, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
@@ -39,6 +42,8 @@ pub struct Outbound {
     pub bundle: PathBuf,
     /// More CA certificates, PEM.
     pub extra: Vec<String>,
+    /// Names whose addresses are known already: nobody else is asked for them.
+    pub known: Vec<(String, Vec<IpAddr>)>,
 }
 
 /// Why there is no answer.
@@ -97,11 +102,17 @@ impl Client {
     /// # Errors
     /// [`HttpError::Trust`] if the CA bundle is missing or not PEM.
     pub fn new(outbound: &Outbound) -> Result<Self, HttpError> {
-        let mut certificates = in_bundle(&outbound.bundle)?;
-        for pem in &outbound.extra {
-            certificates.extend(parsed(pem.as_bytes(), &outbound.bundle)?);
-        }
+        let certificates = trusted(outbound)?;
         Self::built(outbound, |b| b.tls_certs_only(certificates))
+    }
+
+    /// The same, without HTTP/2: only HTTP/1.1 can be upgraded (RFC 9110, section 7.8).
+    ///
+    /// # Errors
+    /// See [`Client::new`].
+    pub fn upgradable(outbound: &Outbound) -> Result<Self, HttpError> {
+        let certificates = trusted(outbound)?;
+        Self::built(outbound, |b| b.tls_certs_only(certificates).http1_only())
     }
 
     /// A client that believes every certificate, only to show whose it is.
@@ -131,6 +142,11 @@ impl Client {
         for proxy in &outbound.proxies {
             builder = builder.proxy(proxy.clone());
         }
+        for (name, addresses) in &outbound.known {
+            // Port 0 stands for the one in the URL.
+            let addresses: Vec<_> = addresses.iter().map(|a| SocketAddr::new(*a, 0)).collect();
+            builder = builder.resolve_to_addrs(name, &addresses);
+        }
         trust(builder)
             .build()
             .map(|http| Self { http, key: None })
@@ -150,6 +166,28 @@ impl Client {
     /// [`HttpError`] if there is no whole answer; any status is an answer.
     pub async fn get(&self, url: Url, what: &str, cap: usize) -> Result<Answer, HttpError> {
         self.send(self.http.get(url), what, cap).await
+    }
+
+    /// GET that asks to go on as a WebSocket under `key` (RFC 6455, section 4.1).
+    /// Whatever is agreed on ends with this call.
+    ///
+    /// # Errors
+    /// See [`Client::get`].
+    pub async fn get_upgrading(
+        &self,
+        url: Url,
+        key: &str,
+        what: &str,
+        cap: usize,
+    ) -> Result<Answer, HttpError> {
+        let request = self
+            .http
+            .get(url)
+            .header(CONNECTION, "Upgrade")
+            .header(UPGRADE, "websocket")
+            .header(SEC_WEBSOCKET_VERSION, "13")
+            .header(SEC_WEBSOCKET_KEY, key);
+        self.send(request, what, cap).await
     }
 
     /// POST of a JSON body; `what` is how people may see the request.
@@ -199,6 +237,7 @@ impl Client {
         let mut answer = Answer {
             what: what.to_owned(),
             status: response.status().as_u16(),
+            http2: response.version() == Version::HTTP_2,
             headers: std::mem::take(response.headers_mut()),
             body: Vec::new(),
             certificate: response
@@ -237,6 +276,15 @@ fn sensitive(key: &SecretString) -> Result<HeaderValue, HttpError> {
         value.map_err(|_| HttpError::Client("the API key is no header's value".to_owned()))?;
     value.set_sensitive(true);
     Ok(value)
+}
+
+/// The system's bundle and the gateway's own.
+fn trusted(outbound: &Outbound) -> Result<Vec<Certificate>, HttpError> {
+    let mut certificates = in_bundle(&outbound.bundle)?;
+    for pem in &outbound.extra {
+        certificates.extend(parsed(pem.as_bytes(), &outbound.bundle)?);
+    }
+    Ok(certificates)
 }
 
 fn in_bundle(path: &Path) -> Result<Vec<Certificate>, HttpError> {

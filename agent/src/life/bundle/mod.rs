@@ -30,7 +30,7 @@ const MOST: usize = 4 << 20;
 /// Seconds that one program may take.
 const PATIENCE: &str = "30";
 /// How long preflight may take.
-const CHECKS: Duration = Duration::from_secs(90);
+const CHECKS: Duration = Duration::from_secs(150);
 
 /// Name of the file, and the program whose output it is.
 const PROGRAMS: [(&str, &[&str]); 13] = [

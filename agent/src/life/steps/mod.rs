@@ -7,6 +7,7 @@
 
 mod evidence;
 mod record;
+mod survey;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -31,7 +32,6 @@ use crate::host::events::Events;
 use crate::host::notify::notify;
 use crate::k3s::evidence::Jet;
 use crate::pairing::{self, PairError, Strategy};
-use crate::preflight;
 use crate::status::report::Reporter;
 use waiting::takes_nothing;
 
@@ -231,21 +231,15 @@ impl<'w> Life<'w> {
                 "pairing is not finished, and the gateway file with its pairing code is gone";
             return Err(Stop::wait(on, detail));
         }
-        if self.tries() == 0 {
+        let first = self.tries() == 0;
+        if !self.a_pod_is_there().await? {
+            return Ok(());
+        }
+        if first {
             let pace = &self.world.pace;
             pace.sleep(pace.jitter(SPREAD)).await;
         }
-        let (settings, palette) = self.palette()?;
-        let checks = pair::preflight(self.world, &settings, &self.addresses, &palette).await?;
-        let failed = preflight::failure(&checks).map(|c| {
-            let remedy = c.remedy.as_deref().unwrap_or_default();
-            format!("{}: {}; {remedy}", c.name, c.evidence)
-        });
-        self.reporter.status.preflight = checks;
-        match failed {
-            Some(detail) => Err(Stop::wait(On::Preflight, detail)),
-            None => self.enter(self.journal.state.preflight_ok()?),
-        }
+        self.survey().await
     }
 
     /// `cluster-ready → registered` on a machine that joined: the first one pairs.

@@ -74,9 +74,9 @@ impl Life<'_> {
             return Ok(());
         };
         let outbound = Outbound {
-            proxies: Vec::new(),
             bundle: self.world.root.at(paths::CA_BUNDLE),
             extra: self.settings()?.certificates,
+            ..Outbound::default()
         };
         // Without a client MAAS hears nothing; what is wrong is told when
         // Palette is to be reached.
@@ -177,7 +177,8 @@ impl Life<'_> {
 
     pub(super) fn palette(&self) -> Result<(Settings, Palette), Stop> {
         let settings = self.settings()?;
-        let palette = pair::palette(self.world, &settings, &self.addresses)?;
+        let outbound = pair::outbound(&self.world.root, &settings, &self.addresses)?;
+        let palette = pair::palette(&outbound, &settings.endpoint, &self.world.pace)?;
         Ok((settings, palette))
     }
 

@@ -53,6 +53,8 @@ impl Life<'_> {
         match on {
             On::GatewayFile => self.sleep(None, false).await,
             On::Network => self.sleep(Some(MOST), true).await,
+            // A pod that gets its network changes the machine's.
+            On::PodNetwork => self.sleep(Some(LOOK), true).await,
             On::Jet | On::Evidence | On::FirstNode => {
                 self.until(LOOK + pace.jitter(LOOK / 5)).await
             }

@@ -55,6 +55,10 @@ impl Strategy for ApiKey {
         Registration::ByAgents
     }
 
+    fn key(&self) -> Option<&SecretString> {
+        Some(&self.0)
+    }
+
     fn secrets(&self) -> Vec<String> {
         vec![self.0.expose_secret().to_owned()]
     }

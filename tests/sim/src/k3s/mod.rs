@@ -7,7 +7,8 @@
 //! a connection refused, for objects without a namespace or of an unknown kind;
 //! READY=1 to systemd; SIGTERM. **Stricter**: unknown keys in `config.yaml`
 //! (k3s warns and skips them) and networks that overlap are refused. **Missing**:
-//! everything that runs: no container, no pod network, no TLS, no joining.
+//! everything that runs: no container, no TLS, no joining; the network of its one
+//! pod is the machine's own, where it is root.
 //! Deployments are available at once, or after as many looks as a knob says;
 //! its own documentation, at its head, has the knobs and where it keeps what.
 

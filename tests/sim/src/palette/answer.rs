@@ -133,6 +133,10 @@ fn done(
         }
         Route::JetManifest => downloaded(world, rules, &asked.uid, Part::Jet),
         Route::AllyManifest => downloaded(world, rules, &asked.uid, Part::Ally),
+        Route::ServiceVersion => ok(json!({"spec": {
+            "name": asked.uid,
+            "latestVersion": {"content": format!("version: {}\n", rules.version)},
+        }})),
         Route::Account | Route::CloudConfig => created(world, route, &asked.uid, body),
     }
 }

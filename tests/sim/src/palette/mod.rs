@@ -9,7 +9,7 @@
 //! credential enough for a manifest ([`PaletteConfig::manifest_needs_key`]),
 //! and what the manifest holds (U2, U5); how a code looks, and the answers to a
 //! wrong, expired or used one (U3, U9); the meaning of `isActive` and `isReady`
-//! (U10). **Missing**: gRPC, HTTP/2, JWTs, how jet and ally authenticate (U4),
+//! (U10). **Missing**: gRPC, WebSockets, JWTs, how jet and ally authenticate (U4),
 //! everything that is not about pairing. Nothing here was compared with a live Palette.
 
 mod answer;
@@ -84,6 +84,10 @@ pub struct PaletteConfig {
     pub manifest_needs_key: bool,
     /// Whether requests are limited as Palette limits them. Default yes.
     pub limited: bool,
+    /// Version of its agents, as `GET /v1/services/stylus/version` tells it.
+    pub version: String,
+    /// Whether it speaks HTTP/2 as well, as Palette does. Default no.
+    pub http2: bool,
     /// When a registered gateway becomes healthy.
     pub healthy_after: HealthyAfter,
     /// Age of codes, certificates and the request limit go by it.
@@ -103,6 +107,8 @@ impl PaletteConfig {
             weak_key: None,
             manifest_needs_key: false,
             limited: true,
+            version: "4.9.18".to_owned(),
+            http2: false,
             healthy_after: HealthyAfter::default(),
             clock: Clock::real(),
             log,
@@ -127,6 +133,7 @@ struct Rules {
     weak_key: Option<String>,
     manifest_needs_key: bool,
     limited: bool,
+    version: String,
     healthy_after: HealthyAfter,
     clock: Clock,
     log: EventLog,
@@ -187,7 +194,12 @@ impl Palette {
     pub async fn start(config: PaletteConfig) -> Result<Self> {
         let host = config.host.split(':').next().unwrap_or_default();
         let names = [host, "localhost", "127.0.0.1"];
-        let tls = config.authority.server_config(&names, config.clock.now())?;
+        let mut tls = config.authority.server_config(&names, config.clock.now())?;
+        if config.http2 {
+            Arc::make_mut(&mut tls)
+                .alpn_protocols
+                .insert(0, b"h2".to_vec());
+        }
         let tcp = TcpListener::bind(config.listen)
             .await
             .with_context(|| format!("listening on {} as Palette", config.listen))?;
@@ -199,6 +211,7 @@ impl Palette {
                 weak_key: config.weak_key,
                 manifest_needs_key: config.manifest_needs_key,
                 limited: config.limited,
+                version: config.version,
                 healthy_after: config.healthy_after,
                 clock: config.clock,
                 log: config.log,

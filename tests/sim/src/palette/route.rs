@@ -31,11 +31,13 @@ pub enum Route {
     JetManifest,
     /// `GET /v1/pcg/{uid}/services/ally/manifest`
     AllyManifest,
+    /// `GET /v1/services/{serviceName}/version`
+    ServiceVersion,
 }
 
 impl Route {
     /// Every route; a fixed segment comes before a `{uid}` in the same place.
-    pub const ALL: [Route; 13] = [
+    pub const ALL: [Route; 14] = [
         Route::Ping,
         Route::Ready,
         Route::Certs,
@@ -49,6 +51,7 @@ impl Route {
         Route::SelfHosted,
         Route::JetManifest,
         Route::AllyManifest,
+        Route::ServiceVersion,
     ];
 
     /// HTTP method, upper case.
@@ -75,10 +78,11 @@ impl Route {
             Route::SelfHosted => "/v1/pcg/selfHosted",
             Route::JetManifest => "/v1/pcg/{uid}/services/jet/manifest",
             Route::AllyManifest => "/v1/pcg/{uid}/services/ally/manifest",
+            Route::ServiceVersion => "/v1/services/{serviceName}/version",
         }
     }
 
-    /// The route of a request and the `{uid}` in its path, empty if it has none.
+    /// The route of a request and the `{uid}` (or `{serviceName}`) in its path, empty if it has none.
     pub fn of(method: &str, path: &str) -> Option<(Route, String)> {
         Route::ALL
             .into_iter()
@@ -98,7 +102,9 @@ fn uid_in(template: &str, path: &str) -> Option<String> {
     loop {
         match (wanted.next(), given.next()) {
             (None, None) => return Some(uid),
-            (Some("{uid}"), Some(segment)) if !segment.is_empty() => uid = segment.to_owned(),
+            (Some(wanted), Some(segment)) if wanted.starts_with('{') && !segment.is_empty() => {
+                uid = segment.to_owned();
+            }
             (Some(segment), Some(same)) if segment == same => {}
             _ => return None,
         }
@@ -113,6 +119,7 @@ mod tests {
     fn every_route_is_found_by_its_own_path() {
         for route in Route::ALL {
             let path = route.path().replace("{uid}", "abc");
+            let path = path.replace("{serviceName}", "abc");
             let uid = if path == route.path() { "" } else { "abc" };
             let found = Route::of(route.method(), &path);
             assert_eq!(found, Some((route, uid.to_owned())), "{route}");

@@ -22,6 +22,8 @@ pub struct Interception {
     authority: Authority,
     /// Set: decrypt, look, encrypt again. Unset: show a page instead.
     onwards: Option<Arc<ClientConfig>>,
+    /// Whether it answers for the destination when a client wants to upgrade.
+    refuses_upgrades: bool,
 }
 
 impl fmt::Debug for Interception {
@@ -36,6 +38,7 @@ impl Interception {
         Self {
             authority,
             onwards: None,
+            refuses_upgrades: false,
         }
     }
 
@@ -57,7 +60,16 @@ impl Interception {
         Ok(Self {
             authority,
             onwards: Some(Arc::new(config)),
+            refuses_upgrades: false,
         })
+    }
+
+    /// The same, but a connection whose first request wants an upgrade
+    /// (WebSocket) is answered 403 with a page.
+    #[must_use]
+    pub fn refusing_upgrades(mut self) -> Self {
+        self.refuses_upgrades = true;
+        self
     }
 
     /// Serves one CONNECT; false if the client did not accept our certificate.
@@ -82,7 +94,10 @@ impl Interception {
         // done, so its refusal shows as an error when we read.
         match &self.onwards {
             None => block(&mut inner).await,
-            Some(config) => relay(&mut inner, Arc::clone(config), host, address).await,
+            Some(config) => {
+                let config = Arc::clone(config);
+                relay(&mut inner, config, self.refuses_upgrades, (host, address)).await
+            }
         }
         .map_or_else(
             |error| error.kind() != io::ErrorKind::InvalidData,
@@ -102,12 +117,19 @@ async fn block(inner: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> io::Result<
 async fn relay(
     inner: &mut (impl AsyncRead + AsyncWrite + Unpin),
     config: Arc<ClientConfig>,
-    host: &str,
-    address: SocketAddr,
+    refuses_upgrades: bool,
+    (host, address): (&str, SocketAddr),
 ) -> io::Result<()> {
+    let head = Head::read(inner).await.ok_or(io::ErrorKind::InvalidData)?;
+    if refuses_upgrades && head.header("upgrade").is_some() {
+        let text = answer(403, &[], "<!DOCTYPE html><title>No WebSockets</title>");
+        inner.write_all(text.as_bytes()).await?;
+        return inner.shutdown().await;
+    }
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
     let far = TcpStream::connect(address).await?;
     let mut far = TlsConnector::from(config).connect(name, far).await?;
+    far.write_all(&head.unchanged()).await?;
     copy_bidirectional(inner, &mut far).await?;
     Ok(())
 }

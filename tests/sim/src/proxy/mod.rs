@@ -5,8 +5,8 @@
 //! so nothing ever leaves the machine. **As real ones**: Basic authentication
 //! with 407, `Via`, interception with an authority of its own, both as a page
 //! that blocks (303 and HTML) and as decrypting and passing on (without HTTP/2,
-//! as Squid's ssl-bump). **Missing**: NTLM and Kerberos, keep-alive for plain
-//! requests, PAC files.
+//! as Squid's ssl-bump; with or without upgrades). **Missing**: NTLM and
+//! Kerberos, keep-alive for plain requests, PAC files.
 
 mod intercept;
 #[cfg(test)]

@@ -82,6 +82,18 @@ impl Head {
         Some(format!("{host}{port}").to_lowercase())
     }
 
+    /// What was read, as it was read.
+    pub(super) fn unchanged(&self) -> Vec<u8> {
+        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        for (name, value) in &self.headers {
+            text.push_str(&format!("{name}: {value}\r\n"));
+        }
+        text.push_str("\r\n");
+        let mut bytes = text.into_bytes();
+        bytes.extend_from_slice(&self.rest);
+        bytes
+    }
+
     /// The head as the server behind the proxy gets it: its own path, nothing
     /// of the proxy's, and the connection closed after one answer.
     pub(super) fn forwarded(&self) -> Vec<u8> {

@@ -17,7 +17,9 @@ use postern_sim::tls::Authority;
 use serde_json::json;
 
 use super::super::*;
-use super::stand_ins::{Cut, TestCluster, TestKeeper, TestNetwork, TestPace, TestServices};
+use super::stand_ins::{
+    Cut, TestCluster, TestKeeper, TestNetwork, TestPace, TestPods, TestServices,
+};
 use crate::host::Command;
 use crate::host::files::write_atomic;
 use crate::life::journal::JournalFile;
@@ -45,6 +47,7 @@ pub struct Bench {
     pub more: String,
     pub cluster: Arc<TestCluster>,
     pub services: Arc<TestServices>,
+    pub pods: Arc<TestPods>,
     console: Rc<RefCell<Vec<u8>>>,
     /// How far the machine's clock is ahead of Palette's.
     pub ahead: Rc<Cell<SignedDuration>>,
@@ -73,7 +76,7 @@ impl Bench {
 
     /// The same, in a world where it is `now`.
     pub async fn at_time(now: Timestamp) -> Self {
-        let mut bench = Self::with("localhost", now).await;
+        let mut bench = Self::with("localhost", now, false).await;
         bench.endpoint = format!("https://localhost:{}", bench.sim.addr().port());
         bench.deploy();
         bench
@@ -81,7 +84,12 @@ impl Bench {
 
     /// Palette is behind a proxy that wants a login, and nowhere else.
     pub async fn proxied() -> (Self, Proxy) {
-        let mut bench = Self::with("palette.example", Timestamp::now()).await;
+        Self::proxied_to(false).await
+    }
+
+    /// The same, and Palette may speak HTTP/2.
+    pub async fn proxied_to(http2: bool) -> (Self, Proxy) {
+        let mut bench = Self::with("palette.example", Timestamp::now(), http2).await;
         let mut config = ProxyConfig::new(bench.log.clone());
         config.login = Some(("me".to_owned(), PASSWORD.to_owned()));
         let config = config.knows("palette.example:443", bench.sim.addr());
@@ -92,12 +100,13 @@ impl Bench {
         (bench, proxy)
     }
 
-    async fn with(host: &str, now: Timestamp) -> Self {
+    async fn with(host: &str, now: Timestamp, http2: bool) -> Self {
         let clock = Clock::stopped(now);
         let log = EventLog::new(clock.clone());
         let authority = Authority::generate("Rehearsal CA", clock.now()).unwrap();
         let mut config = PaletteConfig::new(host, authority, log.clone());
         config.clock = clock.clone();
+        config.http2 = http2;
         let sim = Arc::new(Sim::start(config).await.unwrap());
         let (code, uid) = sim.issue_code();
         let pairing = format!("{{pairing-code: {code}}}");
@@ -123,6 +132,7 @@ impl Bench {
             pairing,
             more: String::new(),
             services: Arc::default(),
+            pods: Arc::default(),
             console: Rc::default(),
             ahead: Rc::default(),
             deaf: Rc::default(),
@@ -138,6 +148,7 @@ impl Bench {
         let made = self.clock.now() - SignedDuration::from_hours(1);
         old.set_modified(made.into()).unwrap();
         self.put(paths::CA_BUNDLE, "");
+        self.kernel();
         self.put(
             "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg",
             "datasource: {MAAS: {metadata_url: 'http://192.0.2.1:5248/MAAS/metadata/', token_secret: maas-secret}}\n",
@@ -163,6 +174,27 @@ impl Bench {
         );
         self.put("/var/lib/cloud/instances/abc/obj.pkl", &self.gateway());
         self.put(paths::GATEWAY_FILE, &self.gateway());
+    }
+
+    /// A kernel as the appliance's own files set it.
+    fn kernel(&self) {
+        self.put("/proc/sys/kernel/osrelease", "6.12.1-amd64\n");
+        self.put("/proc/filesystems", "nodev\toverlay\n");
+        self.put("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
+        for module in ["br_netfilter", "nf_conntrack", "nf_tables", "vxlan"] {
+            self.put(&format!("/sys/module/{module}/refcnt"), "1\n");
+        }
+        let set = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../overlays/appliance/usr/lib/sysctl.d"
+        );
+        for file in fs::read_dir(set).unwrap() {
+            let text = fs::read_to_string(file.unwrap().path()).unwrap();
+            for (name, value) in text.lines().filter_map(|line| line.split_once(" = ")) {
+                let path = format!("/proc/sys/{}", name.replace('.', "/"));
+                self.put(&path, value);
+            }
+        }
     }
 
     pub fn gateway(&self) -> String {
@@ -208,6 +240,7 @@ certificates:
             root: Root(self.dir.path().to_owned()),
             services: self.services.clone(),
             cluster: self.cluster.clone(),
+            pods: self.pods.clone(),
             network: Rc::new(TestNetwork {
                 deaf: self.deaf.clone(),
             }),

@@ -1,5 +1,9 @@
 //! A gateway file that changes after the machine is paired.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
 use super::*;
 
 /// A machine that is paired, then given this gateway file, until it is healthy
@@ -57,6 +61,51 @@ async fn another_proxy_and_ca_are_applied_without_a_reboot() {
     );
     let warnings = bench.status().warnings.join("\n");
     assert!(!warnings.contains("is not used"), "{warnings}");
+}
+
+/// The address that pods are told for HTTP, and the CAs they are given.
+fn inherited(bench: &Bench) -> (String, String) {
+    let text = fs::read_to_string(bench.at(crate::k3s::workloads::MANIFEST)).unwrap();
+    let objects = text.split("---\n").skip(1);
+    let objects: Vec<Value> = objects.map(|o| serde_json::from_str(o).unwrap()).collect();
+    let data = |name: &str, key: &str| {
+        let object = objects.iter().find(|o| o["metadata"]["name"] == name);
+        let value = object.unwrap()["data"][key].as_str();
+        value.unwrap_or_default().to_owned()
+    };
+    let proxy = STANDARD
+        .decode(data("postern-proxy", "HTTP_PROXY"))
+        .unwrap();
+    let proxy = String::from_utf8(proxy).unwrap();
+    (proxy, data("postern-ca", "ca.crt"))
+}
+
+#[tokio::test]
+async fn workloads_are_told_of_another_proxy_and_ca_and_of_none() {
+    let bench = Bench::new().await;
+    let other = Authority::generate("Another CA", bench.clock.now()).unwrap();
+    let pem = other.pem().trim_end().replace('\n', "\n    ");
+    changed(&bench, |file| {
+        let file = file.replace("@127.0.0.1:9", "@127.0.0.1:10");
+        format!("{file}  - |\n    {pem}\n")
+    })
+    .await;
+    let (proxy, certificates) = inherited(&bench);
+    assert!(proxy.ends_with("@127.0.0.1:10"), "{proxy}");
+    assert!(certificates.contains(other.pem()) && certificates.contains(bench.sim.ca()));
+
+    let bench = Bench::new().await;
+    let without = |file: String| {
+        let (before, rest) = file.split_once("network:\n").unwrap();
+        let (_, after) = rest.split_once("certificates:\n").unwrap();
+        format!("{before}certificates:\n{after}")
+    };
+    changed(&bench, without).await;
+    let (proxy, certificates) = inherited(&bench);
+    assert_eq!(
+        (proxy.as_str(), certificates.as_str()),
+        ("", bench.sim.ca())
+    );
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@
 //! | the proxy refuses, wants a login, hangs | `waiting=preflight` names it, paired once mended |
 //! | the proxy intercepts, unknown CA | `waiting=preflight` shows the issuer, paired with its CA |
 //! | the proxy intercepts, known CA | paired; a page of its own is named |
+//! | the proxy carries neither HTTP/2 nor WebSockets | `waiting=preflight` names it (`protocols`) |
 //! | Palette: 401, 403, 404, 409, 429, 500, 502, 303, garbage, half, nothing | see each test |
 //! | the code expired, was used | `blocked=refused` in Palette's words |
 //! | the manifest is too large, invalid, hostile | `blocked=…`, nothing applied |
@@ -184,7 +185,7 @@ fn intercepting(bench: &Bench, proxy: &Proxy) -> String {
 }
 
 /// The gateway file with one more certificate.
-fn trusting(bench: &Bench, pem: &str) -> String {
+pub(super) fn trusting(bench: &Bench, pem: &str) -> String {
     let pem = pem.trim_end().replace('\n', "\n    ");
     let gateway = bench.gateway();
     gateway.replace(

@@ -6,10 +6,14 @@ mod cloud_init;
 mod drift;
 mod faults;
 mod maas;
+mod pods;
+mod protocols;
 mod seen;
 mod stand_ins;
 mod strategies;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
 use jiff::SignedDuration;
 use postern_sim::events::Event as Seen;
@@ -45,7 +49,7 @@ async fn a_machine_pairs_and_cleans_up() {
     assert_eq!(states[..7], names[1..]);
     let status = bench.status();
     assert_eq!((status.state, status.trouble), (State::Healthy, None));
-    assert_eq!(status.preflight.len(), 6, "{:?}", status.preflight);
+    assert_eq!(status.preflight.len(), 15, "{:?}", status.preflight);
 }
 
 #[tokio::test]
@@ -66,6 +70,18 @@ async fn no_secret_is_left_anywhere() {
         use std::os::unix::fs::PermissionsExt;
         let mode = fs::metadata(bench.at(path)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{path}");
+    }
+    let address = format!("http://me:{PASSWORD}@127.0.0.1:9");
+    let as_in_a_secret = bench.files_with(&STANDARD.encode(address));
+    assert_eq!(as_in_a_secret, [crate::k3s::workloads::MANIFEST]);
+    let inherited = bench.at(crate::k3s::workloads::MANIFEST);
+    for (path, expected) in [
+        (inherited.as_path(), 0o600),
+        (bench.at("/var/lib/rancher/k3s/server").as_path(), 0o700),
+    ] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, expected, "{}", path.display());
     }
     assert!(
         bench

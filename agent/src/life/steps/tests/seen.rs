@@ -20,7 +20,10 @@ async fn preflight_tells_what_the_agent_would_see_and_no_password() {
     let report = check::check(&world).await.unwrap();
     assert!(report.passed, "{report:?}");
     let names: Vec<_> = report.checks.iter().map(|c| c.name.as_str()).collect();
-    assert_eq!(names[..2], ["capacity", "networks"]);
+    let local = [
+        "capacity", "cgroups", "kernel", "sysctl", "swap", "networks",
+    ];
+    assert_eq!(names[..6], local);
     assert!(
         names.contains(&"proxy") && names.contains(&"tls"),
         "{names:?}"

@@ -23,6 +23,8 @@ use crate::host::services::Services;
 use crate::k3s::cluster::Cluster;
 use crate::k3s::evidence::uid_in_config;
 use crate::life::journal::{JournalFile, Keeper};
+use crate::life::pods::{Errand, Pods, Visit};
+use crate::preflight::Check;
 
 /// Time that a wait moves at once, shared with the stand-ins.
 pub struct TestPace {
@@ -208,6 +210,43 @@ impl TestCluster {
             "lastTransitionTime": since.to_string(),
         }]});
         Ok(object.to_string().into_bytes())
+    }
+}
+
+/// Pods that say what they are told to.
+pub struct TestPods {
+    /// What a visitor sees; `None` is no pod.
+    pub visit: Mutex<Option<Visit>>,
+    /// So many looks find none.
+    pub late: AtomicU32,
+    /// What the visitors were given.
+    pub errands: Mutex<Vec<String>>,
+}
+
+impl Default for TestPods {
+    fn default() -> Self {
+        let visit = Visit {
+            address: [10, 42, 0, 5].into(),
+            checks: vec![Check::pass("name", "palette.example is 127.0.0.1")],
+        };
+        Self {
+            visit: Mutex::new(Some(visit)),
+            late: AtomicU32::new(0),
+            errands: Mutex::default(),
+        }
+    }
+}
+
+impl Pods for TestPods {
+    fn visit(&self, errand: &Errand) -> Result<Option<Visit>, CommandError> {
+        let text = serde_json::to_string(errand).unwrap();
+        self.errands.lock().unwrap().push(text);
+        let one_less = |left: u32| left.checked_sub(1);
+        let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
+        if self.late.fetch_update(set, fetch, one_less).is_ok() {
+            return Ok(None);
+        }
+        Ok(self.visit.lock().unwrap().clone())
     }
 }
 

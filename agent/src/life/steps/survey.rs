@@ -1,0 +1,61 @@
+//! Preflight as a step: every obstacle is told, and the first that matters is waited for.
+
+use std::time::Duration;
+
+use super::Life;
+use crate::life::machine::State;
+use crate::life::settings::Settings;
+use crate::life::survey::{Subject, no_pod, survey, visit};
+use crate::life::trouble::{On, Stop};
+use crate::preflight;
+
+/// How long the first pod may take: its image is unpacked on slow disks.
+const PODS: Duration = Duration::from_secs(120);
+
+impl Life<'_> {
+    /// `cluster-ready → preflight-ok`, if nothing stands in the way.
+    pub(super) async fn survey(&mut self) -> Result<(), Stop> {
+        let settings = self.settings()?;
+        let checks = survey(&self.subject(&settings)).await?;
+        let failed = preflight::failure(&checks).map(|c| {
+            let remedy = c.remedy.as_deref().unwrap_or_default();
+            format!("{}: {}; {remedy}", c.name, c.evidence)
+        });
+        self.reporter.status.preflight = checks;
+        match failed {
+            Some(detail) => Err(Stop::wait(On::Preflight, detail)),
+            None => self.enter(self.journal.state.preflight_ok()?),
+        }
+    }
+
+    /// Waits for the first pod with a network of its own, for so long that it
+    /// would be there if k3s could start any; false if there is another gateway
+    /// file meanwhile.
+    pub(super) async fn a_pod_is_there(&mut self) -> Result<bool, Stop> {
+        while self.waited() < PODS {
+            let settings = self.settings()?;
+            let looked = visit(&self.subject(&settings), true).await;
+            let detail = match looked {
+                Ok(Some(_)) => break,
+                Ok(None) => no_pod(&settings),
+                Err(error) => error.to_string(),
+            };
+            self.wait(On::PodNetwork, detail).await?;
+            if self.journal.state != State::ClusterReady {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn subject<'a>(&'a self, settings: &'a Settings) -> Subject<'a> {
+        let image = &self.reporter.status.image;
+        Subject {
+            world: self.world,
+            settings,
+            subnets: &self.addresses,
+            strategy: self.strategy.as_deref(),
+            k3s_version: image.as_ref().map_or("", |image| &image.k3s_version),
+        }
+    }
+}
