@@ -7,6 +7,7 @@ use std::process::{Child, Stdio};
 use super::cluster::Cluster;
 use super::config::{Server, render};
 use super::evidence::{Jet, jet, overlord_uid, ready};
+use super::hardening::Reserved;
 use crate::contract::gateway::Part;
 use crate::contract::paths;
 use crate::host::files::write_atomic;
@@ -63,6 +64,10 @@ impl StandIn {
                 api_endpoint: None,
                 token: None,
             },
+            virtual_address: None,
+            encrypts: true,
+            only_mirrors: false,
+            reserved: Reserved::of(2, 4 << 30),
         });
         write_atomic(&at(paths::K3S_CONFIG), config.as_bytes(), 0o600).unwrap();
         let socket = UnixDatagram::bind(at("notify")).unwrap();

@@ -15,6 +15,7 @@ use super::settings::Settings;
 use super::trouble::{On, Reason, Stop};
 use super::world::World;
 use crate::host::files::write_atomic;
+use crate::host::hardware;
 use crate::host::http::Client;
 use crate::k3s::evidence::{self, EvidenceError, Jet};
 use crate::pairing::manifest::{self, Manifest, Source};
@@ -71,15 +72,10 @@ pub async fn preflight(
 }
 
 fn capacity(world: &World) -> io::Result<Capacity> {
-    let meminfo = fs::read_to_string("/proc/meminfo")?;
-    let kib = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     let disk = statvfs(&world.root.at("/var/lib/postern"))?;
     Ok(Capacity {
-        cpus: std::thread::available_parallelism()?.get(),
-        memory: kib.unwrap_or(0) * 1024,
+        cpus: hardware::cpus()?,
+        memory: hardware::memory()?,
         disk: disk.blocks() * disk.fragment_size(),
     })
 }

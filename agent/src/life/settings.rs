@@ -56,6 +56,10 @@ pub struct Settings {
     pub maas_host: Option<String>,
     /// What this machine is in its cluster.
     pub part: Part,
+    /// Whether the cluster began with its secrets encrypted: k3s cannot take
+    /// that up later. A machine that was configured without knowing did not.
+    #[serde(default)]
+    pub encrypts: bool,
 }
 
 impl Settings {
@@ -83,6 +87,7 @@ impl Settings {
             ssh_authorized_keys: gateway.ssh_authorized_keys.clone(),
             maas_host,
             part,
+            encrypts: true,
         }
     }
 

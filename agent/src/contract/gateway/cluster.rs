@@ -143,6 +143,19 @@ impl Part {
         matches!(self, Part::Joins { .. })
     }
 
+    /// Whether it begins a cluster that others may join: with etcd, since k3s'
+    /// other store has one server only.
+    pub const fn begins_a_cluster(&self) -> bool {
+        match self {
+            Part::Alone {
+                api_endpoint,
+                token,
+            } => api_endpoint.is_some() && token.is_some(),
+            Part::First { .. } => true,
+            Part::Joins { .. } => false,
+        }
+    }
+
     /// Where the API server is reached, if the gateway file says so.
     pub fn api_endpoint(&self) -> Option<&str> {
         match self {
