@@ -23,6 +23,8 @@ pub const K3S_AUDIT_POLICY: &str = "/usr/lib/postern/k3s/audit.yaml";
 pub const K3S_ADMISSION: &str = "/usr/lib/postern/k3s/admission.yaml";
 /// k3s' configuration (docs.k3s.io/installation/configuration).
 pub const K3S_CONFIG: &str = "/etc/rancher/k3s/config.yaml";
+/// Mirrors and logins for images (docs.k3s.io/installation/private-registry).
+pub const K3S_REGISTRIES: &str = "/etc/rancher/k3s/registries.yaml";
 /// Environment of the k3s service; k3s reads its proxy settings from here.
 pub const K3S_ENV: &str = "/etc/systemd/system/k3s.service.env";
 /// MAAS' datasource with the machine's key, as the install hook names it.

@@ -25,6 +25,7 @@ use crate::host::files::write_atomic;
 use crate::host::hardware;
 use crate::k3s::config::{RESOLV_CONF, Server, node_name, render};
 use crate::k3s::hardening::Reserved;
+use crate::k3s::registries;
 use crate::proxy::{APT_CONF, PROFILE_SCRIPT, Proxy, Rendered, SYSTEMD_CONF};
 
 /// Keys that sshd accepts for the user `spectro`, beside those in its home.
@@ -197,12 +198,16 @@ pub fn write(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Wr
         services: settings.service_cidr,
         resolv_conf,
         part: &settings.part,
-        virtual_address: None,
+        virtual_address: settings.virtual_address.map(|it| it.address),
         encrypts: settings.encrypts,
-        only_mirrors: false,
+        only_mirrors: !settings.registries.fall_back,
         reserved: Reserved::of(hardware::cpus()?, hardware::memory()?),
     });
     written.k3s |= put(root, paths::K3S_CONFIG, k3s.as_bytes(), 0o600)?;
+    written.k3s |= match registries::render(&settings.registries) {
+        Some(text) => put(root, paths::K3S_REGISTRIES, text.as_bytes(), 0o600)?,
+        None => take_away(root, paths::K3S_REGISTRIES)?,
+    };
     let (k3s, systemd) = write_proxy(root, settings.proxy(subnets).as_ref())?;
     written.k3s |= k3s;
     written.systemd |= systemd;
