@@ -73,8 +73,8 @@ pub struct Reserved {
 
 impl Reserved {
     /// Of a machine with so many cores and bytes: an eighth, within what k3s was
-    /// measured to take (docs.k3s.io/reference/resource-profiling: a server with
-    /// a workload takes 6 to 20 % of a core and 1.6 GB at most).
+    /// measured to take (docs.k3s.io/reference/resource-profiling: 6 to 30 % of a
+    /// core, and 1.6 GB together with its workload).
     pub fn of(cpus: usize, memory: u64) -> Self {
         const STEP: u64 = 64;
         let eighth = memory / 8 / (1 << 20) / STEP * STEP;

@@ -75,7 +75,7 @@ fn keepalived_accepts_it() {
     fs::write(&path, render(&share)).unwrap();
     let test = |path: &std::path::Path| {
         // The interface must be there.
-        let script = "ip link add eth0 type dummy && exec keepalived -t -f \"$1\"";
+        let script = "ip link add eth0 type veth peer name eth1 && exec keepalived -t -f \"$1\"";
         let command = namespaces().args(["--net", "sh", "-c", script, "sh"]);
         command.arg(path).run_unchecked().unwrap()
     };

@@ -35,8 +35,9 @@ fn mirrors(text: &mut String, registries: &Registries) -> std::fmt::Result {
             writeln!(text, "    rewrite:")?;
         }
         for rewrite in &mirror.rewrite {
-            // Go's regular expressions; of what a name may hold only the dot means more.
-            let from = format!("^{}(.*)", rewrite.from.replace('.', "\\."));
+            // Go's regular expressions; of what a name may hold only the dot means
+            // more. No backslash: k3s writes this into TOML without another look.
+            let from = format!("^{}(.*)", rewrite.from.replace('.', "[.]"));
             let to = format!("{}$1", rewrite.to);
             writeln!(text, "      {}: {}", quoted(&from), quoted(&to))?;
         }
@@ -117,7 +118,7 @@ mod tests {
               - "https://harbor.corp.example:8443/v2/hub"
               - "https://mirror.example"
             rewrite:
-              "^rancher/k3s\\.io-(.*)": "k3s/$1"
+              "^rancher/k3s[.]io-(.*)": "k3s/$1"
           "*":
             endpoint:
               - "https://mirror.example"
@@ -145,7 +146,7 @@ mod tests {
         assert_eq!(auth["username"], "robot$edge");
         assert_eq!(auth["password"], password);
         let rewrite = &value["mirrors"]["docker.io"]["rewrite"];
-        assert_eq!(rewrite["^rancher/k3s\\.io-(.*)"], "k3s/$1");
+        assert_eq!(rewrite["^rancher/k3s[.]io-(.*)"], "k3s/$1");
         for host in ["harbor.corp.example:8443", "mirror.example"] {
             let tls = &value["configs"][host]["tls"];
             assert_eq!(tls["ca_file"], "/etc/ssl/certs/ca-certificates.crt");

@@ -47,7 +47,7 @@ for slot in a b; do
     cd "$dir/state/${where#/var/}"
     echo "has $(echo *)"
     cmp "images-$slot.tar" "$dir/$slot$what/images-$slot.tar" && echo same
-    if : 2>/dev/null >"images-$slot.tar"; then echo written; else echo refused; fi
+    if (echo >"images-$slot.tar") 2>/dev/null; then echo written; else echo refused; fi
     echo "took $(($(used) - before))"
     cd /
     umount "$dir/state/${where#/var/}"

@@ -207,7 +207,7 @@ registries:
         assert!(!text.contains("SESAME"), "{text}");
         insta::assert_snapshot!(text, @r"
         edge-1, machine 1 of 1
-          user-data          /etc/postern/gateway.yaml for root alone (522 B)
+          user-data          /etc/postern/gateway.yaml for root alone (755 B)
           palette            https://palette.example
           pairing            pairing code ***
           cluster            alone
@@ -215,6 +215,8 @@ registries:
           proxy, http        http://me:***@10.0.2.2:3128
           proxy, https       http://me:***@10.0.2.2:3128
           reached directly   .corp.example, localhost, 127.0.0.0/8, ::1, 169.254.169.254, .svc, .cluster.local, 10.42.0.0/16, 10.43.0.0/16, 10.43.0.1, and the machine's own networks and MAAS' host
+          images             of docker.io from https://harbor.corp.example/v2/hub, then itself
+          images, login      harbor.corp.example with password *** as robot
           name servers       10.0.0.53
           time servers       the image's
           certificates       the image's

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use crate::contract::document::{Complaint, Findings, Item};
+use crate::contract::problem::Problem;
 
 use super::secrets::{self, Secrets};
 
@@ -46,7 +47,7 @@ pub struct Mirror {
     pub of: String,
     /// `https://host[:port][/path]`, asked in this order.
     pub at: Vec<String>,
-    /// How names differ there; the first that fits.
+    /// How names differ there; no two of them fit one name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rewrite: Vec<Rewrite>,
 }
@@ -126,6 +127,7 @@ pub(super) fn read(
         };
         once_each(&list, "has a mirror above already", findings, read)
     });
+    let logins_item = logins.clone();
     let logins = logins.map(|list| {
         let read = |item: &Item<'_>, findings: &mut Findings| {
             let found = login(item, source, findings);
@@ -151,7 +153,22 @@ pub(super) fn read(
             "add `mirrors:`, or remove it: without a mirror there is nothing to fall back from",
         )));
     }
+    findings.extend(contradiction(&registries, logins_item.as_ref()));
     Some(registries)
+}
+
+/// A registry that is never asked needs no login, and k3s would ask one that has
+/// one (k3s, `pkg/agent/containerd/config.go`).
+fn contradiction(registries: &Registries, logins: Option<&Item<'_>>) -> Option<Problem> {
+    let mirrored = |login: &&Login| registries.mirrors.iter().any(|m| m.of == login.registry);
+    let login = registries.logins.iter().find(mirrored)?;
+    let what = format!(
+        "has one for `{}`, which has mirrors and with `fall-back: false` is not asked itself",
+        login.registry
+    );
+    let remedy = "remove the login, or write `fall-back: true`";
+    let problem = logins?.problem(Complaint::new(what, remedy));
+    (!registries.fall_back).then_some(problem)
 }
 
 /// The entries of a list, each registry once.
@@ -196,13 +213,31 @@ fn mirror(item: &Item<'_>, findings: &mut Findings) -> Option<Mirror> {
     });
     let rewrite = fields.optional("rewrite").and_then(|l| l.list(findings));
     fields.finish(findings);
-    let rewrite = rewrite.unwrap_or_default();
-    let rewrite = rewrite.iter().filter_map(|item| rewriting(item, findings));
+    let rewrite = rewritings(&rewrite.unwrap_or_default(), findings);
     Some(Mirror {
-        rewrite: rewrite.collect(),
+        rewrite,
         of: of?,
         at: at?,
     })
+}
+
+/// Every rule for names. k3s keeps them in no order, so no two may fit one name.
+fn rewritings(items: &[Item<'_>], findings: &mut Findings) -> Vec<Rewrite> {
+    let mut all: Vec<Rewrite> = Vec::new();
+    for item in items {
+        let Some(new) = rewriting(item, findings) else {
+            continue;
+        };
+        let both =
+            |old: &&Rewrite| old.from.starts_with(&new.from) || new.from.starts_with(&old.from);
+        if let Some(old) = all.iter().find(both) {
+            let what = format!("`{}` and `{}` above fit the same names", new.from, old.from);
+            let remedy = "make them differ before one of them ends, or remove one";
+            findings.add(item.problem(Complaint::new(what, remedy)));
+        }
+        all.push(new);
+    }
+    all
 }
 
 fn rewriting(item: &Item<'_>, findings: &mut Findings) -> Option<Rewrite> {

@@ -1,9 +1,20 @@
 //! Machines that join a cluster which runs already.
 
+use std::path::Path;
+
+use postern_agent::host::secrets::HostSecrets;
+
 use super::*;
 
 const ONE: &str = "virtual-address: 10.20.0.9\ncluster-token: SESAME-0123456789\n";
 const THREE: &str = "nodes: 3\nvirtual-address: 10.20.0.9\ncluster-token: SESAME-0123456789\n";
+
+/// The gateway file as the operator has it, for all of its machines.
+fn operators(more: &str) -> GatewayFile {
+    let now = "2026-11-20T00:00:00Z".parse().unwrap();
+    let secrets = HostSecrets::beside(Path::new("edge.yaml"));
+    GatewayFile::parse("edge.yaml", &format!("{GATEWAY}{more}"), now, &secrets).unwrap()
+}
 
 fn told(bench: &Bench, id: &str) -> String {
     String::from_utf8(bench.machine(id).user_data.unwrap().0).unwrap()
@@ -27,11 +38,11 @@ impl Bench {
 #[tokio::test]
 async fn one_machine_becomes_three_and_is_left_alone() {
     let mut bench = bench(quick(4)).await;
-    bench.gateway = gateway(ONE);
+    bench.gateway = operators(ONE);
     bench.deploy().await.unwrap();
     let first = told(&bench, "m1");
     assert!(first.contains("nodes: 1") && first.contains("cluster-token: SESAME"));
-    bench.gateway = gateway(THREE);
+    bench.gateway = operators(THREE);
     let before = bench.machine("m1");
     let plan = {
         bench.nodes = 3;
@@ -74,15 +85,17 @@ async fn one_machine_becomes_three_and_is_left_alone() {
 #[tokio::test]
 async fn a_growth_that_was_cut_short_goes_on() {
     let mut bench = bench(quick(3)).await;
-    bench.gateway = gateway(ONE);
+    bench.gateway = operators(ONE);
     bench.deploy().await.unwrap();
-    bench.gateway = gateway(THREE);
+    bench.gateway = operators(THREE);
     // Killed after it acquired one of the two.
-    bench.region.machine("m3").change(|machine| {
-        machine.status = Sim::Allocated;
-        machine.owner = Some("admin".into());
-        machine.agent_name = "postern:edge-1".into();
-    });
+    let acquire = Acquire {
+        system_id: "m3",
+        agent_name: "postern:edge-1",
+        comment: "postern another",
+        dry_run: false,
+    };
+    bench.client().allocate(&acquire).await.unwrap();
     bench.join().await.unwrap();
     bench.is_whole("grown in two");
     assert!(told(&bench, "m1").contains("nodes: 1"));
@@ -91,7 +104,7 @@ async fn a_growth_that_was_cut_short_goes_on() {
 #[tokio::test]
 async fn a_lost_machine_is_replaced() {
     let mut bench = bench(quick(4)).await;
-    bench.gateway = gateway(THREE);
+    bench.gateway = operators(THREE);
     bench.nodes = 3;
     bench.deploy().await.unwrap();
     bench.region.machine("m1").change(|machine| {
@@ -113,7 +126,7 @@ async fn a_virtual_address_must_be_the_machines_to_serve() {
         ("10.20.0.1", "is the gateway or a name server"),
     ] {
         let mut bench = bench(quick(1)).await;
-        bench.gateway = gateway(&ONE.replace("10.20.0.9", address));
+        bench.gateway = operators(&ONE.replace("10.20.0.9", address));
         let said = bench.plan().await.unwrap_err().to_string();
         assert!(
             said.contains(what) && said.contains("virtual-address"),
@@ -121,7 +134,7 @@ async fn a_virtual_address_must_be_the_machines_to_serve() {
         );
     }
     let mut bench = bench(quick(1)).await;
-    bench.gateway = gateway(ONE);
+    bench.gateway = operators(ONE);
     let notes = bench.plan().await.unwrap().notes;
     assert!(
         notes

@@ -256,4 +256,14 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "nodes: 1\ncluster-token: SESAME-0123456789",
         "19 cluster-token: has no `api-endpoint` with it",
     ),
+    (
+        "      rewrite: [{from: rancher/, to: hub/rancher/}]",
+        "      rewrite: [{from: rancher/, to: a/}, {from: rancher/k3s, to: b/}]",
+        "23 registries.mirrors[0].rewrite[1]: `rancher/k3s` and `rancher/` above fit the same names",
+    ),
+    (
+        "    - {registry: 'harbor.example:8443', username: robot$edge, password: {file: code}}",
+        "    - {registry: docker.io, username: robot$edge, password: {file: code}}",
+        "25 registries.logins: has one for `docker.io`, which has mirrors",
+    ),
 ];
