@@ -17,8 +17,14 @@ pub const K3S: &str = "/usr/local/bin/k3s";
 pub const K3S_IMAGES: &str = "/usr/lib/postern/k3s-images";
 /// Where k3s looks for images to preload (docs.k3s.io/installation/airgap).
 pub const K3S_IMAGES_MOUNT: &str = "/var/lib/rancher/k3s/agent/images";
+/// What k3s' API server writes down of each request, on the verified root.
+pub const K3S_AUDIT_POLICY: &str = "/usr/lib/postern/k3s/audit.yaml";
+/// What k3s' API server admits, on the verified root.
+pub const K3S_ADMISSION: &str = "/usr/lib/postern/k3s/admission.yaml";
 /// k3s' configuration (docs.k3s.io/installation/configuration).
 pub const K3S_CONFIG: &str = "/etc/rancher/k3s/config.yaml";
+/// Mirrors and logins for images (docs.k3s.io/installation/private-registry).
+pub const K3S_REGISTRIES: &str = "/etc/rancher/k3s/registries.yaml";
 /// Environment of the k3s service; k3s reads its proxy settings from here.
 pub const K3S_ENV: &str = "/etc/systemd/system/k3s.service.env";
 /// MAAS' datasource with the machine's key, as the install hook names it.

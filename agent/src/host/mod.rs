@@ -6,6 +6,7 @@ pub mod clock;
 pub mod command;
 pub mod events;
 pub mod files;
+pub mod hardware;
 pub mod http;
 pub mod journald;
 pub mod kernel;

@@ -22,6 +22,12 @@ pub trait Network {
     /// If the system does not list its interfaces.
     fn addresses(&self) -> io::Result<Vec<IpNet>>;
 
+    /// The interface in whose network `address` is.
+    ///
+    /// # Errors
+    /// If the system does not list its interfaces.
+    fn interface_to(&self, address: IpAddr) -> io::Result<Option<String>>;
+
     /// Whether there is a default route, of either family.
     ///
     /// # Errors
@@ -44,19 +50,14 @@ pub struct RealNetwork;
 
 impl Network for RealNetwork {
     fn addresses(&self) -> io::Result<Vec<IpNet>> {
-        let up = |flags: InterfaceFlags| {
-            flags.contains(InterfaceFlags::IFF_UP) && !flags.contains(InterfaceFlags::IFF_LOOPBACK)
-        };
-        let nets = getifaddrs()?
-            .filter(|i| up(i.flags) && !made_by_k3s(&i.interface_name))
-            .filter_map(|i| {
-                let address = ip(i.address.as_ref()?)?;
-                let mask = ip(i.netmask.as_ref()?)?;
-                IpNet::with_netmask(address, mask).ok()
-            })
-            .filter(|net| is_global(net.addr()))
-            .collect();
-        Ok(nets)
+        Ok(by_interface()?.map(|(_, net)| net).collect())
+    }
+
+    fn interface_to(&self, address: IpAddr) -> io::Result<Option<String>> {
+        // An address without a network leads nowhere.
+        let leads = |net: &IpNet| net.prefix_len() < net.max_prefix_len() && net.contains(&address);
+        let mut all = by_interface()?;
+        Ok(all.find(|(_, net)| leads(net)).map(|(name, _)| name))
     }
 
     fn has_default_route(&self) -> io::Result<bool> {
@@ -76,6 +77,22 @@ impl Network for RealNetwork {
         let out = Command::new("getent").args(["ahosts", name]).run()?;
         Ok(addresses_in(&String::from_utf8_lossy(&out)))
     }
+}
+
+fn by_interface() -> io::Result<impl Iterator<Item = (String, IpNet)>> {
+    let up = |flags: InterfaceFlags| {
+        flags.contains(InterfaceFlags::IFF_UP) && !flags.contains(InterfaceFlags::IFF_LOOPBACK)
+    };
+    let nets = getifaddrs()?
+        .filter(move |i| up(i.flags) && !made_by_k3s(&i.interface_name))
+        .filter_map(|i| {
+            let address = ip(i.address.as_ref()?)?;
+            let mask = ip(i.netmask.as_ref()?)?;
+            let net = IpNet::with_netmask(address, mask).ok()?;
+            Some((i.interface_name, net))
+        })
+        .filter(|(_, net)| is_global(net.addr()));
+    Ok(nets)
 }
 
 /// Interfaces of flannel and its pods (`cni0`, `flannel.1`, `veth…`): they hold

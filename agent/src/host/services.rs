@@ -23,6 +23,12 @@ pub trait Services: Send + Sync {
     /// If the unit does not come up again.
     fn restart(&self, unit: &str) -> Result<(), CommandError>;
 
+    /// Stops a unit and returns when it is down.
+    ///
+    /// # Errors
+    /// If it cannot be stopped.
+    fn stop(&self, unit: &str) -> Result<(), CommandError>;
+
     /// Whether the unit is up or on its way there.
     ///
     /// # Errors
@@ -45,6 +51,10 @@ impl Services for Systemd {
 
     fn restart(&self, unit: &str) -> Result<(), CommandError> {
         systemctl(&["restart", unit])
+    }
+
+    fn stop(&self, unit: &str) -> Result<(), CommandError> {
+        systemctl(&["stop", unit])
     }
 
     fn is_active(&self, unit: &str) -> Result<bool, CommandError> {

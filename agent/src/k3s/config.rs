@@ -7,13 +7,15 @@
 //!
 //! A cluster of three keeps its state in etcd inside k3s ("High Availability
 //! Embedded etcd"): one server initialises it, the others join at the API
-//! endpoint, which is also a name in every server's certificate.
+//! endpoint, which is also a name in every server's certificate. A machine
+//! alone that others may join later begins with etcd too (`docs/decisions/0012`).
 
-use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
+use super::hardening::{self, Reserved};
+use super::yaml::Block;
 use crate::contract::gateway::Part;
 
 /// Where systemd-resolved lists the real name servers. Its stub address is of
@@ -33,43 +35,55 @@ pub struct Server<'a> {
     pub resolv_conf: Option<&'a str>,
     /// What this server is in its cluster.
     pub part: &'a Part,
+    /// Address that the machines of the gateway serve themselves.
+    pub virtual_address: Option<Ipv4Addr>,
+    /// Whether secrets are encrypted where they are stored. k3s cannot begin
+    /// with that later, and all servers of a cluster must agree.
+    pub encrypts: bool,
+    /// Whether an image that no mirror has is not asked for where it comes from.
+    pub only_mirrors: bool,
+    /// What pods cannot have of the machine.
+    pub reserved: Reserved,
 }
 
 /// The file's text. Every string is quoted, so no value can become another type.
 pub fn render(server: &Server<'_>) -> String {
-    let mut text = String::from(
-        "# Written by postern-agent from the gateway file; changes here are overwritten.\n",
-    );
-    let mut line = |key: &str, value: &str| {
-        // Writing to a string cannot fail.
-        let _ = writeln!(text, "{key}: {value:?}");
-    };
-    line("node-name", server.node_name);
-    line("cluster-cidr", &server.pods.to_string());
-    line("service-cidr", &server.services.to_string());
+    let mut file = Block::headed("gateway file");
+    file.text("node-name", server.node_name);
+    file.text("cluster-cidr", &server.pods.to_string());
+    file.text("service-cidr", &server.services.to_string());
     if let Some(dns) = dns_address(&server.services) {
-        line("cluster-dns", &dns.to_string());
+        file.text("cluster-dns", &dns.to_string());
     }
     if let Some(path) = server.resolv_conf {
-        line("resolv-conf", path);
+        file.text("resolv-conf", path);
     }
-    line("write-kubeconfig-mode", "0600");
+    file.text("write-kubeconfig-mode", "0600");
     if let Some(token) = server.part.token() {
-        line("token", token.expose());
+        file.text("token", token.expose());
     }
     if let Part::Joins { api_endpoint, .. } = server.part {
-        line("server", &registration_address(api_endpoint));
+        file.text("server", &registration_address(api_endpoint));
     }
-    if let Some(endpoint) = server.part.api_endpoint() {
-        let _ = writeln!(text, "tls-san:\n  - {endpoint:?}");
-    }
-    if let Part::First { .. } = server.part {
-        text.push_str("cluster-init: true\n");
-    }
+    let address = server.virtual_address.map(|address| address.to_string());
+    let endpoint = server.part.api_endpoint().map(str::to_owned);
+    let mut names: Vec<String> = endpoint.into_iter().chain(address).collect();
+    names.dedup();
+    file.list("tls-san", &names);
+    file.switch("cluster-init", server.part.begins_a_cluster());
     // Palette brings its own way in; these two would take the machine's ports
     // 80 and 443 for nobody.
-    text.push_str("disable:\n  - \"traefik\"\n  - \"servicelb\"\n");
-    text
+    file.list("disable", &["traefik".to_owned(), "servicelb".to_owned()]);
+    file.switch("secrets-encryption", server.encrypts);
+    file.switch("disable-default-registry-endpoint", server.only_mirrors);
+    // The kubelet then sets nothing and starts only if the kernel is as the
+    // image's sysctl.d has it.
+    file.switch("protect-kernel-defaults", true);
+    file.list("kube-apiserver-arg", &hardening::api_server());
+    let flags = hardening::controller_manager();
+    file.list("kube-controller-manager-arg", &flags);
+    file.list("kubelet-arg", &hardening::kubelet(&server.reserved));
+    file.finish()
 }
 
 /// Where a server registers: the port of the API server, 6443.
@@ -103,105 +117,5 @@ pub fn node_name(host: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::contract::gateway::Token;
-
-    fn server() -> Server<'static> {
-        Server {
-            node_name: "gateway-1",
-            pods: "10.42.0.0/16".parse().unwrap(),
-            services: "10.43.0.0/16".parse().unwrap(),
-            resolv_conf: Some(RESOLV_CONF),
-            part: &Part::Alone {
-                api_endpoint: None,
-                token: None,
-            },
-        }
-    }
-
-    #[test]
-    fn renders() {
-        insta::assert_snapshot!(render(&server()), @r#"
-        # Written by postern-agent from the gateway file; changes here are overwritten.
-        node-name: "gateway-1"
-        cluster-cidr: "10.42.0.0/16"
-        service-cidr: "10.43.0.0/16"
-        cluster-dns: "10.43.0.10"
-        resolv-conf: "/run/systemd/resolve/resolv.conf"
-        write-kubeconfig-mode: "0600"
-        disable:
-          - "traefik"
-          - "servicelb"
-        "#);
-    }
-
-    #[test]
-    fn three_servers_share_a_token_and_one_endpoint() {
-        let token = Token::from(&secrecy::SecretString::from("0123456789abcdef"));
-        let api_endpoint = "gateway.example".to_owned();
-        let lines = |part: &Part| {
-            let text = render(&Server { part, ..server() });
-            let lines = text.lines().map(str::to_owned);
-            lines
-                .skip_while(|l| !l.starts_with("token"))
-                .collect::<Vec<_>>()
-        };
-        let first = lines(&Part::First {
-            api_endpoint: api_endpoint.clone(),
-            token: token.clone(),
-        });
-        assert_eq!(
-            first[..4],
-            [
-                "token: \"0123456789abcdef\"",
-                "tls-san:",
-                "  - \"gateway.example\"",
-                "cluster-init: true"
-            ]
-        );
-        let joins = lines(&Part::Joins {
-            api_endpoint,
-            token,
-        });
-        assert_eq!(joins[1], "server: \"https://gateway.example:6443\"");
-        assert!(!joins.iter().any(|l| l.starts_with("cluster-init")));
-        assert_eq!(registration_address("fd00::9"), "https://[fd00::9]:6443");
-    }
-
-    #[test]
-    fn reads_back_as_yaml() {
-        let text = render(&server());
-        let value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
-        assert_eq!(value["write-kubeconfig-mode"], "0600");
-        assert_eq!(value["disable"][1], "servicelb");
-    }
-
-    #[test]
-    fn the_dns_address_is_inside_its_network() {
-        for (net, expected) in [
-            ("10.43.0.0/16", Some("10.43.0.10")),
-            ("192.0.2.16/28", Some("192.0.2.26")),
-            ("192.0.2.8/29", None),
-            ("2001:db8:43::/112", Some("2001:db8:43::a")),
-            ("255.255.255.255/32", None),
-        ] {
-            let dns = dns_address(&net.parse().unwrap());
-            assert_eq!(dns, expected.map(|e| e.parse().unwrap()), "{net}");
-        }
-    }
-
-    #[test]
-    fn a_host_name_becomes_a_node_name() {
-        for (host, expected) in [
-            ("Gateway-1", Some("gateway-1")),
-            ("gw.maas", Some("gw.maas")),
-            ("", None),
-            ("localhost", None),
-            ("a_b", None),
-            ("-a", None),
-        ] {
-            assert_eq!(node_name(host).as_deref(), expected, "{host}");
-        }
-    }
-}
+#[path = "config_tests.rs"]
+mod tests;

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 use super::cluster::Cluster;
 use super::config::{Server, render};
 use super::evidence::{Jet, jet, overlord_uid, ready};
+use super::hardening::Reserved;
 use super::workloads;
 use crate::contract::gateway::Part;
 use crate::contract::paths;
@@ -66,6 +67,10 @@ impl StandIn {
                 api_endpoint: None,
                 token: None,
             },
+            virtual_address: None,
+            encrypts: true,
+            only_mirrors: false,
+            reserved: Reserved::of(2, 4 << 30),
         });
         write_atomic(&at(paths::K3S_CONFIG), config.as_bytes(), 0o600).unwrap();
         let workloads = workloads::render(None, &["-----BEGIN A-----".to_owned()]);

@@ -23,7 +23,10 @@ use crate::contract::image::ImageFacts;
 use crate::contract::paths;
 use crate::contract::problem::{Problem, Problems};
 use crate::host::files::write_atomic;
+use crate::host::hardware;
 use crate::k3s::config::{RESOLV_CONF, Server, node_name, render};
+use crate::k3s::hardening::Reserved;
+use crate::k3s::registries;
 use crate::proxy::{APT_CONF, PROFILE_SCRIPT, Proxy, Rendered, SYSTEMD_CONF};
 
 /// Keys that sshd accepts for the user `spectro`, beside those in its home.
@@ -108,13 +111,16 @@ pub fn wanted(world: &World) -> Result<Wanted, Stop> {
         .map(|kept| kept.node_name.clone())
         .or_else(|| node_name(&world.host_name))
         .unwrap_or_else(|| file.gateway.name.clone());
+    let encrypts = kept.as_ref().is_none_or(|kept| kept.encrypts);
     let maas = maas_host(&world.root)?.or(kept.and_then(|kept| kept.maas_host));
     let part = file.gateway.cluster.part().ok_or_else(|| {
         let detail = "the gateway file does not say which of its machines this is";
         Stop::block(Reason::GatewayFile, detail, MAKE_USER_DATA)
     })?;
+    let mut settings = Settings::merged(&file, part, &image, node, maas);
+    settings.encrypts = encrypts;
     Ok(Wanted {
-        settings: Settings::merged(&file, part, &image, node, maas),
+        settings,
         image,
         pairing: file.gateway.pairing,
         warnings: file.warnings.iter().map(Problem::to_string).collect(),
@@ -193,8 +199,16 @@ pub fn write(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Wr
         services: settings.service_cidr,
         resolv_conf,
         part: &settings.part,
+        virtual_address: settings.virtual_address.map(|it| it.address),
+        encrypts: settings.encrypts,
+        only_mirrors: !settings.registries.fall_back,
+        reserved: Reserved::of(hardware::cpus()?, hardware::memory()?),
     });
     written.k3s |= put(root, paths::K3S_CONFIG, k3s.as_bytes(), 0o600)?;
+    written.k3s |= match registries::render(&settings.registries) {
+        Some(text) => put(root, paths::K3S_REGISTRIES, text.as_bytes(), 0o600)?,
+        None => take_away(root, paths::K3S_REGISTRIES)?,
+    };
     let (k3s, systemd) = write_proxy(root, settings.proxy(subnets).as_ref())?;
     written.k3s |= k3s;
     written.systemd |= systemd;

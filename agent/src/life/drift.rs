@@ -3,10 +3,11 @@
 //! Proxy, certificates, name and time servers, keys: all of them are applied to
 //! a running gateway. Its name and Palette's address are how Palette knows it,
 //! and its agents in the cluster have them from their manifests; k3s does
-//! not take other networks than it began with (assumed, not verified with a real
-//! k3s). Those stay what they were, and the machine says so.
+//! not take other networks or another token than it began with (assumed, not
+//! verified with a real k3s). Those stay what they were, and the machine says so.
 
 use super::settings::Settings;
+use crate::contract::gateway::Part;
 
 /// Puts back what must not change; tells what that was, one line each.
 pub fn hold(kept: &Settings, wanted: &mut Settings) -> Vec<String> {
@@ -38,5 +39,72 @@ pub fn hold(kept: &Settings, wanted: &mut Settings) -> Vec<String> {
             *new = old;
         }
     }
+    if !same_cluster(&kept.part, &wanted.part) {
+        told.push(format!(
+            "the gateway file's `nodes`, `node` and `cluster-token` are not used: this machine {}; deploy it anew to change that",
+            begun_as(&kept.part)
+        ));
+        wanted.part = kept.part.clone();
+        wanted.node = kept.node;
+    }
     told
+}
+
+/// Whether a machine can go from one part to another with the cluster it has: who
+/// began one may come to be the first of three, and the endpoint may move, but
+/// another token would be another cluster.
+fn same_cluster(kept: &Part, wanted: &Part) -> bool {
+    let begins = |part: &Part| part.begins_a_cluster();
+    kept.joins() == wanted.joins()
+        && kept.token() == wanted.token()
+        && begins(kept) == begins(wanted)
+}
+
+fn begun_as(part: &Part) -> &'static str {
+    match part {
+        Part::Joins { .. } => "joined a cluster",
+        _ if part.begins_a_cluster() => "began a cluster with a token that others may have",
+        _ => "began alone, with nothing that others could join",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::contract::gateway::Token;
+
+    #[test]
+    fn a_cluster_that_was_begun_is_kept() {
+        let token = |text: &str| Token::from(&SecretString::from(text));
+        let alone = |endpoint: Option<&str>, secret: Option<&str>| Part::Alone {
+            api_endpoint: endpoint.map(str::to_owned),
+            token: secret.map(token),
+        };
+        let first = |endpoint: &str, secret| Part::First {
+            api_endpoint: endpoint.to_owned(),
+            token: token(secret),
+        };
+        let joins = |endpoint: &str, secret| Part::Joins {
+            api_endpoint: endpoint.to_owned(),
+            token: token(secret),
+        };
+        let open = alone(Some("a"), Some("one"));
+        for (kept, wanted, same) in [
+            (&open, &first("a", "one"), true),
+            (&open, &first("b", "one"), true),
+            (&first("a", "one"), &open, true),
+            (&open, &first("a", "two"), false),
+            (&open, &joins("a", "one"), false),
+            (&open, &alone(None, None), false),
+            (&alone(None, None), &alone(Some("a"), None), true),
+            (&alone(None, None), &open, false),
+            (&alone(None, None), &first("a", "one"), false),
+            (&joins("a", "one"), &joins("b", "one"), true),
+            (&joins("a", "one"), &first("a", "one"), false),
+        ] {
+            assert_eq!(same_cluster(kept, wanted), same, "{kept:?} {wanted:?}");
+        }
+    }
 }

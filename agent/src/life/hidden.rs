@@ -64,12 +64,17 @@ fn of_token(line: &str) -> [String; 2] {
     [line.to_owned(), password.to_owned()]
 }
 
-/// What a gateway file pairs and joins with, also one that breaks a rule.
+/// What a gateway file pairs, joins and fetches images with, also one that
+/// breaks a rule.
 fn of_gateway(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     if let Ok(tree) = serde_saphyr::from_str::<serde_json::Value>(text) {
         texts(&tree["palette"]["pairing"], &mut found);
         texts(&tree["cluster-token"], &mut found);
+        let logins = tree["registries"]["logins"].as_array();
+        for login in logins.into_iter().flatten() {
+            texts(&login["password"], &mut found);
+        }
     }
     found
 }
@@ -140,10 +145,12 @@ mod tests {
         );
         put(
             paths::GATEWAY_FILE,
-            "palette: {pairing: {pairing-code: SESAME}}\nunknown: key\n",
+            "palette: {pairing: {pairing-code: SESAME}}\nunknown: key\n\
+             registries: {logins: [{registry: r.example, username: robot, password: fetch-me}]}\n",
         );
         let mask = mask(&root, None);
         assert_eq!(mask.apply("code SESAME"), "code ***");
+        assert_eq!(mask.apply("robot fetch-me"), "robot ***");
         let text = "K10abc::server:join-me join-me maas-secret other-key 192.0.2.1";
         assert_eq!(mask.apply(text), "*** *** *** *** 192.0.2.1");
     }

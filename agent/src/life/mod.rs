@@ -4,7 +4,7 @@
 //! machine offers. The steps are functions of these, in the order of a first
 //! boot: [`settings`] and [`configure`] (the files; [`drift`] is what they may not
 //! change any more; [`authorities`] is what the machine
-//! trusts), [`online`], [`cluster`],
+//! trusts), [`online`], [`shared_address`], [`cluster`],
 //! [`pair`] (preflight, manifests, registration), [`scrub`] (no secret stays).
 //! [`steps`] is the loop around them. Beside it, for a person: [`check`],
 //! [`bundle`], [`reset`]; [`hidden`] knows what must not be shown.
@@ -34,6 +34,7 @@ pub mod pods;
 pub mod reset;
 pub mod scrub;
 pub mod settings;
+pub mod shared_address;
 pub mod steps;
 pub mod survey;
 pub mod trouble;

@@ -21,7 +21,7 @@ use super::settings::Settings;
 use super::survey::Way;
 use super::trouble::Stop;
 use super::world::Root;
-use crate::contract::gateway::Part;
+use crate::contract::gateway::{Part, Registries};
 use crate::host::pace::{Later, Pace, RealPace};
 use crate::host::{Command, CommandError, names, netns};
 use crate::k3s::config::{RESOLV_CONF, dns_address};
@@ -126,6 +126,8 @@ impl Errand {
             root: root.0.clone(),
             settings: Settings {
                 part,
+                // A pod has no business with what the machine pulls images with.
+                registries: Registries::default(),
                 ..settings.clone()
             },
             subnets: subnets.to_vec(),

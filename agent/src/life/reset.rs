@@ -49,7 +49,7 @@ pub enum Act {
 
 /// Everything, in this order; the note goes after it. The images that the
 /// verified root brings stay where they are mounted.
-pub const ACTS: [Act; 12] = [
+pub const ACTS: [Act; 13] = [
     Act::Erase("/var/lib/rancher/k3s/server/token"),
     Act::Empty("/var/lib/rancher/k3s", &["agent", "data"]),
     Act::Empty("/var/lib/rancher/k3s/agent", &["images"]),
@@ -58,6 +58,7 @@ pub const ACTS: [Act; 12] = [
     Act::Erase("/etc/rancher/node/password"),
     Act::Erase("/etc/rancher/k3s/k3s.yaml"),
     Act::Erase(paths::K3S_CONFIG),
+    Act::Erase(paths::K3S_REGISTRIES),
     Act::Erase(paths::K3S_ENV),
     Act::Erase(MANIFEST),
     Act::PutAside(paths::JOURNAL),

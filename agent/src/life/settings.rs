@@ -15,11 +15,14 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::world::Root;
-use crate::contract::gateway::{GatewayFile, Part, ProxySettings};
+use crate::contract::gateway::{
+    GatewayFile, Node, Part, ProxySettings, Registries, VirtualAddress,
+};
 use crate::contract::image::ImageFacts;
 use crate::contract::paths;
 use crate::host::files::write_atomic;
 use crate::host::http::Outbound;
+use crate::k3s::keepalived;
 use crate::proxy::{Proxy, Surroundings, address, direct_by};
 
 /// Where settings are kept for later boots.
@@ -50,6 +53,9 @@ pub struct Settings {
     pub dns: Vec<IpAddr>,
     /// Time servers in place of the distribution's.
     pub ntp: Vec<String>,
+    /// Where images come from.
+    #[serde(default)]
+    pub registries: Registries,
     /// More CA certificates, one PEM block each.
     pub certificates: Vec<String>,
     /// Keys for the user `spectro`.
@@ -58,6 +64,21 @@ pub struct Settings {
     pub maas_host: Option<String>,
     /// What this machine is in its cluster.
     pub part: Part,
+    /// Which of the gateway's machines this is, from 1.
+    #[serde(default = "first")]
+    pub node: u8,
+    /// Address that the gateway's machines serve themselves.
+    #[serde(default)]
+    pub virtual_address: Option<VirtualAddress>,
+    /// Whether the cluster began with its secrets encrypted: k3s cannot take
+    /// that up later. A machine that was configured without knowing did not.
+    #[serde(default)]
+    pub encrypts: bool,
+}
+
+/// Settings of a time when only the first machine had a number.
+const fn first() -> u8 {
+    Node::FIRST.number()
 }
 
 impl Settings {
@@ -81,23 +102,37 @@ impl Settings {
             service_cidr: gateway.service_cidr,
             dns: file.dns.clone(),
             ntp: file.ntp.clone(),
+            registries: gateway.registries.clone(),
             certificates: gateway.certificates.clone(),
             ssh_authorized_keys: gateway.ssh_authorized_keys.clone(),
             maas_host,
             part,
+            node: gateway.cluster.node.unwrap_or(Node::FIRST).number(),
+            virtual_address: gateway.cluster.virtual_address,
+            encrypts: true,
         }
     }
 
     /// The one model of the proxy, for a machine in these networks.
     pub fn proxy(&self, subnets: &[IpNet]) -> Option<Proxy> {
+        let address = self.virtual_address.map(|it| it.address);
+        let held = |net: &IpNet| address.is_some_and(|it| keepalived::is_held(net, it));
         let around = Surroundings {
             pod_cidr: Some(self.pod_cidr),
             service_cidr: Some(self.service_cidr),
-            subnets: subnets.to_vec(),
+            // Which machine has the virtual address changes nothing for anyone.
+            subnets: subnets.iter().copied().filter(|net| !held(net)).collect(),
             maas_host: self.maas_host.clone(),
-            api_endpoint: self.part.api_endpoint().map(str::to_owned),
+            api_endpoints: self.api_endpoints(),
         };
         self.proxy.as_ref().map(|p| Proxy::new(p, &around))
+    }
+
+    /// Where the cluster's API servers are reached, by name and address.
+    fn api_endpoints(&self) -> Vec<String> {
+        let address = self.virtual_address.map(|it| it.address.to_string());
+        let name = self.part.api_endpoint().map(str::to_owned);
+        name.into_iter().chain(address).collect()
     }
 
     /// How our own client reaches the world.
@@ -127,8 +162,8 @@ impl Settings {
         }
     }
 
-    /// Passwords in the proxy's addresses, the addresses as Secrets hold them, and
-    /// the cluster's token, for masking.
+    /// Passwords in the proxy's addresses and of registries, the addresses as
+    /// Secrets hold them, and the cluster's token, for masking.
     pub fn secrets(&self) -> Vec<String> {
         let urls = self.proxy.iter().flat_map(|p| [&p.http, &p.https]);
         let token = self.part.token().map(|token| token.expose().to_owned());
@@ -140,7 +175,12 @@ impl Settings {
         let encoded = urls
             .filter(|url| url.password().is_some())
             .map(|url| STANDARD.encode(address(url)));
-        passwords.chain(encoded).chain(token).collect()
+        let registries = self.registries.passwords().map(str::to_owned);
+        passwords
+            .chain(encoded)
+            .chain(registries)
+            .chain(token)
+            .collect()
     }
 }
 

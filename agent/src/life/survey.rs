@@ -5,7 +5,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fs_err as fs;
 use ipnet::IpNet;
 use nix::sys::statvfs::statvfs;
 use url::Url;
@@ -16,6 +15,7 @@ use super::settings::Settings;
 use super::trouble::Stop;
 use super::world::World;
 use crate::host::CommandError;
+use crate::host::hardware;
 use crate::host::http::Outbound;
 use crate::host::kernel::Kernel;
 use crate::host::pace::Pace;
@@ -166,15 +166,14 @@ impl Way<'_> {
 }
 
 fn capacity(world: &World) -> io::Result<Capacity> {
-    let meminfo = fs::read_to_string("/proc/meminfo")?;
-    let kib = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))
-        .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    let disk = statvfs(&world.root.at("/var/lib/postern"))?;
+    let path = world.root.at("/var/lib/postern");
+    let disk = statvfs(&path).map_err(|e| {
+        let text = format!("asking for the room in {}: {e}", path.display());
+        io::Error::new(io::Error::from(e).kind(), text)
+    })?;
     Ok(Capacity {
-        cpus: std::thread::available_parallelism()?.get(),
-        memory: kib.unwrap_or(0) * 1024,
+        cpus: hardware::cpus()?,
+        memory: hardware::memory()?,
         disk: disk.blocks() * disk.fragment_size(),
     })
 }

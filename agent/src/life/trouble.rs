@@ -140,6 +140,8 @@ pub enum Reason {
     Image,
     /// The pod or service network covers an address of this machine.
     Overlap,
+    /// This machine cannot serve the gateway's virtual address.
+    VirtualAddress,
     /// Palette's manifest holds something a gateway may not apply.
     Manifest,
     /// Palette refused; its own words are in the detail.
@@ -191,10 +193,11 @@ impl On {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 7] = [
         Reason::GatewayFile,
         Reason::Image,
         Reason::Overlap,
+        Reason::VirtualAddress,
         Reason::Manifest,
         Reason::Refused,
         Reason::UnknownAnswer,
@@ -206,6 +209,7 @@ impl Reason {
             Reason::GatewayFile => "gateway-file",
             Reason::Image => "image",
             Reason::Overlap => "overlap",
+            Reason::VirtualAddress => "virtual-address",
             Reason::Manifest => "manifest",
             Reason::Refused => "refused",
             Reason::UnknownAnswer => "unknown-answer",

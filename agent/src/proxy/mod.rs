@@ -73,8 +73,8 @@ pub struct Surroundings {
     pub subnets: Vec<IpNet>,
     /// Host of the MAAS region or rack, by name or address.
     pub maas_host: Option<String>,
-    /// Host of the cluster's API endpoint, by name or address.
-    pub api_endpoint: Option<String>,
+    /// Where the cluster's API servers are reached, by name or address.
+    pub api_endpoints: Vec<String>,
 }
 
 /// A proxy and everything that is reached without it.
@@ -104,7 +104,7 @@ impl Proxy {
             .chain(api_server.map(|address| address.to_string()))
             .chain(subnets.map(|net| net.to_string()))
             .chain(around.maas_host.clone())
-            .chain(around.api_endpoint.clone());
+            .chain(around.api_endpoints.clone());
         // An address without a machine in it names the network.
         let own = around.subnets.iter().filter(|own| **own != own.trunc());
         let own = own.map(|own| own.addr().to_string());

@@ -56,7 +56,7 @@ fn model(proxy: SocketAddr) -> Proxy {
         service_cidr: Some("10.43.0.0/16".parse().unwrap()),
         subnets: vec!["10.0.2.15/24".parse().unwrap()],
         maas_host: Some("maas.lab.test".to_owned()),
-        api_endpoint: Some("198.51.100.9".to_owned()),
+        api_endpoints: vec!["198.51.100.9".to_owned()],
     };
     Proxy::new(&settings, &around)
 }

@@ -20,7 +20,7 @@ fn around() -> Surroundings {
             "fd00::1/64".parse().unwrap(),
         ],
         maas_host: Some("maas.example".to_owned()),
-        api_endpoint: None,
+        api_endpoints: Vec::new(),
     }
 }
 

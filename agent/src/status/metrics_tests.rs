@@ -227,6 +227,7 @@ fn draws_a_machine_that_waits() {
     postern_blocked{reason="gateway-file"} 0
     postern_blocked{reason="image"} 0
     postern_blocked{reason="overlap"} 0
+    postern_blocked{reason="virtual-address"} 0
     postern_blocked{reason="manifest"} 0
     postern_blocked{reason="refused"} 0
     postern_blocked{reason="unknown-answer"} 0

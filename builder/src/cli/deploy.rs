@@ -94,13 +94,16 @@ impl Deploy {
             report.note("nothing was changed");
             return Ok(());
         }
-        // Palette is asked for something only if a machine is yet to be told it.
-        let untold = plan.machines.iter().any(|(_, todo)| *todo != Todo::Follow);
-        let order = if untold {
+        // Palette is asked for something only if a machine is yet to be told it:
+        // the first one, and it is deployed before all others.
+        let follows = |(_, todo): &(Machine, Todo)| *todo == Todo::Follow;
+        let order = if plan.machines.iter().all(follows) {
+            Order::new(image, gateway)
+        } else if plan.machines.iter().any(follows) {
+            Order::joining(image, gateway)?
+        } else {
             Palette::obtain(operator, gateway, report).await?;
             Order::told(image, gateway)?
-        } else {
-            Order::new(image, gateway)
         };
         let pace = Pace::default();
         let patience = self.timeout.unwrap_or(pace.patience);
@@ -124,11 +127,13 @@ impl Deploy {
     }
 }
 
-/// Machines of three join with a token. It follows from the operator's key, so
-/// that a run which goes on with another's machines has the same one.
+/// Machines of three join with a token, and one that has an endpoint may be joined
+/// later. It follows from the operator's key, so that a run which goes on with
+/// another's machines has the same one.
 fn give_token(file: &mut GatewayFile, key: &ApiKey) {
     let cluster = &mut file.gateway.cluster;
-    if cluster.nodes == Nodes::Three && cluster.token.is_none() {
+    let joined = cluster.nodes == Nodes::Three || cluster.api_endpoint.is_some();
+    if joined && cluster.token.is_none() {
         let purpose = format!("token of the cluster of gateway {}", file.gateway.name);
         cluster.token = Some(Token::from(&key.derived(&purpose)));
     }

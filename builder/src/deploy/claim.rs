@@ -153,7 +153,7 @@ impl Claim<'_> {
             if ours[node].machine.status != Status::Allocated {
                 continue;
             }
-            let deployed = match self.order.user_data.get(node) {
+            let deployed = match self.order.user_data.get(&node) {
                 Some(user_data) => self.deploy(&ours[node].machine, user_data).await,
                 None => Err(DeployError::Untold(ours[node].machine.to_string())),
             };

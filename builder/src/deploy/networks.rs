@@ -1,7 +1,7 @@
 //! A gateway's own networks against those that MAAS knows.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 
@@ -34,6 +34,9 @@ pub(super) fn check(site: &Site, order: &Order<'_>, chosen: &[&Machine], finding
     let Some(first) = own.first() else {
         return;
     };
+    if let Some(it) = gateway.cluster.virtual_address {
+        serves(it.address, &own, chosen, findings);
+    }
     let has_names = |subnet: &&Subnet| subnet.allow_dns || !subnet.dns_servers.is_empty();
     if order.gateway.dns.is_empty() && !own.iter().any(has_names) {
         findings.problems.push(Problem::new(
@@ -49,6 +52,37 @@ pub(super) fn check(site: &Site, order: &Order<'_>, chosen: &[&Machine], finding
             "subnet {} has no gateway in MAAS: unless DHCP gives one, the machine has no default route",
             first.cidr
         ));
+    }
+}
+
+/// Whether the machines can serve an address together.
+fn serves(address: Ipv4Addr, own: &[&Subnet], chosen: &[&Machine], findings: &mut Findings) {
+    let text = address.to_string();
+    let remedy = "choose a free address of the machines' subnet as `virtual-address`, and reserve it in MAAS";
+    let mut problem = |what: String| findings.problems.push(Problem::new(what, remedy));
+    let inside = |subnet: &&&Subnet| {
+        let net = subnet.cidr.parse::<IpNet>();
+        net.is_ok_and(|net| net.contains(&IpAddr::V4(address)))
+    };
+    let Some(subnet) = own.iter().find(inside) else {
+        let shown: Vec<_> = own.iter().map(|subnet| subnet.cidr.as_str()).collect();
+        let shown = shown.join(", ");
+        return problem(format!(
+            "virtual address {text} is in no subnet of the machines ({shown})"
+        ));
+    };
+    if subnet.gateway_ip.as_ref() == Some(&text) || subnet.dns_servers.contains(&text) {
+        return problem(format!(
+            "virtual address {text} is the gateway or a name server of {}",
+            subnet.cidr
+        ));
+    }
+    match chosen.iter().find(|machine| machine.ip_addresses.contains(&text)) {
+        Some(machine) => problem(format!("virtual address {text} is {machine}'s own address")),
+        None => findings.notes.push(format!(
+            "virtual address {text} must be reserved in MAAS (subnet {}), or MAAS may give it to another machine",
+            subnet.cidr
+        )),
     }
 }
 

@@ -1,8 +1,9 @@
 //! What shall be deployed, and how patiently.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use postern_agent::contract::gateway::{GatewayFile, Pairing, Token};
+use postern_agent::contract::gateway::{GatewayFile, Node, Pairing, Token};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::maas::Image;
@@ -17,10 +18,10 @@ pub struct Order<'a> {
     pub gateway: &'a GatewayFile,
     /// How many machines it has.
     pub nodes: usize,
-    /// What each of its machines gets, in the order in which they are acquired.
-    /// Rendered before anything is done, and as secret as the gateway file;
-    /// empty where no machine is to be told anything.
-    pub user_data: Vec<SecretString>,
+    /// What its machines get, by their place, from 0, in the order in which they
+    /// are acquired. Rendered before anything is done, and as secret as the
+    /// gateway file; without those that are told nothing any more.
+    pub user_data: BTreeMap<usize, SecretString>,
 }
 
 impl<'a> Order<'a> {
@@ -30,7 +31,7 @@ impl<'a> Order<'a> {
             image,
             gateway,
             nodes: gateway.gateway.cluster.nodes.count().into(),
-            user_data: Vec::new(),
+            user_data: BTreeMap::new(),
         }
     }
 
@@ -39,8 +40,28 @@ impl<'a> Order<'a> {
     /// # Errors
     /// [`RenderError`] if one of them cannot be told its part.
     pub fn told(image: &'a Image, gateway: &'a GatewayFile) -> Result<Self, RenderError> {
-        let nodes = gateway.gateway.cluster.nodes.each();
-        let rendered: Result<_, _> = nodes.map(|node| userdata::render(gateway, node)).collect();
+        Self::telling(image, gateway, |_| true)
+    }
+
+    /// `image` as `gateway`, and what those of its machines are told that join
+    /// the first one, which was told its part by another run.
+    ///
+    /// # Errors
+    /// [`RenderError`] if one of them cannot be told its part.
+    pub fn joining(image: &'a Image, gateway: &'a GatewayFile) -> Result<Self, RenderError> {
+        Self::telling(image, gateway, |node| node != Node::FIRST)
+    }
+
+    fn telling(
+        image: &'a Image,
+        gateway: &'a GatewayFile,
+        is_told: impl Fn(Node) -> bool,
+    ) -> Result<Self, RenderError> {
+        let nodes = gateway.gateway.cluster.nodes.each().enumerate();
+        let told = nodes.filter(|(_, node)| is_told(*node));
+        let rendered: Result<_, RenderError> = told
+            .map(|(place, node)| Ok((place, userdata::render(gateway, node)?)))
+            .collect();
         Ok(Self {
             user_data: rendered?,
             ..Self::new(image, gateway)
@@ -70,6 +91,7 @@ impl<'a> Order<'a> {
         let proxies = gateway.proxy.iter();
         let passwords = proxies.flat_map(|p| [p.http.password(), p.https.password()]);
         let all = pairing.into_iter().chain(token).chain(passwords.flatten());
+        let all = all.chain(gateway.registries.passwords());
         all.filter(|secret| !secret.is_empty()).collect()
     }
 }

@@ -60,9 +60,18 @@ pub fn check(site: &Site, order: &Order<'_>) -> Findings {
         problems.extend(image(site, order));
     }
     let missing = missing(site, order);
+    let runs = site
+        .ours
+        .iter()
+        .filter(|one| one.status == Status::Deployed);
+    let runs: Vec<_> = runs.map(ToString::to_string).collect();
     if missing > 0 && busy > 0 {
-        problems.push(half_gone(site, order));
+        match runs.is_empty() {
+            true => problems.push(half_gone(site, order)),
+            false => findings.notes.push(joining(&runs, order, missing)),
+        }
     }
+    let problems = &mut findings.problems;
     if missing > 0 && site.unknown.is_empty() {
         problems.extend(machines(site, order, missing));
     }
@@ -90,9 +99,20 @@ fn unknown(unknown: &Unknown) -> Problem {
     Problem::new(format!("MAAS has no {what} {name}"), remedy)
 }
 
-/// Some of a gateway's machines are deployed and others were released since.
-/// What a new one must be told follows from which one it replaces, and MAAS does
-/// not know that any more.
+/// A cluster runs already, and others join it: one machine becomes three, or one
+/// of three is replaced. All who join are told the same. Whether the cluster can be
+/// joined is not MAAS' to know.
+fn joining(runs: &[String], order: &Order<'_>, missing: usize) -> String {
+    let cluster = &order.gateway.gateway.cluster;
+    let endpoint = cluster.api_endpoint.as_deref().unwrap_or_default();
+    format!(
+        "{missing} more join what runs on {}, at {endpoint}: that takes a machine which was deployed with this endpoint in its gateway file, or two of three that are left",
+        runs.join(", ")
+    )
+}
+
+/// Some of a gateway's machines are being deployed or failed, and others were
+/// released since: whoever joins would wait for a cluster that may never be.
 fn half_gone(site: &Site, order: &Order<'_>) -> Problem {
     let (name, nodes) = (order.name(), order.nodes);
     let left: Vec<_> = site.ours.iter().map(ToString::to_string).collect();
@@ -102,7 +122,7 @@ fn half_gone(site: &Site, order: &Order<'_>) -> Problem {
     Problem::new(
         format!("of the {nodes} machines of {name} only {left} are left"),
         format!(
-            "a machine cannot be replaced in a cluster by this version: release what is left (`maas PROFILE machines release machines={ids}`), then run again"
+            "none of them is deployed, so there is no cluster to join: wait for that, or release what is left (`maas PROFILE machines release machines={ids}`), then run again"
         ),
     )
 }

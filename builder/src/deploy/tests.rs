@@ -17,6 +17,7 @@ use crate::report::{Event, Sink};
 
 mod ends;
 mod failures;
+mod grown;
 mod interrupted;
 mod refused;
 
@@ -131,7 +132,7 @@ impl Bench {
     fn order(&self) -> Order<'_> {
         let mut order = Order::told(&self.image, &self.gateway).unwrap();
         order.nodes = self.nodes;
-        let more = (1..self.nodes).map(|n| format!("# {n}").into());
+        let more = (1..self.nodes).map(|n| (n, format!("# {n}").into()));
         order.user_data.extend(more);
         order
     }
@@ -201,7 +202,7 @@ async fn a_machine_becomes_a_gateway() {
         (Sim::Deployed, "edge-1.2")
     );
     assert_eq!(machine.owner.as_deref(), Some("admin"));
-    let wanted = bench.order().user_data.remove(0);
+    let wanted = bench.order().user_data.remove(&0).unwrap();
     assert_eq!(
         machine.user_data.unwrap().0,
         wanted.expose_secret().as_bytes()

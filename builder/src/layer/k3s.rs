@@ -61,6 +61,10 @@ pub fn layer(
 }
 
 #[cfg(test)]
+#[path = "k3s_in_place_tests.rs"]
+mod in_place;
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::tree::{MergePolicy, merge};

@@ -260,18 +260,72 @@ struct Gateway {
     network: Option<Network>,
     /// CA certificates, PEM or `{file: …}`.
     certificates: Option<Vec<Kept>>,
+    registries: Option<Registries>,
     /// How many machines: 1 or 3. Without it: 1.
     nodes: Option<u32>,
     /// Which of them the file is for, from 1; `postern user-data` writes it.
     node: Option<u32>,
     /// DNS name or address that leads to the API server of all machines; goes
-    /// with three.
+    /// with three. Without it: the virtual address.
     api_endpoint: Option<String>,
-    /// What three machines join with; `postern deploy` makes one. A secret.
+    /// A free IPv4 address of the machines' network, which they serve themselves
+    /// with keepalived.
+    virtual_address: Option<String>,
+    /// What VRRP knows that address by in its network, 1 to 255. Without it: the
+    /// last number of the address.
+    virtual_router: Option<u8>,
+    /// What machines join with; `postern deploy` makes one. A secret.
     cluster_token: Option<Kept>,
     maas: Option<Maas>,
     /// Public keys for the user `spectro`.
     ssh_authorized_keys: Option<Vec<String>>,
+}
+
+/// Where images come from. Certificates are always checked.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Registries {
+    /// Asked before the registry that an image names.
+    mirrors: Option<Vec<Mirror>>,
+    /// Names and passwords, of registries and mirrors.
+    logins: Option<Vec<Login>>,
+    /// Whether a registry with mirrors is asked itself when they have not the
+    /// image. Without it: true.
+    fall_back: Option<bool>,
+}
+
+/// What is asked in place of a registry.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Mirror {
+    /// `host` or `host:port`, as names of images begin; `*` for every registry
+    /// without a mirror of its own.
+    of: String,
+    /// `https://host[:port][/path]`, asked in this order.
+    at: Vec<String>,
+    /// How names differ there.
+    rewrite: Option<Vec<Rewrite>>,
+}
+
+/// A name that begins with `from` begins with `to` at the mirror.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Rewrite {
+    /// Beginning of the name, without the registry; no pattern.
+    from: String,
+    /// What stands there instead.
+    to: String,
+}
+
+/// Who the gateway is to a registry or mirror.
+#[derive(JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Login {
+    /// `host` or `host:port`.
+    registry: String,
+    username: String,
+    /// A secret.
+    password: Kept,
 }
 
 /// The Palette that the gateway belongs to.

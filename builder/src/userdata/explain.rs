@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 use postern_agent::contract::gateway::{
-    Gateway, GatewayFile, Node, Nodes, Obtain, Pairing, masked,
+    Gateway, GatewayFile, Node, Nodes, Obtain, Pairing, Registries, masked,
 };
 use postern_agent::contract::paths;
 use postern_agent::proxy::{Proxy, Surroundings};
@@ -46,12 +46,18 @@ fn lines(file: &GatewayFile, node: Node) -> Vec<(&'static str, String)> {
         ),
         ("pairing", pairing(file, node)),
         ("cluster", cluster(gateway, node)),
-        (
-            "pods, services",
-            format!("{}, {}", gateway.pod_cidr, gateway.service_cidr),
-        ),
     ];
+    lines.extend(gateway.cluster.virtual_address.map(|it| {
+        let said = format!(
+            "{}, which the machines serve themselves (VRRP router {})",
+            it.address, it.router
+        );
+        ("virtual address", said)
+    }));
+    let networks = format!("{}, {}", gateway.pod_cidr, gateway.service_cidr);
+    lines.push(("pods, services", networks));
     lines.extend(proxy(gateway));
+    lines.extend(registries(&gateway.registries));
     let list = |values: Vec<String>, else_: &str| match values.is_empty() {
         true => else_.to_owned(),
         false => values.join(", "),
@@ -124,10 +130,13 @@ fn proxy(gateway: &Gateway) -> Vec<(&'static str, String)> {
     let Some(settings) = &gateway.proxy else {
         return vec![("proxy", "the image's, if it has one".to_owned())];
     };
+    let address = gateway.cluster.virtual_address;
+    let address = address.map(|it| it.address.to_string());
+    let name = gateway.cluster.api_endpoint.clone();
     let around = Surroundings {
         pod_cidr: Some(gateway.pod_cidr),
         service_cidr: Some(gateway.service_cidr),
-        api_endpoint: gateway.cluster.api_endpoint.clone(),
+        api_endpoints: name.into_iter().chain(address).collect(),
         ..Surroundings::default()
     };
     let direct = Proxy::new(settings, &around).direct().join(", ");
@@ -138,6 +147,28 @@ fn proxy(gateway: &Gateway) -> Vec<(&'static str, String)> {
         ("proxy, https", url(&settings.https)),
         ("reached directly", direct),
     ]
+}
+
+fn registries(registries: &Registries) -> Vec<(&'static str, String)> {
+    let mirrors = registries.mirrors.iter().map(|mirror| {
+        let of = match mirror.of.as_str() {
+            "*" => "any registry",
+            registry => registry,
+        };
+        let last = match registries.fall_back {
+            true => ", then itself",
+            false => ", and nowhere else",
+        };
+        (
+            "images",
+            format!("of {of} from {}{last}", mirror.at.join(", ")),
+        )
+    });
+    let logins = registries.logins.iter().map(|login| {
+        let said = format!("{} with password *** as {}", login.registry, login.username);
+        ("images, login", said)
+    });
+    mirrors.chain(logins).collect()
 }
 
 #[cfg(test)]
@@ -167,13 +198,16 @@ network:
   proxy: {http: 'http://me:SESAME@10.0.2.2:3128', https: 'http://me:SESAME@10.0.2.2:3128'}
   no-proxy: [.corp.example]
   dns: [10.0.0.53]
+registries:
+  mirrors: [{of: docker.io, at: [https://harbor.corp.example/v2/hub]}]
+  logins: [{registry: harbor.corp.example, username: robot, password: SESAME}]
 ",
         );
         let text = explain(&file, None);
         assert!(!text.contains("SESAME"), "{text}");
         insta::assert_snapshot!(text, @r"
         edge-1, machine 1 of 1
-          user-data          /etc/postern/gateway.yaml for root alone (522 B)
+          user-data          /etc/postern/gateway.yaml for root alone (755 B)
           palette            https://palette.example
           pairing            pairing code ***
           cluster            alone
@@ -181,6 +215,8 @@ network:
           proxy, http        http://me:***@10.0.2.2:3128
           proxy, https       http://me:***@10.0.2.2:3128
           reached directly   .corp.example, localhost, 127.0.0.0/8, ::1, 169.254.169.254, .svc, .cluster.local, 10.42.0.0/16, 10.43.0.0/16, 10.43.0.1, and the machine's own networks and MAAS' host
+          images             of docker.io from https://harbor.corp.example/v2/hub, then itself
+          images, login      harbor.corp.example with password *** as robot
           name servers       10.0.0.53
           time servers       the image's
           certificates       the image's

@@ -6,17 +6,25 @@
 //! registration address, all with the same token.
 
 use std::fmt;
+use std::net::IpAddr;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use crate::contract::document::{Complaint, Fields, Findings, Item};
+use crate::contract::problem::Problem;
 
 use super::rules;
 use super::secrets::{self, Secrets};
+use super::virtual_address::{self, VirtualAddress};
 
 /// Fewest characters of a token: 128 bits as hex are twice as many.
 const SHORTEST: usize = 16;
+
+/// What to do about a cluster that nobody finds.
+const WHERE: &str = "add `virtual-address: ADDRESS`, a free address of the machines' network, or `api-endpoint: NAME`, a DNS name or address of yours that leads to all of them";
+/// What to do about a file that was not made for one machine.
+const MAKE: &str = "make the user-data with `postern user-data` or `postern deploy`";
 
 /// How many machines make a gateway: etcd wants an odd number, and Palette
 /// installs one or three.
@@ -101,6 +109,8 @@ pub struct Cluster {
     /// Host name or address of the API server as others reach it; there with
     /// three machines.
     pub api_endpoint: Option<String>,
+    /// Address that the machines serve themselves.
+    pub virtual_address: Option<VirtualAddress>,
     /// What machines join with; there in what a machine of three is given.
     pub token: Option<Token>,
     /// Which machine this is; there in what a machine of three is given.
@@ -141,6 +151,19 @@ impl Part {
     /// Whether another machine pairs the gateway.
     pub const fn joins(&self) -> bool {
         matches!(self, Part::Joins { .. })
+    }
+
+    /// Whether it begins a cluster that others may join: with etcd, since k3s'
+    /// other store has one server only.
+    pub const fn begins_a_cluster(&self) -> bool {
+        match self {
+            Part::Alone {
+                api_endpoint,
+                token,
+            } => api_endpoint.is_some() && token.is_some(),
+            Part::First { .. } => true,
+            Part::Joins { .. } => false,
+        }
     }
 
     /// Where the API server is reached, if the gateway file says so.
@@ -185,50 +208,78 @@ impl Cluster {
     }
 }
 
-/// Reads the keys of the cluster. Also gives the API endpoint's place.
+/// Reads the keys of the cluster. Also gives the addresses in them, each with
+/// its place.
 pub(super) fn read<'t>(
     fields: &mut Fields<'t>,
     source: &dyn Secrets,
     findings: &mut Findings,
-) -> (Cluster, Option<Item<'t>>) {
+) -> (Cluster, Vec<(Item<'t>, IpAddr)>) {
     let nodes_item = fields.optional("nodes");
     let nodes = nodes_item.as_ref().and_then(|item| nodes(item, findings));
     let nodes = nodes.unwrap_or_default();
     let endpoint_item = fields.optional("api-endpoint");
     let api_endpoint = endpoint_item.as_ref();
     let api_endpoint = api_endpoint.and_then(|item| item.parsed(findings, rules::host));
-    let token = fields.optional("cluster-token");
-    let token = token.and_then(|item| token_of(&item, source, findings));
+    let written = endpoint_item.as_ref().zip(api_endpoint.as_deref());
+    let virtual_address = virtual_address::read(fields, written, findings);
+    let mut addresses: Vec<_> = virtual_address
+        .iter()
+        .map(|(it, item)| (item.clone(), it.address.into()))
+        .collect();
+    addresses.extend(written.and_then(|(item, host)| Some((item.clone(), host.parse().ok()?))));
+    let virtual_address = virtual_address.map(|(it, _)| it);
+    // Where the machines are reached is where they serve, unless it has a name.
+    let api_endpoint = api_endpoint.or_else(|| Some(virtual_address?.address.to_string()));
+    let token_item = fields.optional("cluster-token");
+    let token = token_item
+        .as_ref()
+        .and_then(|item| token_of(item, source, findings));
     let node_item = fields.optional("node");
     let node = node_item
         .as_ref()
         .and_then(|item| node_of(item, nodes, findings));
-    if let (Nodes::Three, Some(item)) = (nodes, &nodes_item) {
-        let mut lacks = |what: &str, remedy: &str| {
-            findings.add(item.problem(Complaint::new(what, remedy)));
-        };
-        if api_endpoint.is_none() {
-            lacks(
-                "has no `api-endpoint` with it",
-                "add `api-endpoint: NAME`, a DNS name or virtual address that leads to all three machines",
-            );
-        }
-        let make = "make the user-data with `postern user-data` or `postern deploy`";
-        if node.is_some() && token.is_none() {
-            lacks("has no `cluster-token` with it", make);
-        }
-        // Where nothing can be obtained any more is the machine itself.
-        if node.is_none() && source.palette().is_err() {
-            lacks("has no `node` with it", make);
-        }
-    }
     let cluster = Cluster {
         nodes,
         api_endpoint,
+        virtual_address,
         token,
         node,
     };
-    (cluster, endpoint_item)
+    let here = source.palette().is_err();
+    findings.extend(incomplete(&cluster, nodes_item, token_item, here));
+    (cluster, addresses)
+}
+
+/// What is missing beside `nodes: 3`, or beside the token of a machine alone;
+/// more where nothing can be obtained any more, `here` on the machine itself.
+fn incomplete(
+    cluster: &Cluster,
+    nodes: Option<Item<'_>>,
+    token: Option<Item<'_>>,
+    here: bool,
+) -> Vec<Problem> {
+    let lacks = |item: &Item<'_>, what, remedy| item.problem(Complaint::new(what, remedy));
+    let no_endpoint = cluster.api_endpoint.is_none();
+    let mut problems = Vec::new();
+    match (cluster.nodes, nodes, token) {
+        (Nodes::Three, Some(item), _) => {
+            if no_endpoint {
+                problems.push(lacks(&item, "has no `api-endpoint` with it", WHERE));
+            }
+            if cluster.node.is_some() && cluster.token.is_none() {
+                problems.push(lacks(&item, "has no `cluster-token` with it", MAKE));
+            }
+            if cluster.node.is_none() && here {
+                problems.push(lacks(&item, "has no `node` with it", MAKE));
+            }
+        }
+        (Nodes::One, _, Some(item)) if no_endpoint => {
+            problems.push(lacks(&item, "has no `api-endpoint` with it", WHERE));
+        }
+        _ => {}
+    }
+    problems
 }
 
 fn nodes(item: &Item<'_>, findings: &mut Findings) -> Option<Nodes> {

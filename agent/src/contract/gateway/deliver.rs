@@ -2,11 +2,11 @@
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use crate::contract::document::API_VERSION;
 
-use super::{GatewayFile, Node, Nodes, Obtain, Pairing};
+use super::{GatewayFile, Node, Nodes, Obtain, Pairing, Registries};
 
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -18,11 +18,17 @@ struct Delivered<'g> {
     network: Network<'g>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     certificates: &'g [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    registries: Option<&'g Registries>,
     nodes: u8,
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     api_endpoint: Option<&'g str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    virtual_address: Option<Ipv4Addr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    virtual_router: Option<u8>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cluster_token: Option<&'g str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
@@ -135,9 +141,12 @@ impl GatewayFile {
                 ntp: &self.ntp,
             },
             certificates: &gateway.certificates,
+            registries: Some(&gateway.registries).filter(|registries| !registries.is_empty()),
             nodes: cluster.nodes.count(),
             node: three.then(|| node.number()),
             api_endpoint: cluster.api_endpoint.as_deref(),
+            virtual_address: cluster.virtual_address.map(|it| it.address),
+            virtual_router: cluster.virtual_address.map(|it| it.router),
             cluster_token: cluster.token.as_ref().map(super::Token::expose),
             ssh_authorized_keys: &gateway.ssh_authorized_keys,
         };

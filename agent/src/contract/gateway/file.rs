@@ -11,7 +11,7 @@ use super::maas::{self, MaasRequest};
 use super::network::{self, Network};
 use super::pairing::{self, Obtain, Pairing, Said};
 use super::secrets::Secrets;
-use super::{Gateway, certificates, cluster, rules};
+use super::{Gateway, certificates, cluster, registries, rules};
 
 /// Everything a gateway file says, every rule kept.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ fn read(
     document::api_version(&mut fields, findings);
     let name = fields.required("name", "name: my-gateway", findings);
     let name = name.and_then(|item| item.parsed(findings, rules::label));
-    let (cluster, api_endpoint) = cluster::read(&mut fields, source, findings);
+    let (cluster, addresses) = cluster::read(&mut fields, source, findings);
     let joins = cluster
         .node
         .is_some_and(|node| node != cluster::Node::FIRST);
@@ -96,11 +96,13 @@ fn read(
     let block = fields.optional("network");
     let others = network::Others {
         palette: endpoint,
-        api: api_endpoint.zip(cluster.api_endpoint.as_deref()),
+        api: addresses,
     };
     let network = network::read(block.as_ref(), others, source, findings);
     let list = fields.optional("certificates");
     let certificates = list.map(|item| certificates::read_list(&item, now, source, findings));
+    let registries = fields.optional("registries");
+    let registries = registries.and_then(|item| registries::read(&item, source, findings));
     let maas = fields.optional("maas");
     let maas = maas.map(|item| maas::read(&item, findings));
     let keys = fields.optional("ssh-authorized-keys");
@@ -108,12 +110,7 @@ fn read(
     fields.finish(findings);
 
     let palette = palette?;
-    let (pairing, obtain) = match palette.pairing {
-        Some(Said::Here(pairing)) => (Some(pairing), None),
-        Some(Said::Obtain(what)) => (None, Some(what)),
-        None if joins => (None, None),
-        None => return None,
-    };
+    let (pairing, obtain) = told(palette.pairing, joins)?;
     let Network {
         proxy,
         pod_cidr,
@@ -129,6 +126,7 @@ fn read(
         proxy,
         pod_cidr,
         service_cidr,
+        registries: registries.unwrap_or_default(),
         certificates: certificates.into_iter().flatten().map(|c| c.pem).collect(),
         ssh_authorized_keys: keys.unwrap_or_default(),
     };
@@ -140,4 +138,13 @@ fn read(
         obtain,
         warnings: Vec::new(),
     })
+}
+
+/// How it pairs and what Palette is asked for; only one that `joins` does without.
+fn told(said: Option<Said>, joins: bool) -> Option<(Option<Pairing>, Option<Obtain>)> {
+    match said {
+        Some(Said::Here(pairing)) => Some((Some(pairing), None)),
+        Some(Said::Obtain(what)) => Some((None, Some(what))),
+        None => joins.then_some((None, None)),
+    }
 }

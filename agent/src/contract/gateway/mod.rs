@@ -15,8 +15,10 @@ mod file;
 mod maas;
 mod network;
 mod pairing;
+mod registries;
 pub mod rules;
 mod secrets;
+mod virtual_address;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -29,7 +31,9 @@ pub use file::{GatewayFile, parse};
 pub use maas::MaasRequest;
 pub use network::{NoProxy, read_proxy};
 pub use pairing::{Manifests, Obtain, Pairing};
+pub use registries::{Login, Mirror, Password, Registries, Rewrite, host_of};
 pub use secrets::{LiteralOnly, Secrets};
+pub use virtual_address::VirtualAddress;
 
 /// A gateway file that kept every rule.
 #[derive(Debug)]
@@ -49,6 +53,8 @@ pub struct Gateway {
     pub pod_cidr: IpNet,
     /// Service network, default 10.43.0.0/16 (k3s' own default).
     pub service_cidr: IpNet,
+    /// Where images come from.
+    pub registries: Registries,
     /// Extra CA certificates, one PEM block each.
     pub certificates: Vec<String>,
     /// Keys for the user `spectro`, in `authorized_keys` form.

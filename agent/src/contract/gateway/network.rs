@@ -48,8 +48,8 @@ type Written<'t> = (Item<'t>, IpAddr);
 pub(super) struct Others<'i, 't> {
     /// Palette's endpoint.
     pub(super) palette: Option<(&'i Item<'t>, &'i Url)>,
-    /// The cluster's own API endpoint.
-    pub(super) api: Option<(Item<'t>, &'i str)>,
+    /// Where the cluster's own API servers are reached.
+    pub(super) api: Vec<(Item<'t>, IpAddr)>,
 }
 
 /// Reads the block and holds its values against each other and against the
@@ -64,8 +64,7 @@ pub(super) fn read<'t>(
     let mut addresses: Vec<Written<'t>> = Vec::new();
     let endpoint = others.palette;
     addresses.extend(endpoint.and_then(|(item, url)| Some((item.clone(), address(url)?))));
-    let api = others.api;
-    addresses.extend(api.and_then(|(item, host)| Some((item, host.parse().ok()?))));
+    addresses.extend(others.api);
     let Some(mut fields) = item.and_then(|item| item.fields(findings)) else {
         check_addresses(&network, &addresses, findings);
         return network;

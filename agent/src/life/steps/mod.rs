@@ -26,7 +26,7 @@ use super::machine::State;
 use super::settings::Settings;
 use super::trouble::{On, Stop};
 use super::world::World;
-use super::{cluster, online, pair, reset, scrub};
+use super::{cluster, online, pair, reset, scrub, shared_address};
 use crate::contract::paths;
 use crate::host::events::Events;
 use crate::host::notify::notify;
@@ -179,6 +179,7 @@ impl<'w> Life<'w> {
             self.addresses = addresses;
             self.write(&settings).await?;
         }
+        shared_address::share(self.world, &settings, &self.addresses).await?;
         self.enter(self.journal.state.online()?)
     }
 

@@ -81,7 +81,7 @@ impl Life<'_> {
         self.publish(Some(Trouble::Blocked(blocked)))?;
         match reason {
             Reason::UnknownAnswer => self.until(SLOW).await,
-            Reason::Overlap => self.sleep(None, true).await,
+            Reason::Overlap | Reason::VirtualAddress => self.sleep(None, true).await,
             // A "no" stays a "no" until the gateway file is another.
             _ => self.sleep(None, false).await,
         }

@@ -52,12 +52,12 @@ async fn the_image_must_be_there() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_lost_a_machine_gets_no_second_of_another_kind() {
+async fn nobody_joins_where_no_machine_is_deployed_yet() {
     let mut bench = bench(quick(4)).await;
     bench.nodes = 3;
     for id in ["m2", "m3"] {
         bench.region.machine(id).change(|machine| {
-            machine.status = Sim::Deployed;
+            machine.status = Sim::FailedDeployment;
             machine.owner = Some("admin".into());
             machine.agent_name = "postern:edge-1".into();
             machine.series = "edge-1.2".into();

@@ -120,10 +120,11 @@ fn offered_by_gateway() -> Vec<String> {
     let z = "zzzzzzzzzzzz: 1";
     let text = format!(
         "apiVersion: postern/v1\n{z}\npalette: {{{z}, pairing: {{{z}, pairing-code: {{{z}}}}}}}\n\
-         network: {{{z}, proxy: {{{z}}}}}\nmaas: {{{z}}}\n"
+         network: {{{z}, proxy: {{{z}}}}}\nmaas: {{{z}}}\n\
+         registries: {{{z}, mirrors: [{{{z}, rewrite: [{{{z}}}]}}], logins: [{{{z}}}]}}\n"
     );
     let problems = GatewayFile::parse("g.yaml", &text, now(), &LiteralOnly).unwrap_err();
-    offered(&problems, 7)
+    offered(&problems, 11)
 }
 
 fn offered(problems: &Problems, levels: usize) -> Vec<String> {

@@ -139,16 +139,131 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "  min-disk: 100GiB",
         "  min-disk: 100",
-        "26 maas.min-disk: `100` is not a size",
+        "34 maas.min-disk: `100` is not a size",
     ),
     (
         "  - ssh-ed25519",
         "  - ssh-ed25519 AAAA\n  - ssh-ed25519",
-        "28 ssh-authorized-keys[0]: is cut short or not base64",
+        "36 ssh-authorized-keys[0]: is cut short or not base64",
     ),
     (
         "  tags: [k3s, ssd_fast]",
         "  tags: [a b]",
-        "22 maas.tags[0]: `a b` is not a tag of MAAS",
+        "30 maas.tags[0]: `a b` is not a tag of MAAS",
+    ),
+    (
+        "      at: [https://harbor.example:8443/v2/hub/]",
+        "      at: [http://harbor.example]",
+        "22 registries.mirrors[0].at[0]: is not an https URL",
+    ),
+    (
+        "      at: [https://harbor.example:8443/v2/hub/]",
+        "      at: [https://me:SESAME@harbor.example]",
+        "22 registries.mirrors[0].at[0]: holds a user name or password",
+    ),
+    (
+        "      at: [https://harbor.example:8443/v2/hub/]",
+        "      at: [https://harbor.example?x]",
+        "22 registries.mirrors[0].at[0]: has more than a host, a port and a path",
+    ),
+    (
+        "      at: [https://harbor.example:8443/v2/hub/]",
+        "      at: []",
+        "22 registries.mirrors[0].at: is empty",
+    ),
+    (
+        "      at: [https://harbor.example:8443/v2/hub/]",
+        "      at: [https://harbor.example:8443/v2/hub/]\n      insecure: true",
+        "23 registries.mirrors[0].insecure: is not a key that is known here",
+    ),
+    (
+        "    - of: docker.io",
+        "    - of: rancher",
+        "21 registries.mirrors[0].of: `rancher` is not a registry",
+    ),
+    (
+        "    - of: docker.io",
+        "    - of: docker.io/rancher",
+        "21 registries.mirrors[0].of: `docker.io/rancher` is not a registry",
+    ),
+    (
+        "    - of: docker.io",
+        "    - {of: docker.io, at: [https://one.example]}\n    - of: docker.io",
+        "22 registries.mirrors[1]: `docker.io` has a mirror above already",
+    ),
+    (
+        "      rewrite: [{from: rancher/, to: hub/rancher/}]",
+        "      rewrite: [{from: '^rancher/(.*)', to: hub/}]",
+        "23 registries.mirrors[0].rewrite[0].from: `^rancher/(.*)` begins no name of an image",
+    ),
+    (
+        "    - {registry: 'harbor.example:8443', username: robot$edge, password: {file: code}}",
+        "    - {registry: 'harbor.example:8443', username: 'a:b', password: {file: code}}",
+        "25 registries.logins[0].username: is empty, or has a colon",
+    ),
+    (
+        "    - {registry: 'harbor.example:8443', username: robot$edge, password: {file: code}}",
+        "    - {registry: 'harbor.example:8443', username: robot$edge, password: ''}",
+        "25 registries.logins[0].password: is empty",
+    ),
+    (
+        "    - {registry: 'harbor.example:8443', username: robot$edge, password: {file: code}}",
+        "    - {registry: 'harbor.example:8443', username: robot$edge, password: {file: code}}\n    - {registry: 'harbor.example:8443', username: robot$edge, password: SESAME}",
+        "26 registries.logins[1]: `harbor.example:8443` has a login above already",
+    ),
+    (
+        "  fall-back: false",
+        "  fall-back: 'no'",
+        "26 registries.fall-back: is text where true or false belongs",
+    ),
+    (
+        "\n  mirrors:\n    - of: docker.io\n      at: [https://harbor.example:8443/v2/hub/]\n      rewrite: [{from: rancher/, to: hub/rancher/}]",
+        "",
+        "22 registries.fall-back: has no `mirrors` with it",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\nvirtual-address: fd00::9",
+        "19 virtual-address: `fd00::9` is an IPv6 address",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\nvirtual-address: 127.0.0.9",
+        "19 virtual-address: `127.0.0.9` is no address that a machine can serve",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\nvirtual-address: 172.20.0.9",
+        "19 virtual-address: 172.20.0.9 lies in the cluster's own network 172.20.0.0/16",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\nvirtual-address: 10.1.0.9\nvirtual-router: 256",
+        "20 virtual-router: is no number of a virtual router",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\nvirtual-router: 9",
+        "19 virtual-router: has no `virtual-address` with it",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\nvirtual-address: 10.1.0.9\napi-endpoint: 10.1.0.8",
+        "20 api-endpoint: is another address than `virtual-address` 10.1.0.9",
+    ),
+    (
+        "nodes: 1",
+        "nodes: 1\ncluster-token: SESAME-0123456789",
+        "19 cluster-token: has no `api-endpoint` with it",
+    ),
+    (
+        "      rewrite: [{from: rancher/, to: hub/rancher/}]",
+        "      rewrite: [{from: rancher/, to: a/}, {from: rancher/k3s, to: b/}]",
+        "23 registries.mirrors[0].rewrite[1]: `rancher/k3s` and `rancher/` above fit the same names",
+    ),
+    (
+        "    - {registry: 'harbor.example:8443', username: robot$edge, password: {file: code}}",
+        "    - {registry: docker.io, username: robot$edge, password: {file: code}}",
+        "25 registries.logins: has one for `docker.io`, which has mirrors",
     ),
 ];

@@ -74,6 +74,14 @@ network:
 certificates:
   - {file: two.pem}
 nodes: 1
+registries:
+  mirrors:
+    - of: docker.io
+      at: [https://harbor.example:8443/v2/hub/]
+      rewrite: [{from: rancher/, to: hub/rancher/}]
+  logins:
+    - {registry: 'harbor.example:8443', username: robot$edge, password: {file: code}}
+  fall-back: false
 maas:
   zone: z1
   pool: edge
@@ -137,6 +145,23 @@ fn the_fullest_file_is_read_whole() {
     );
     assert_eq!(file.dns.len(), 2);
     assert_eq!(file.ntp, ["ntp.example", "10.0.0.123"]);
+    let registries = &gateway.registries;
+    assert_eq!(
+        registries.mirrors[0].at,
+        ["https://harbor.example:8443/v2/hub"]
+    );
+    assert_eq!(registries.mirrors[0].rewrite[0].to, "hub/rancher/");
+    assert_eq!(registries.passwords().collect::<Vec<_>>(), ["SESAME-1234"]);
+    assert!(!registries.fall_back);
+    let delivered = file.deliverable(Node::FIRST).unwrap();
+    let (again, _) = parse(
+        "gateway.yaml",
+        delivered.expose_secret(),
+        now(),
+        &LiteralOnly,
+    )
+    .unwrap();
+    assert_eq!(&again.registries, registries);
     assert_eq!(file.maas.min_disk, 100 << 30);
     assert_eq!(file.maas.tags, ["k3s", "ssd_fast"]);
     assert!(file.warnings.is_empty(), "{:?}", file.warnings);
@@ -217,6 +242,19 @@ fn what_is_delivered_is_easy_to_read() {
       tWQqPlQn2wMeuyzOvpbHH/UHHCHSUSz5zxkOB9blYAIgYRwbcF6MRgsQW17hZ/VJ
       1eoGMNRO6DCgIxZv8DXOi8A=
       -----END CERTIFICATE-----
+    registries:
+      mirrors:
+      - of: docker.io
+        at:
+        - https://harbor.example:8443/v2/hub
+        rewrite:
+        - from: rancher/
+          to: hub/rancher/
+      logins:
+      - registry: harbor.example:8443
+        username: robot$edge
+        password: SESAME-1234
+      fall-back: false
     nodes: 1
     ssh-authorized-keys:
     - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG5yYWwga2V5IGJ1dCBhIHZlcnkgZ29vZCBsZW5ndGgh me@home
@@ -232,7 +270,8 @@ fn on_the_machine_nothing_is_looked_up_elsewhere() {
         [
             "palette.pairing.pairing-code.file",
             "network.proxy.http.env",
-            "certificates[0].file"
+            "certificates[0].file",
+            "registries.logins[0].password.file"
         ]
     );
 }
@@ -293,6 +332,42 @@ fn each_of_three_machines_is_told_its_part_and_one_of_them_how_to_pair() {
     assert_eq!(manifests.jet.expose_secret(), "kind: A");
     assert_eq!(manifests.namespace.as_deref(), Some("cluster-0a1b"));
     assert_eq!(manifests.overlord_uid.as_deref(), Some("64a0c0ffee"));
+}
+
+#[test]
+fn a_virtual_address_is_the_endpoint_and_has_a_number() {
+    let address = |more: &str| {
+        let file = read(&format!("{SMALLEST}{more}")).unwrap();
+        let delivered = file.deliverable(Node::FIRST).unwrap();
+        let text = delivered.expose_secret();
+        let (again, _) = parse("gateway.yaml", text, now(), &LiteralOnly).unwrap();
+        assert_eq!(
+            again.cluster.virtual_address,
+            file.gateway.cluster.virtual_address
+        );
+        assert_eq!(
+            again.cluster.api_endpoint,
+            file.gateway.cluster.api_endpoint
+        );
+        let cluster = file.gateway.cluster;
+        (
+            cluster.api_endpoint.unwrap(),
+            cluster.virtual_address.unwrap().router,
+        )
+    };
+    let endpoint = |text: &str, router| (text.to_owned(), router);
+    assert_eq!(
+        address("virtual-address: 10.1.0.9\n"),
+        endpoint("10.1.0.9", 9)
+    );
+    assert_eq!(
+        address("virtual-address: 10.1.9.0\n"),
+        endpoint("10.1.9.0", 255)
+    );
+    let named = "virtual-address: 10.1.0.9\nvirtual-router: 51\napi-endpoint: gw.example\n";
+    assert_eq!(address(named), endpoint("gw.example", 51));
+    let same = "virtual-address: 10.1.0.9\napi-endpoint: 10.1.0.9\n";
+    assert_eq!(address(same), endpoint("10.1.0.9", 9));
 }
 
 #[test]

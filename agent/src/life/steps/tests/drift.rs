@@ -1,10 +1,15 @@
 //! A gateway file that changes after the machine is paired.
 
+use std::os::unix::fs::MetadataExt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
 use super::*;
+use crate::contract::gateway::Part;
+use crate::life::settings;
+use crate::life::world::Root;
 
 /// A machine that is paired, then given this gateway file, until it is healthy
 /// again and the file is gone; in one boot.
@@ -144,4 +149,62 @@ async fn another_name_endpoint_or_network_is_not_used_and_says_why() {
     let status = bench.status();
     assert_eq!(status.gateway.as_deref(), Some("edge-1"));
     assert!(status.endpoint.unwrap().contains("localhost"));
+}
+
+#[tokio::test]
+async fn mirrors_and_logins_come_and_go_and_are_shown_nowhere() {
+    let bench = Bench::new().await;
+    let block = "registries:\n  mirrors: [{of: docker.io, at: [https://mirror.example]}]\n  \
+                 logins: [{registry: mirror.example, username: robot, password: fetch-me}]\n  \
+                 fall-back: false\n";
+    changed(&bench, |file| format!("{file}{block}")).await;
+    let path = bench.at(paths::K3S_REGISTRIES);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("\"fetch-me\""), "{text}");
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
+    let config = fs::read_to_string(bench.at(paths::K3S_CONFIG)).unwrap();
+    assert!(
+        config.contains("disable-default-registry-endpoint: true"),
+        "{config}"
+    );
+    let holds = bench.files_with("fetch-me");
+    let wanted = ["/etc/rancher/k3s/registries.yaml", settings::SETTINGS];
+    assert_eq!(holds, wanted);
+    assert!(!bench.console().contains("fetch-me"));
+    let asked = bench.services.asked.lock().unwrap().clone();
+    assert!(
+        asked.contains(&"restart k3s.service".to_owned()),
+        "{asked:?}"
+    );
+    // A file without the block takes it away again.
+    bench.put(paths::GATEWAY_FILE, &bench.gateway());
+    let gone = |j: &Journal| clean(j) && !path.exists();
+    bench.boot(2, None, gone).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_that_others_may_join_becomes_the_first_of_three_without_a_restart() {
+    let mut bench = Bench::new().await;
+    bench.more = "api-endpoint: gateway.example\ncluster-token: SESAME-0123456789\n".to_owned();
+    bench.deploy();
+    changed(&bench, |file| format!("{file}nodes: 3\nnode: 1\n")).await;
+    let config = fs::read_to_string(bench.at(paths::K3S_CONFIG)).unwrap();
+    assert!(config.contains("cluster-init: true"), "{config}");
+    let asked = bench.services.asked.lock().unwrap().clone();
+    assert!(!asked.iter().any(|a| a.starts_with("restart")), "{asked:?}");
+    let kept = settings::load(&Root(bench.at("/"))).unwrap().unwrap();
+    assert!(matches!(kept.part, Part::First { .. }), "{kept:?}");
+    let warnings = bench.status().warnings.join("\n");
+    assert!(!warnings.contains("not used"), "{warnings}");
+}
+
+#[tokio::test]
+async fn a_machine_that_began_alone_stays_alone_and_says_why() {
+    let bench = Bench::new().await;
+    let three =
+        "nodes: 3\nnode: 1\napi-endpoint: gateway.example\ncluster-token: SESAME-0123456789\n";
+    changed(&bench, |file| format!("{file}{three}")).await;
+    warned(&bench, &["`cluster-token` are not used", "began alone"]);
+    let config = fs::read_to_string(bench.at(paths::K3S_CONFIG)).unwrap();
+    assert!(!config.contains("cluster-init"), "{config}");
 }

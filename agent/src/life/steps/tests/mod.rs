@@ -1,6 +1,7 @@
 //! Whole lives, over real TLS against a stand-in for Palette, with the power
 //! cut at every write of the journal.
 
+mod address;
 mod bench;
 mod cloud_init;
 mod drift;

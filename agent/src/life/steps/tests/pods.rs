@@ -57,7 +57,7 @@ async fn what_a_pod_does_not_reach_stands_in_the_way() {
 #[tokio::test]
 async fn a_visitor_is_not_given_what_it_does_not_need() {
     let mut bench = Bench::new().await;
-    bench.more = "cluster-token: 0123456789abcdef\n".to_owned();
+    bench.more = "api-endpoint: gateway.example\ncluster-token: 0123456789abcdef\n".to_owned();
     bench.deploy();
     bench.boot(1, None, clean).await.unwrap();
     let config = fs::read_to_string(bench.at(paths::K3S_CONFIG)).unwrap();

@@ -58,6 +58,10 @@ impl Network for TestNetwork {
     fn addresses(&self) -> io::Result<Vec<IpNet>> {
         Ok(vec!["192.0.2.7/24".parse().unwrap()])
     }
+    fn interface_to(&self, address: IpAddr) -> io::Result<Option<String>> {
+        let leads = self.addresses()?.iter().any(|net| net.contains(&address));
+        Ok(leads.then(|| "eth0".to_owned()))
+    }
     fn has_default_route(&self) -> io::Result<bool> {
         Ok(true)
     }
@@ -117,6 +121,9 @@ impl Services for TestServices {
     }
     fn restart(&self, unit: &str) -> Result<(), CommandError> {
         self.note(format!("restart {unit}"))
+    }
+    fn stop(&self, unit: &str) -> Result<(), CommandError> {
+        self.note(format!("stop {unit}"))
     }
     fn is_active(&self, unit: &str) -> Result<bool, CommandError> {
         let started = format!("start {unit}");
