@@ -50,6 +50,9 @@ pub enum Fault {
     HalfAnswer,
     /// The request is done, but the connection closes before the answer.
     LostAnswer,
+    /// The request is done, but the answer comes half and then drop by drop,
+    /// never whole.
+    Dribble,
     /// Nothing happens until the gate opens; then the right answer.
     Hold(Gate),
     /// Nothing happens until such an event is in the log; then the right answer.
@@ -66,6 +69,7 @@ impl fmt::Debug for Fault {
             Self::Manifest(text) => write!(f, "Manifest({} bytes)", text.len()),
             Self::HalfAnswer => f.write_str("HalfAnswer"),
             Self::LostAnswer => f.write_str("LostAnswer"),
+            Self::Dribble => f.write_str("Dribble"),
             Self::Hold(_) => f.write_str("Hold"),
             Self::HoldUntil(_) => f.write_str("HoldUntil"),
         }
