@@ -15,7 +15,6 @@ use super::settings::Settings;
 use super::trouble::{On, Reason, Stop};
 use super::world::World;
 use crate::host::files::write_atomic;
-use crate::host::http::Client;
 use crate::k3s::evidence::{self, EvidenceError, Jet};
 use crate::pairing::manifest::{self, Manifest, Source};
 use crate::pairing::palette::Palette;
@@ -25,6 +24,9 @@ use crate::preflight::{self, Capacity, Check, Route};
 /// The manifest between its arrival and the end of pairing, mode 0600: a code
 /// may give it out only once.
 pub const MANIFEST: &str = "/var/lib/postern/manifest.json";
+
+/// The agent's own folder, on the disk that k3s and its images use too.
+const STATE: &str = "/var/lib/postern";
 
 /// Palette, as these settings reach it.
 ///
@@ -39,7 +41,7 @@ pub fn palette(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<
         )
     };
     let outbound = settings.outbound(&world.root, subnets).map_err(unusable)?;
-    let client = Client::new(&outbound).map_err(|e| unusable(e.to_string()))?;
+    let client = (world.client)(&outbound).map_err(|e| unusable(e.to_string()))?;
     let pace = std::rc::Rc::clone(&world.pace);
     Ok(Palette::new(client, settings.endpoint.clone(), pace))
 }
@@ -76,7 +78,13 @@ fn capacity(world: &World) -> io::Result<Capacity> {
         .lines()
         .find_map(|line| line.strip_prefix("MemTotal:"))
         .and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
-    let disk = statvfs(&world.root.at("/var/lib/postern"))?;
+    let state = world.root.at(STATE);
+    // systemd makes it for the unit; a check by hand may come before that.
+    let there = state.ancestors().find(|dir| dir.exists()).unwrap_or(&state);
+    let disk = statvfs(there).map_err(|e| {
+        let why = format!("asking how large {} is: {e}", there.display());
+        io::Error::new(io::Error::from(e).kind(), why)
+    })?;
     Ok(Capacity {
         cpus: std::thread::available_parallelism()?.get(),
         memory: kib.unwrap_or(0) * 1024,
@@ -163,10 +171,15 @@ pub async fn apply(world: &World, manifest: &Manifest) -> Result<(), Stop> {
     Ok(())
 }
 
+/// What to do about a gateway that Palette has no more.
+const REMOVED: &str = "if it was removed on purpose, release this machine in MAAS; to make it a gateway again, `postern-agent reset --pair-again FILE` with a new gateway file. Nothing is registered again by itself";
+
 /// What a strategy's "no" means for the machine.
 pub fn stop(error: PairError) -> Stop {
     match error {
         PairError::Later(detail) | PairError::Ambiguous(detail) => Stop::wait(On::Palette, detail),
+        PairError::Limited(detail) => Stop::wait(On::RequestLimit, detail),
+        PairError::Gone(detail) => Stop::block(Reason::Removed, detail, REMOVED),
         PairError::Refused { detail, remedy } => Stop::block(Reason::Refused, detail, &remedy),
         PairError::Unknown { detail, remedy } => {
             Stop::block(Reason::UnknownAnswer, detail, &remedy)

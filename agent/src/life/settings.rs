@@ -56,6 +56,9 @@ pub struct Settings {
     pub maas_host: Option<String>,
     /// What this machine is in its cluster.
     pub part: Part,
+    /// Machines that reach Palette from the same address, if the gateway file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<u32>,
 }
 
 impl Settings {
@@ -83,6 +86,7 @@ impl Settings {
             ssh_authorized_keys: gateway.ssh_authorized_keys.clone(),
             maas_host,
             part,
+            fleet: gateway.fleet,
         }
     }
 

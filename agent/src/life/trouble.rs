@@ -110,6 +110,10 @@ pub enum On {
     Preflight,
     /// Palette to answer.
     Palette,
+    /// Palette to take requests from this address again.
+    RequestLimit,
+    /// Palette to show the gateway as `Running` and `Healthy`.
+    PaletteView,
     /// The cluster to take the manifests.
     Manifests,
     /// The ConfigMap `jet-system/overlord-config` with the gateway's uid.
@@ -144,17 +148,21 @@ pub enum Reason {
     Refused,
     /// Palette answered something its published API does not say.
     UnknownAnswer,
+    /// Palette has no such gateway any more.
+    Removed,
 }
 
 impl On {
     /// All of them.
-    pub const ALL: [On; 13] = [
+    pub const ALL: [On; 16] = [
         On::GatewayFile,
         On::Network,
         On::Clock,
         On::Cluster,
         On::Preflight,
         On::Palette,
+        On::RequestLimit,
+        On::PaletteView,
         On::Manifests,
         On::OverlordUid,
         On::Evidence,
@@ -162,6 +170,7 @@ impl On {
         On::FirstNode,
         On::CloudInit,
         On::Seed,
+        On::Disk,
     ];
 
     /// As it stands on the console: `waiting=default-route`.
@@ -173,6 +182,8 @@ impl On {
             On::Cluster => "cluster",
             On::Preflight => "preflight",
             On::Palette => "palette",
+            On::RequestLimit => "request-limit",
+            On::PaletteView => "palette-view",
             On::Manifests => "manifests",
             On::OverlordUid => "overlord-uid",
             On::Evidence => "evidence",
@@ -187,13 +198,14 @@ impl On {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 6] = [
+    pub const ALL: [Reason; 7] = [
         Reason::GatewayFile,
         Reason::Image,
         Reason::Overlap,
         Reason::Manifest,
         Reason::Refused,
         Reason::UnknownAnswer,
+        Reason::Removed,
     ];
 
     /// As it stands on the console: `blocked=refused`.
@@ -205,6 +217,7 @@ impl Reason {
             Reason::Manifest => "manifest",
             Reason::Refused => "refused",
             Reason::UnknownAnswer => "unknown-answer",
+            Reason::Removed => "removed",
         }
     }
 }

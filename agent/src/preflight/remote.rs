@@ -214,7 +214,9 @@ fn answered(answer: &Answer) -> Check {
             "have the proxy pass Palette's addresses without inspection or login page",
         );
     }
-    if answer.status == 200 || matches!(answer.status, 401 | 403) && answer.error().is_some() {
+    // An error of Palette's own proves that it is there, also the one that says "too many".
+    if answer.status == 200 || matches!(answer.status, 401 | 403 | 429) && answer.error().is_some()
+    {
         return Check::pass("palette", answer.says());
     }
     if answer.is_transient() {

@@ -6,19 +6,22 @@
 //! callers give the words that may be shown.
 
 mod answer;
+mod carrier;
 
-use std::error::Error as _;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
-use reqwest::header::{AUTHORIZATION, HeaderValue};
-use reqwest::{Certificate, Proxy, RequestBuilder, redirect};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use reqwest::{Certificate, Method, Proxy, Request, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 pub use answer::{Answer, V1Error};
+use carrier::causes;
+pub use carrier::{Carried, Carrier};
 
 /// From the first byte sent to the last received (Palette's own client has the same).
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -86,7 +89,7 @@ pub enum HttpError {
 /// A client for one purpose.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    carrier: Arc<dyn Carrier>,
     /// Sent as `ApiKey` with every request.
     key: Option<SecretString>,
 }
@@ -97,11 +100,19 @@ impl Client {
     /// # Errors
     /// [`HttpError::Trust`] if the CA bundle is missing or not PEM.
     pub fn new(outbound: &Outbound) -> Result<Self, HttpError> {
+        Self::patient(outbound, TIMEOUT)
+    }
+
+    /// The same, which waits for a whole answer as long as `timeout`.
+    ///
+    /// # Errors
+    /// See [`Client::new`].
+    pub fn patient(outbound: &Outbound, timeout: Duration) -> Result<Self, HttpError> {
         let mut certificates = in_bundle(&outbound.bundle)?;
         for pem in &outbound.extra {
             certificates.extend(parsed(pem.as_bytes(), &outbound.bundle)?);
         }
-        Self::built(outbound, |b| b.tls_certs_only(certificates))
+        Self::built(outbound, timeout, |b| b.tls_certs_only(certificates))
     }
 
     /// A client that believes every certificate, only to show whose it is.
@@ -110,22 +121,30 @@ impl Client {
     /// # Errors
     /// [`HttpError::Client`] if it cannot be made.
     pub fn credulous(outbound: &Outbound) -> Result<Self, HttpError> {
-        Self::built(outbound, |b| b.tls_danger_accept_invalid_certs(true))
+        Self::built(outbound, TIMEOUT, |b| {
+            b.tls_danger_accept_invalid_certs(true)
+        })
     }
 
     /// Over a client that somebody else made, with the policy of its place.
-    pub const fn over(http: reqwest::Client) -> Self {
-        Self { http, key: None }
+    pub fn over(http: reqwest::Client) -> Self {
+        Self::carried_by(Arc::new(http))
+    }
+
+    /// Over anything else that brings a request there and an answer back.
+    pub const fn carried_by(carrier: Arc<dyn Carrier>) -> Self {
+        Self { carrier, key: None }
     }
 
     fn built(
         outbound: &Outbound,
+        timeout: Duration,
         trust: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, HttpError> {
         let mut builder = reqwest::Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
-            .timeout(TIMEOUT)
+            .timeout(timeout)
             .user_agent(USER_AGENT)
             .tls_info(true);
         for proxy in &outbound.proxies {
@@ -133,7 +152,7 @@ impl Client {
         }
         trust(builder)
             .build()
-            .map(|http| Self { http, key: None })
+            .map(Self::over)
             .map_err(|e| HttpError::Client(causes(e)))
     }
 
@@ -149,7 +168,16 @@ impl Client {
     /// # Errors
     /// [`HttpError`] if there is no whole answer; any status is an answer.
     pub async fn get(&self, url: Url, what: &str, cap: usize) -> Result<Answer, HttpError> {
-        self.send(self.http.get(url), what, cap).await
+        self.send(Request::new(Method::GET, url), what, cap).await
+    }
+
+    /// DELETE; `what` is how people may see the request.
+    ///
+    /// # Errors
+    /// See [`Client::get`].
+    pub async fn delete(&self, url: Url, what: &str, cap: usize) -> Result<Answer, HttpError> {
+        self.send(Request::new(Method::DELETE, url), what, cap)
+            .await
     }
 
     /// POST of a JSON body; `what` is how people may see the request.
@@ -163,7 +191,7 @@ impl Client {
         what: &str,
         cap: usize,
     ) -> Result<Answer, HttpError> {
-        self.send(self.http.post(url).json(body), what, cap).await
+        self.send(posted(url, body)?, what, cap).await
     }
 
     /// POST of a JSON body under this `Authorization`.
@@ -177,51 +205,35 @@ impl Client {
         authorization: HeaderValue,
         what: &str,
     ) -> Result<Answer, HttpError> {
-        let request = self.http.post(url).header(AUTHORIZATION, authorization);
-        self.send(request.json(body), what, SIGNED_CAP).await
+        let mut request = posted(url, body)?;
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+        self.send(request, what, SIGNED_CAP).await
     }
 
     async fn send(
         &self,
-        request: RequestBuilder,
+        mut request: Request,
         what: &str,
         cap: usize,
     ) -> Result<Answer, HttpError> {
-        let request = match &self.key {
-            Some(key) => request.header("ApiKey", sensitive(key)?),
-            None => request,
-        };
-        let mut response = request
-            .header("Accept", "application/json")
-            .send()
-            .await
-            .map_err(|e| failed(what, e))?;
-        let mut answer = Answer {
-            what: what.to_owned(),
-            status: response.status().as_u16(),
-            headers: std::mem::take(response.headers_mut()),
-            body: Vec::new(),
-            certificate: response
-                .extensions()
-                .get::<reqwest::tls::TlsInfo>()
-                .and_then(|info| info.peer_certificate())
-                .map(<[u8]>::to_vec),
-        };
-        let lost = |e| HttpError::Lost {
-            what: what.to_owned(),
-            why: causes(e),
-        };
-        while let Some(chunk) = response.chunk().await.map_err(lost)? {
-            if answer.body.len() + chunk.len() > cap {
-                return Err(HttpError::TooLarge {
-                    what: what.to_owned(),
-                    cap,
-                });
-            }
-            answer.body.extend_from_slice(&chunk);
+        let headers = request.headers_mut();
+        if let Some(key) = &self.key {
+            headers.insert("ApiKey", sensitive(key)?);
         }
-        Ok(answer)
+        headers.insert(ACCEPT, JSON);
+        self.carrier.carry(request, what, cap).await
     }
+}
+
+/// What everything is said in.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+fn posted<T: serde::Serialize>(url: Url, body: &T) -> Result<Request, HttpError> {
+    let body = serde_json::to_vec(body).map_err(|e| HttpError::Client(e.to_string()))?;
+    let mut request = Request::new(Method::POST, url);
+    request.headers_mut().insert(CONTENT_TYPE, JSON);
+    *request.body_mut() = Some(body.into());
+    Ok(request)
 }
 
 impl HttpError {
@@ -255,38 +267,6 @@ fn parsed(pem: &[u8], path: &Path) -> Result<Vec<Certificate>, HttpError> {
         path: path.display().to_string(),
         why: causes(e),
     })
-}
-
-fn failed(what: &str, error: reqwest::Error) -> HttpError {
-    let what = what.to_owned();
-    let sent = !error.is_connect() && !error.is_builder();
-    let why = causes(error);
-    if sent {
-        HttpError::Lost { what, why }
-    } else {
-        let untrusted = why.contains("invalid peer certificate");
-        HttpError::Unreachable {
-            what,
-            why,
-            untrusted,
-        }
-    }
-}
-
-/// The chain of causes, outermost first, without any URL.
-fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

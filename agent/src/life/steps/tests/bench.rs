@@ -20,12 +20,16 @@ use super::super::*;
 use super::stand_ins::{Cut, TestCluster, TestKeeper, TestNetwork, TestPace, TestServices};
 use crate::host::Command;
 use crate::host::files::write_atomic;
+use crate::host::http::Client;
 use crate::life::journal::JournalFile;
 use crate::life::world::Root;
 use crate::status::model;
 
 /// Password of the proxy in tests that have one.
 pub const PASSWORD: &str = "pr0xy-pass";
+
+/// How long a machine under test waits for a whole answer.
+const SHORT: Duration = Duration::from_millis(400);
 
 /// A machine that MAAS has just deployed, and the world around it.
 pub struct Bench {
@@ -217,6 +221,8 @@ certificates:
             }),
             patience: Duration::from_secs(1),
             keeper: keeper.clone(),
+            client: Rc::new(|outbound| Client::patient(outbound, SHORT)),
+            watch: Events::in_folder,
             remount: |_, _| Ok(()),
             boot_id: format!("boot-{boot}"),
             host_name: "gateway-1".to_owned(),

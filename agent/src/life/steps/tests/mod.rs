@@ -4,6 +4,7 @@
 mod bench;
 mod drift;
 mod faults;
+mod fleet;
 mod maas;
 mod seen;
 mod stand_ins;

@@ -170,6 +170,12 @@ impl Cluster for TestCluster {
                 }
                 Ok(Vec::new())
             }
+            ["delete", "namespace", "jet-system", "--ignore-not-found"] => {
+                let mut objects = self.objects.lock().unwrap();
+                objects.retain(|o| o["metadata"]["namespace"] != "jet-system");
+                Ok(Vec::new())
+            }
+            ["delete", "namespace", "--selector", _] => Ok(Vec::new()),
             ["-n", namespace, "get", kind, name, "-o", "json"] => self.get(namespace, kind, name),
             other => panic!("nobody taught this cluster {other:?}"),
         }
@@ -236,6 +242,9 @@ pub struct TestKeeper {
 impl Keeper for TestKeeper {
     fn load(&self) -> io::Result<Found> {
         self.file.load()
+    }
+    fn peek(&self) -> io::Result<Found> {
+        self.file.peek()
     }
     fn save(&self, journal: &Journal) -> io::Result<()> {
         let write = self.writes.get() + 1;
