@@ -12,10 +12,13 @@ use crate::life::contact::CALL;
 use crate::life::machine::State;
 use crate::life::trouble::{On, Stop};
 use crate::life::{pair, scrub};
-use crate::pairing::PairError;
+use crate::pairing::{PairError, Strategy};
 
 /// Between two looks at a healthy gateway.
 const HEARTBEAT: Duration = Duration::from_secs(120);
+
+/// Of so many looks at agents that are down, one is also at Palette.
+const RARELY: u32 = 6;
 
 impl Life<'_> {
     /// `registered → healthy`
@@ -23,10 +26,44 @@ impl Life<'_> {
         self.refresh().await?;
         let jet = self.look().await?;
         if !jet.is_stable(self.world.pace.now(), self.jet_up) {
+            self.ask_whether_it_is_gone().await?;
             return Err(self.not_yet(&jet));
         }
         self.see_with_palette().await?;
         self.enter(self.journal.state.healthy()?)
+    }
+
+    /// Agents that stay down may have been removed in Palette: now and then, a key
+    /// tells.
+    async fn ask_whether_it_is_gone(&mut self) -> Result<(), Stop> {
+        let looks = self.journal.attempts.get(&self.journal.state);
+        let due = self.waited() > PATIENCE && looks.is_some_and(|looks| looks % RARELY == 0);
+        let Some((strategy, uid)) = self.watched().filter(|_| due) else {
+            return Ok(());
+        };
+        let (_, palette) = self.palette()?;
+        let Some(watch) = strategy.watch() else {
+            return Ok(());
+        };
+        match watch.look(&palette, &uid).await {
+            Ok(view) => {
+                let now = self.world.pace.now();
+                self.journal.contact.shown(now, view);
+                Ok(())
+            }
+            Err(gone @ PairError::Gone(_)) => Err(pair::stop(gone)),
+            // What keeps the agents down is still the better answer.
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The strategy, and the gateway in Palette that it is for.
+    fn watched(&self) -> Option<(Rc<dyn Strategy>, String)> {
+        let strategy = self.strategy.as_ref()?;
+        // A key that belongs to another pairing is not for this gateway.
+        let known = self.journal.pairing_code_sha256.as_deref()?;
+        let uid = self.journal.overlord_uid.clone()?;
+        (known == strategy.fingerprint()).then(|| (Rc::clone(strategy), uid))
     }
 
     /// Manifests that were renewed for this same gateway go into the cluster.
@@ -53,15 +90,9 @@ impl Life<'_> {
     /// shows anything but what it documents for so long that the cluster must
     /// know better, the cluster's evidence counts, and the machine says so.
     async fn see_with_palette(&mut self) -> Result<(), Stop> {
-        let (Some(strategy), Some(uid)) = (&self.strategy, &self.journal.overlord_uid) else {
+        let Some((strategy, uid)) = self.watched() else {
             return Ok(());
         };
-        // A key that belongs to another pairing is not for this gateway.
-        let known = self.journal.pairing_code_sha256.as_deref();
-        if known != Some(&*strategy.fingerprint()) {
-            return Ok(());
-        }
-        let (strategy, uid) = (Rc::clone(strategy), uid.clone());
         let Some(watch) = strategy.watch() else {
             return Ok(());
         };

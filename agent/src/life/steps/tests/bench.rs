@@ -112,6 +112,7 @@ impl Bench {
             uid: uid.clone(),
             clock: clock.clone(),
             agents_register: AtomicBool::new(false),
+            sleepy: Mutex::new(false),
             down: Mutex::new(0..0),
         });
         Self {

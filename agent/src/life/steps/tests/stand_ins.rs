@@ -143,6 +143,8 @@ pub struct TestCluster {
     /// Whether Palette's agents register the gateway by themselves, as those of
     /// a self-hosted one do.
     pub agents_register: AtomicBool,
+    /// Palette's agents have not come up yet.
+    pub sleepy: Mutex<bool>,
     /// Which calls, counted from 1, find the API server down.
     pub down: Mutex<std::ops::Range<usize>>,
 }
@@ -205,7 +207,8 @@ impl TestCluster {
             let why = format!("Error from server (NotFound): \"{name}\" not found");
             return Err(failed("kubectl get", &why));
         };
-        let authorized = self.palette.stage(&uid) >= Some(Stage::Running);
+        let authorized =
+            self.palette.stage(&uid) >= Some(Stage::Running) && !*self.sleepy.lock().unwrap();
         let since = self.clock.now() - SignedDuration::from_mins(1);
         object["status"] = json!({"conditions": [{
             "type": "Available",

@@ -7,8 +7,9 @@
 //! with pairing codes 1,000 requests, 100 s; with API keys (POST selfHosted, jet,
 //! ally) 3,000 requests, 300 s.
 
+mod nat;
+
 use std::cell::Cell;
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
@@ -19,19 +20,18 @@ use base64::engine::general_purpose::STANDARD;
 use jiff::{SignedDuration, Timestamp};
 use postern_sim::clock::Clock;
 use postern_sim::events::{Event as Seen, EventLog};
-use postern_sim::palette::{Event, Palette as Sim, PaletteConfig, Stage, Unsent};
+use postern_sim::palette::{Event, Palette as Sim, PaletteConfig, Stage};
 use postern_sim::tls::Authority;
-use reqwest::header::{HeaderMap, HeaderName};
 use serde_json::json;
 
 use super::stand_ins::{TestCluster, TestNetwork};
 use super::*;
 use crate::host::events::Events;
 use crate::host::files::write_atomic;
-use crate::host::http::{Answer, Carried, Carrier, Client, HttpError};
-use crate::host::pace::{Later, Pace, RealPace};
+use crate::host::http::Client;
 use crate::life::journal::JournalFile;
 use crate::life::world::{Root, World};
+use nat::{FleetPace, Nat};
 
 /// How many machines there are.
 const FLEET: usize = 1000;
@@ -40,94 +40,6 @@ const KEY: &str = "stand-in-tenant-admin-key";
 /// The machines of a site become ready over this time: MAAS writes their disks at
 /// once, k3s takes about as long on each.
 const READY: Duration = Duration::from_secs(5);
-/// What a request takes, from and to.
-const LATENCY: (Duration, Duration) = (Duration::from_millis(40), Duration::from_millis(160));
-
-/// The runtime's time; chance that is the same in every run.
-struct FleetPace {
-    clock: Clock,
-    /// Of the generator (splitmix64, Steele et al. 2014).
-    state: Cell<u64>,
-}
-
-impl FleetPace {
-    fn fraction(&self) -> f64 {
-        let state = self.state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        self.state.set(state);
-        let mut z = state;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        f64::from(u32::try_from((z ^ (z >> 31)) >> 32).unwrap()) / f64::from(u32::MAX)
-    }
-}
-
-impl Pace for FleetPace {
-    fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-    fn sleep(&self, time: Duration) -> Later<'_> {
-        RealPace.sleep(time)
-    }
-    fn jitter(&self, most: Duration) -> Duration {
-        most.mul_f64(self.fraction())
-    }
-}
-
-/// Hands requests to the stand-in, all from the NAT's one address.
-#[derive(Debug)]
-struct Nat {
-    sim: Arc<Sim>,
-    certificate: Vec<u8>,
-}
-
-impl Carrier for Nat {
-    fn carry<'a>(&'a self, request: reqwest::Request, what: &'a str, cap: usize) -> Carried<'a> {
-        Box::pin(async move {
-            let url = request.url();
-            let query = url.query().map(|q| format!("?{q}")).unwrap_or_default();
-            let asked = Unsent {
-                line: (
-                    request.method().to_string(),
-                    format!("{}{query}", url.path()),
-                ),
-                headers: request
-                    .headers()
-                    .iter()
-                    .map(|(n, v)| (n.to_string(), v.to_str().unwrap().to_owned()))
-                    .collect(),
-                body: request
-                    .body()
-                    .map_or_else(Vec::new, |body| body.as_bytes().unwrap().to_vec()),
-            };
-            let (least, most) = LATENCY;
-            // Which of the two a request takes is as good as random.
-            let extra =
-                (most - least) * u32::from(asked.line.1.bytes().fold(0_u8, u8::wrapping_add)) / 255;
-            tokio::time::sleep(least + extra).await;
-            let source = SocketAddr::from(([203, 0, 113, 1], 40_000));
-            let answer = self
-                .sim
-                .ask(source, asked)
-                .await
-                .map_err(|e| HttpError::Lost {
-                    what: what.to_owned(),
-                    why: e.to_string(),
-                })?;
-            assert!(answer.body.len() <= cap);
-            let headers = answer.headers.iter();
-            Ok(Answer {
-                what: what.to_owned(),
-                status: answer.line.0.parse().unwrap(),
-                headers: headers
-                    .map(|(n, v)| (n.parse::<HeaderName>().unwrap(), v.parse().unwrap()))
-                    .collect::<HeaderMap>(),
-                body: answer.body,
-                certificate: Some(self.certificate.clone()),
-            })
-        })
-    }
-}
-
 /// What a fleet is told, and how it pairs.
 #[derive(Clone, Copy, Debug)]
 struct Site {
@@ -283,6 +195,7 @@ impl Fleet {
                 uid,
                 clock: self.clock.clone(),
                 agents_register: AtomicBool::new(self.site.keys),
+                sleepy: Mutex::new(false),
                 down: Mutex::new(0..0),
             }),
             network: Rc::new(TestNetwork {
