@@ -340,3 +340,16 @@ async fn a_few_machines_do_not_wait_for_each_other() {
     assert_eq!(took.refused, 0, "{took:?}");
     assert!(took.registered <= Duration::from_secs(12), "{took:?}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_thousand_machines_with_keys_that_nobody_told_pair_all_the_same() {
+    let site = Site {
+        machines: FLEET,
+        keys: true,
+        told: false,
+    };
+    let took = pair(site).await;
+    // Three requests each are a bucket that empties more often: some wait twice.
+    assert!(took.registered <= Duration::from_secs(900), "{took:?}");
+    assert!(took.refused <= FLEET * 3 / 2, "{took:?}");
+}
