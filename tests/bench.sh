@@ -73,6 +73,8 @@ say "verity tree" "$verity" "$(ratio "$veritysetup" "$verity" "veritysetup's spe
 say "uncompressed disk, MiB" "$(($(stat -c %s "$raw") >> 20))" "(budget 1024)"
 say "agent, MB" "$(stat -c %s "$bin/postern-agent" | awk '{ printf "%.1f", $1 / 1e6 }')" "(budget 10)"
 tests/bench-upload.py "$bin"
+# Virtual time: 1,000 requests at 10 a second are 100 s, 3,000 are 300 s; budget 10 % more.
+cargo test --quiet --release -p postern-agent --lib tests::fleet -- --nocapture --test-threads 1 | sed -n 's/^.*fleet: //p'
 "$bin/postern" --version
 mmdebstrap --version
 pigz --version

@@ -1,6 +1,8 @@
 //! The agent's command line: parse, hand over, turn an error into lines.
 
-use std::io::{self, IsTerminal as _, Write};
+mod forget;
+
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -9,16 +11,16 @@ use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::contract::paths;
-use crate::host;
 use crate::host::files::write_atomic;
 use crate::host::journald::{self, Journald};
 use crate::host::notify::notify;
 use crate::host::pace::{Pace as _, RealPace};
 use crate::life::steps::Life;
 use crate::life::world::World;
-use crate::life::{bundle, check, cloud_init, pods, reset};
+use crate::life::{bundle, check, cloud_init, pods};
 use crate::status::report::Reporter;
 use crate::status::{checks, metrics, model, page, screen, slot};
+use forget::Wish;
 
 /// The agent of a Postern gateway.
 #[derive(Debug, Parser)]
@@ -56,6 +58,16 @@ enum Command {
         /// Do not ask
         #[arg(long)]
         yes: bool,
+        /// Pair again with this gateway file, `-` for standard input; nothing is done if it breaks a rule
+        #[arg(long, value_name = "FILE")]
+        pair_again: Option<PathBuf>,
+        /// First have Palette delete this gateway; takes the API key of a tenant
+        /// administrator, from the gateway file or one line of standard input
+        #[arg(long)]
+        remove_from_palette: bool,
+        /// First take Palette's agents out of the cluster (for a cluster whose other machines stay)
+        #[arg(long)]
+        remove_agents: bool,
     },
     /// Check the way to Palette from the network of a pod; `preflight` runs this
     #[command(name = pods::SUBCOMMAND, hide = true)]
@@ -77,7 +89,18 @@ pub fn main() -> ExitCode {
         Command::Status { json } => status(json).map(|()| true),
         Command::Preflight { json } => checks(json),
         Command::SupportBundle { file } => support_bundle(file).map(|()| true),
-        Command::Reset { yes } => forget(yes).map(|()| true),
+        Command::Reset {
+            yes,
+            pair_again,
+            remove_from_palette,
+            remove_agents,
+        } => forget::forget(&Wish {
+            yes,
+            pair_again,
+            remove_from_palette,
+            remove_agents,
+        })
+        .map(|()| true),
         Command::Metrics => metrics().map(|()| true),
         Command::PodPreflight { netns } => {
             let visited = pods::visit(&netns, runtime);
@@ -170,31 +193,6 @@ fn support_bundle(file: Option<PathBuf>) -> anyhow::Result<()> {
     print(&format!("{}\n", file.display()))
 }
 
-fn forget(yes: bool) -> anyhow::Result<()> {
-    let world = World::real().context("looking at this machine")?;
-    write!(io::stderr(), "{}", reset::told())?;
-    if !yes {
-        anyhow::ensure!(
-            io::stdin().is_terminal(),
-            "nobody is here to ask, nothing was done\n  help: `postern-agent reset --yes`"
-        );
-        write!(
-            io::stderr(),
-            "Type the machine's name, {}, to go on: ",
-            world.host_name
-        )?;
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer)?;
-        anyhow::ensure!(answer.trim() == world.host_name, "nothing was done");
-    }
-    reset::ask(&world).context("writing down that a reset is wanted")?;
-    host::Command::new("systemctl")
-        .arg("reboot")
-        .run()
-        .context("restarting the machine; the reset is done when it starts again")?;
-    Ok(())
-}
-
 fn metrics() -> anyhow::Result<()> {
     let path = Path::new(paths::STATUS);
     let status = model::read(path).map_err(anyhow::Error::msg)?;
@@ -230,6 +228,13 @@ mod tests {
             vec!["postern-agent", "metrics"],
             vec!["postern-agent", "support-bundle", "out.tar.gz"],
             vec!["postern-agent", "reset", "--yes"],
+            vec!["postern-agent", "reset", "--pair-again", "-"],
+            vec![
+                "postern-agent",
+                "reset",
+                "--remove-from-palette",
+                "--remove-agents",
+            ],
         ] {
             Cli::try_parse_from(line).unwrap();
         }

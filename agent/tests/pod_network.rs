@@ -189,7 +189,7 @@ fn a_pod_reaches_palette_directly_and_by_the_proxy() {
         for (proxied, stations) in [(false, &["name"][..]), (true, &["name", "proxy"])] {
             let visit = site.visit(&site.settings(proxied)).await.unwrap();
             assert_eq!(visit.address, IpAddr::from(POD));
-            let after = ["tls", "palette", "clock", "http2", "websocket"];
+            let after = ["tls", "palette", "clock"];
             let all = stations.iter().chain(&after);
             let passed: Vec<_> = all.map(|name| (*name, Verdict::Pass)).collect();
             assert_eq!(verdicts(&visit.checks), passed, "{visit:?}");
@@ -274,7 +274,7 @@ fn the_stand_in_for_k3s_has_a_pods_network() {
         over.arg("/etc/hosts").run().unwrap();
         let _server = StandIn::start(site.root.path());
         let visit = site.visit(&site.settings(false)).await.unwrap();
-        let names = ["name", "tls", "palette", "clock", "http2", "websocket"];
+        let names = ["name", "tls", "palette", "clock"];
         let passed = names.map(|name| (name, Verdict::Pass));
         assert_eq!(verdicts(&visit.checks), passed, "{visit:?}");
         assert_eq!(visit.checks[0].evidence, "palette.example is 10.42.0.1");

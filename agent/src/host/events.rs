@@ -18,9 +18,14 @@ const ADDRESSES_AND_ROUTES: u32 = 0x10 | 0x40 | 0x100 | 0x400;
 
 /// A source of events: anything that can be polled and read like a pipe.
 #[derive(Debug)]
-pub struct Events(Receiver);
+pub struct Events(Option<Receiver>);
 
 impl Events {
+    /// A source in which nothing ever happens.
+    pub const fn never() -> Self {
+        Self(None)
+    }
+
     /// Files that appear, change or go in the folder `dir`.
     ///
     /// # Errors
@@ -61,29 +66,32 @@ impl Events {
     /// # Errors
     /// If the source cannot be read any more.
     pub async fn next(&self) -> io::Result<()> {
+        let Some(source) = &self.0 else {
+            return std::future::pending().await;
+        };
         loop {
-            self.0.readable().await?;
-            match self.drain() {
+            source.readable().await?;
+            match drain(source) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return done,
             }
         }
     }
 
-    /// Reads all there is; `WouldBlock` if there was nothing.
-    fn drain(&self) -> io::Result<()> {
-        let mut buffer = [0; 16 << 10];
-        let first = self.0.try_read(&mut buffer);
-        while first.is_ok() && self.0.try_read(&mut buffer).is_ok() {}
-        match first {
-            // The kernel dropped events because there were too many: something happened.
-            Err(error) if error.raw_os_error() == Some(nix::libc::ENOBUFS) => Ok(()),
-            other => other.map(|_| ()),
-        }
-    }
-
     fn of(fd: OwnedFd) -> io::Result<Self> {
-        Receiver::from_owned_fd_unchecked(fd).map(Self)
+        Receiver::from_owned_fd_unchecked(fd).map(|source| Self(Some(source)))
+    }
+}
+
+/// Reads all there is; `WouldBlock` if there was nothing.
+fn drain(source: &Receiver) -> io::Result<()> {
+    let mut buffer = [0; 16 << 10];
+    let first = source.try_read(&mut buffer);
+    while first.is_ok() && source.try_read(&mut buffer).is_ok() {}
+    match first {
+        // The kernel dropped events because there were too many: something happened.
+        Err(error) if error.raw_os_error() == Some(nix::libc::ENOBUFS) => Ok(()),
+        other => other.map(|_| ()),
     }
 }
 

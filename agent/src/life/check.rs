@@ -49,9 +49,10 @@ pub async fn check(world: &World) -> Result<Report, Stop> {
         strategy: strategy.as_deref(),
         k3s_version: &wanted.image.k3s_version,
     };
-    let mut checks = survey(&subject)
+    let surveyed = survey(&subject)
         .await
         .map_err(|stop| hide(stop, |t| mask.apply(t)))?;
+    let mut checks = surveyed.checks;
     for check in &mut checks {
         check.evidence = mask.apply(&check.evidence);
         check.remedy = check.remedy.as_deref().map(|text| mask.apply(text));

@@ -128,10 +128,24 @@ pub fn wanted(world: &World) -> Result<Wanted, Stop> {
 }
 
 fn gateway(world: &World) -> Result<Option<Result<GatewayFile, Problems>>, Stop> {
-    let text = match fs::read_to_string(world.root.at(paths::GATEWAY_FILE)) {
-        Ok(text) => text,
+    let bytes = match fs::read(world.root.at(paths::GATEWAY_FILE)) {
+        Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
+    };
+    let text = match String::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => {
+            let good = error.utf8_error().valid_up_to();
+            let problem = Problem {
+                file: paths::GATEWAY_FILE.to_owned(),
+                at: None,
+                key: String::new(),
+                what: format!("is not UTF-8 text from byte {good} on"),
+                remedy: "write it as UTF-8".to_owned(),
+            };
+            return Ok(Some(Err(Problems(vec![problem]))));
+        }
     };
     let now = world.pace.now();
     Ok(Some(GatewayFile::parse(

@@ -41,7 +41,7 @@ pub fn hold(kept: &Settings, wanted: &mut Settings) -> Vec<String> {
     }
     if !same_cluster(&kept.part, &wanted.part) {
         told.push(format!(
-            "the gateway file's `nodes`, `node` and `cluster-token` are not used: this machine {}; deploy it anew to change that",
+            "the gateway file's `nodes`, `node` and `cluster-token` are not used: this machine {}; that needs a new deployment",
             begun_as(&kept.part)
         ));
         wanted.part = kept.part.clone();

@@ -8,11 +8,13 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fs_err as fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::contact::Contact;
 use super::machine::State;
 use crate::host::files::write_atomic;
 
@@ -58,6 +60,9 @@ pub struct Journal {
     /// When the pairing code and MAAS' credentials left this disk.
     #[serde(default)]
     pub scrubbed: Option<Timestamp>,
+    /// What is known of Palette.
+    #[serde(default)]
+    pub contact: Contact,
     /// What happened, oldest first.
     #[serde(default)]
     pub history: Vec<Entry>,
@@ -94,6 +99,15 @@ impl Registration {
     pub const fn is_settled(&self) -> bool {
         matches!(self, Self::Done { .. } | Self::Proven { .. })
     }
+
+    /// Whether it may have gone through, and proof of that may still come: Palette
+    /// was asked less than `patience` before `now`.
+    pub fn is_open(&self, now: Timestamp, patience: Duration) -> bool {
+        let Self::Asked { at } = self else {
+            return false;
+        };
+        Duration::try_from(now.duration_since(*at)).is_ok_and(|since| since < patience)
+    }
 }
 
 /// One thing that happened.
@@ -125,6 +139,7 @@ impl Journal {
             overlord_uid: None,
             registration: Registration::NotAsked,
             scrubbed: None,
+            contact: Contact::default(),
             history: Vec::new(),
         }
     }
@@ -198,7 +213,7 @@ pub enum Found {
     Good(Box<Journal>),
     /// Something unreadable, now renamed: what was done must be asked of the cluster.
     Broken {
-        /// Where it is now.
+        /// Where it is put.
         aside: PathBuf,
         /// Why it could not be read.
         why: String,
@@ -213,6 +228,12 @@ pub trait Keeper {
     /// Any I/O error but "not found".
     fn load(&self) -> io::Result<Found>;
 
+    /// Reads the journal and touches nothing: for programs beside the agent.
+    ///
+    /// # Errors
+    /// Any I/O error but "not found".
+    fn peek(&self) -> io::Result<Found>;
+
     /// Writes the journal, whole or not at all.
     ///
     /// # Errors
@@ -226,19 +247,26 @@ pub struct JournalFile(pub PathBuf);
 
 impl Keeper for JournalFile {
     fn load(&self) -> io::Result<Found> {
+        let found = self.peek()?;
+        if let Found::Broken { aside, .. } = &found {
+            fs::rename(&self.0, aside)?;
+        }
+        Ok(found)
+    }
+
+    fn peek(&self) -> io::Result<Found> {
         let text = match fs::read(&self.0) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
             Err(error) => return Err(error),
         };
-        match parse(&text) {
-            Ok(journal) => Ok(Found::Good(Box::new(journal))),
-            Err(why) => {
-                let aside = free_name(&self.0, "broken");
-                fs::rename(&self.0, &aside)?;
-                Ok(Found::Broken { aside, why })
-            }
-        }
+        Ok(match parse(&text) {
+            Ok(journal) => Found::Good(Box::new(journal)),
+            Err(why) => Found::Broken {
+                aside: free_name(&self.0, "broken"),
+                why,
+            },
+        })
     }
 
     fn save(&self, journal: &Journal) -> io::Result<()> {

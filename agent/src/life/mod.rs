@@ -7,7 +7,7 @@
 //! trusts), [`online`], [`shared_address`], [`cluster`],
 //! [`pair`] (preflight, manifests, registration), [`scrub`] (no secret stays).
 //! [`steps`] is the loop around them. Beside it, for a person: [`check`],
-//! [`bundle`], [`reset`]; [`hidden`] knows what must not be shown.
+//! [`bundle`], [`reset`], [`remove`]; [`hidden`] knows what must not be shown, [`contact`] when Palette was heard last.
 //!
 //! # Later boots
 //! The pairing code is needed once. [`configure`] therefore keeps everything
@@ -23,6 +23,7 @@ pub mod check;
 pub mod cloud_init;
 pub mod cluster;
 pub mod configure;
+pub mod contact;
 pub mod drift;
 pub mod hidden;
 pub mod inheritance;
@@ -31,6 +32,7 @@ pub mod machine;
 pub mod online;
 pub mod pair;
 pub mod pods;
+pub mod remove;
 pub mod reset;
 pub mod scrub;
 pub mod settings;

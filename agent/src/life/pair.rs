@@ -15,7 +15,7 @@ use super::settings::Settings;
 use super::trouble::{On, Reason, Stop};
 use super::world::{Root, World};
 use crate::host::files::write_atomic;
-use crate::host::http::{Client, Outbound};
+use crate::host::http::{MakeClient, Outbound, Versions};
 use crate::host::pace::Pace;
 use crate::k3s::evidence::{self, EvidenceError, Jet};
 use crate::pairing::manifest::{self, Manifest, Source};
@@ -40,8 +40,13 @@ pub fn outbound(root: &Root, settings: &Settings, subnets: &[IpNet]) -> Result<O
 ///
 /// # Errors
 /// [`Stop::Block`] if this machine's trust or proxy cannot be used.
-pub fn palette(outbound: &Outbound, endpoint: &Url, pace: &Rc<dyn Pace>) -> Result<Palette, Stop> {
-    let client = Client::new(outbound).map_err(|e| unusable(&e.to_string()))?;
+pub fn palette(
+    make: &MakeClient,
+    outbound: &Outbound,
+    endpoint: &Url,
+    pace: &Rc<dyn Pace>,
+) -> Result<Palette, Stop> {
+    let client = make(outbound, Versions::Best).map_err(|e| unusable(&e.to_string()))?;
     Ok(Palette::new(client, endpoint.clone(), Rc::clone(pace)))
 }
 
@@ -132,10 +137,15 @@ pub async fn apply(world: &World, manifest: &Manifest) -> Result<(), Stop> {
     Ok(())
 }
 
+/// What to do about a gateway that Palette has no more.
+const REMOVED: &str = "if it was removed on purpose, release this machine in MAAS; to make it a gateway again, `postern-agent reset --pair-again FILE` with a new gateway file. Nothing is registered again by itself";
+
 /// What a strategy's "no" means for the machine.
 pub fn stop(error: PairError) -> Stop {
     match error {
         PairError::Later(detail) | PairError::Ambiguous(detail) => Stop::wait(On::Palette, detail),
+        PairError::Limited(detail) => Stop::wait(On::RequestLimit, detail),
+        PairError::Gone(detail) => Stop::block(Reason::Removed, detail, REMOVED),
         PairError::Refused { detail, remedy } => Stop::block(Reason::Refused, detail, &remedy),
         PairError::Unknown { detail, remedy } => {
             Stop::block(Reason::UnknownAnswer, detail, &remedy)

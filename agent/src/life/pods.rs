@@ -22,10 +22,11 @@ use super::survey::Way;
 use super::trouble::Stop;
 use super::world::Root;
 use crate::contract::gateway::{Part, Registries};
+use crate::host::http::Client;
 use crate::host::pace::{Later, Pace, RealPace};
 use crate::host::{Command, CommandError, names, netns};
 use crate::k3s::config::{RESOLV_CONF, dns_address};
-use crate::preflight::{Check, Names, bare};
+use crate::preflight::{Check, Names, Origin, bare};
 
 /// The subcommand that is run inside.
 pub const SUBCOMMAND: &str = "pod-preflight";
@@ -157,6 +158,8 @@ impl Errand {
             subnets: &self.subnets,
             outbound,
             patience: self.patience,
+            make: &Client::with,
+            from: Origin::Pod,
         };
         let resolv_conf = fs_err::read_to_string(root.at(RESOLV_CONF)).unwrap_or_default();
         let names = ClusterDns {
@@ -168,7 +171,7 @@ impl Errand {
         let addresses = names.addresses(&first).await;
         way.outbound.known = vec![(first, addresses)];
         let pace: Rc<dyn Pace> = Rc::new(RealPace);
-        way.checked(&names, &pace).await
+        Ok(way.checked(&names, &pace).await?.0)
     }
 }
 

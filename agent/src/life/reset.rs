@@ -4,7 +4,8 @@
 //! A running cluster cannot be taken away from under its pods, so nothing is
 //! removed at once. [`ask`] writes down that a person wants it, and the machine
 //! is restarted; at the next boot, before k3s runs, the agent does it and
-//! removes the note last ([`resume`]). A power cut anywhere leaves the note,
+//! removes the note last ([`resume`]). [`ask`] may bring the gateway file to pair
+//! with next. A power cut anywhere leaves the note,
 //! and all of it is done again. Without the note nothing here ever happens.
 
 use std::fmt;
@@ -13,15 +14,19 @@ use std::path::Path;
 
 use fs_err as fs;
 use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::journal::free_name;
 use super::pair::MANIFEST;
 use super::settings::SETTINGS;
 use super::world::{Root, World};
+use crate::contract::gateway::{GatewayFile, LiteralOnly};
 use crate::contract::paths;
 use crate::host::files::{erase, sync_dir, write_atomic};
 
+/// The gateway file that a reset puts in the place of the old one, mode 0600.
+const NEXT: &str = "/var/lib/postern/next-gateway.yaml";
 /// The note that a reset is wanted.
 pub const ASKED: &str = "/var/lib/postern/reset.json";
 /// Version of the note's format.
@@ -119,23 +124,71 @@ fn put_aside(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_dir)
 }
 
+/// The file that was brought becomes the gateway file. Before the note goes, so
+/// that a power cut leaves both or neither to do.
+fn take_next(root: &Root) -> io::Result<()> {
+    let (next, place) = (root.at(NEXT), root.at(paths::GATEWAY_FILE));
+    match fs::read(&next) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+        Ok(text) => {
+            // Not renamed: `/etc` may be another file system.
+            write_atomic(&place, &text, 0o600)?;
+            erase(&next)
+        }
+    }
+}
+
 /// What a person is told before being asked.
-pub fn told() -> String {
+pub fn told(next: bool) -> String {
+    let then = if next {
+        "Then it pairs with the gateway file that was given.\n".to_owned()
+    } else {
+        let file = paths::GATEWAY_FILE;
+        format!(
+            "A gateway file at {file} stays\nand is used at once; without one the machine waits for it.\n"
+        )
+    };
     let acts: Vec<_> = ACTS.iter().map(|act| format!("  - {act}\n")).collect();
     format!(
         "This machine restarts. Before k3s runs again, the agent will\n{}\
-         Palette is told nothing: delete the gateway there. A gateway file at {} stays\nand is \
-         used at once; without one the machine waits for it.\n",
+         Palette is told nothing, unless --remove-from-palette says so. {then}",
         acts.concat(),
-        paths::GATEWAY_FILE
     )
 }
 
-/// Writes down that a reset is wanted; the next boot does it.
+/// A gateway file that a machine can pair with.
+pub struct Next(SecretString);
+
+impl Next {
+    /// Checks `text`, which `name` names in problems.
+    ///
+    /// # Errors
+    /// Every problem in it, for a person.
+    pub fn checked(world: &World, name: &str, text: SecretString) -> Result<Self, String> {
+        let now = world.pace.now();
+        let file = GatewayFile::parse(name, text.expose_secret(), now, &LiteralOnly);
+        let file = file.map_err(|problems| problems.to_string())?;
+        let joins = file.gateway.cluster.part().is_some_and(|part| part.joins());
+        match file.gateway.pairing.is_some() || joins {
+            true => Ok(Self(text)),
+            false => Err(format!("{name} does not say how to pair")),
+        }
+    }
+}
+
+/// Writes down that a reset is wanted, and what the machine pairs with then; the
+/// next boot does it.
 ///
 /// # Errors
 /// Any I/O error; then nothing is wanted.
-pub fn ask(world: &World) -> io::Result<()> {
+pub fn ask(world: &World, next: Option<&Next>) -> io::Result<()> {
+    let place = world.root.at(NEXT);
+    match next {
+        Some(Next(text)) => write_atomic(&place, text.expose_secret().as_bytes(), 0o600)?,
+        // One of an earlier wish is not meant.
+        None => erase(&place)?,
+    }
     let asked = Asked {
         schema: SCHEMA,
         at: world.pace.now(),
@@ -170,6 +223,7 @@ pub fn resume(world: &World) -> io::Result<Option<String>> {
     for act in ACTS {
         act.perform(&world.root)?;
     }
+    take_next(&world.root)?;
     erase(&world.root.at(ASKED))?;
     let at = asked.at.strftime("%F %T UTC");
     Ok(Some(format!(

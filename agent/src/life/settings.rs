@@ -74,6 +74,9 @@ pub struct Settings {
     /// that up later. A machine that was configured without knowing did not.
     #[serde(default)]
     pub encrypts: bool,
+    /// Machines that reach Palette from the same address, if the gateway file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fleet: Option<u32>,
 }
 
 /// Settings of a time when only the first machine had a number.
@@ -110,6 +113,7 @@ impl Settings {
             node: gateway.cluster.node.unwrap_or(Node::FIRST).number(),
             virtual_address: gateway.cluster.virtual_address,
             encrypts: true,
+            fleet: gateway.fleet,
         }
     }
 

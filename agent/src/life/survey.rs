@@ -16,11 +16,14 @@ use super::trouble::Stop;
 use super::world::World;
 use crate::host::CommandError;
 use crate::host::hardware;
-use crate::host::http::Outbound;
+use crate::host::http::{MakeClient, Outbound};
 use crate::host::kernel::Kernel;
 use crate::host::pace::Pace;
 use crate::pairing::Strategy;
-use crate::preflight::{self, Capacity, Check, Known, Names, Route, Verdict};
+use crate::preflight::{self, Capacity, Check, Known, Names, Origin, Route, Verdict};
+
+/// The agent's own folder, on the disk that k3s and its images use too.
+const STATE: &str = "/var/lib/postern";
 
 /// What is surveyed.
 pub struct Subject<'a> {
@@ -36,29 +39,39 @@ pub struct Subject<'a> {
     pub k3s_version: &'a str,
 }
 
+/// What came of it.
+pub struct Survey {
+    /// Every check, in the order it ran.
+    pub checks: Vec<Check>,
+    /// Whether Palette said that too many requests come from this address.
+    pub crowded: bool,
+}
+
 /// Runs every check; checks that fail are no error here.
 ///
 /// # Errors
 /// [`Stop`] if this machine's trust or proxy cannot be used, or its own state not be read.
-pub async fn survey(subject: &Subject<'_>) -> Result<Vec<Check>, Stop> {
+pub async fn survey(subject: &Subject<'_>) -> Result<Survey, Stop> {
     let world = subject.world;
     let mut checks = machine(subject)?;
     let way = Way {
+        make: &*world.client,
         settings: subject.settings,
         subnets: subject.subnets,
         outbound: pair::outbound(&world.root, subject.settings, subject.subnets)?,
         patience: world.patience,
+        from: Origin::Machine,
     };
-    let reached = way.checked(&&*world.network, &world.pace).await?;
+    let (reached, crowded) = way.checked(&&*world.network, &world.pace).await?;
     let answered = reached
         .iter()
-        .any(|c| c.name == "palette" && c.verdict == Verdict::Pass);
+        .any(|c| c.name == "palette" && c.verdict == Verdict::Pass && !crowded);
     checks.extend(reached);
     checks.extend(from_a_pod(subject).await);
     if let (Some(strategy), true) = (subject.strategy, answered) {
         checks.extend(versions(subject, strategy, &way.outbound).await?);
     }
-    Ok(checks)
+    Ok(Survey { checks, crowded })
 }
 
 /// What needs nobody else.
@@ -123,7 +136,12 @@ async fn versions(
         None => Known::NotAsked,
         Some(key) => {
             let endpoint = &subject.settings.endpoint;
-            let palette = pair::palette(outbound, endpoint, &subject.world.pace)?;
+            let palette = pair::palette(
+                &*subject.world.client,
+                outbound,
+                endpoint,
+                &subject.world.pace,
+            )?;
             Known::from_reply(palette.agent_version(key).await)
         }
     };
@@ -137,6 +155,8 @@ pub(super) struct Way<'a> {
     pub subnets: &'a [IpNet],
     pub outbound: Outbound,
     pub patience: Duration,
+    pub make: &'a MakeClient,
+    pub from: Origin,
 }
 
 impl Way<'_> {
@@ -146,30 +166,35 @@ impl Way<'_> {
         proxy.unwrap_or(&self.settings.endpoint)
     }
 
-    /// Runs the checks on it.
+    /// Runs the checks on it; and whether Palette had too many requests.
     pub(super) async fn checked(
         &self,
         names: &dyn Names,
         pace: &Rc<dyn Pace>,
-    ) -> Result<Vec<Check>, Stop> {
+    ) -> Result<(Vec<Check>, bool), Stop> {
         let endpoint = &self.settings.endpoint;
-        let palette = pair::palette(&self.outbound, endpoint, pace)?;
+        let palette = pair::palette(self.make, &self.outbound, endpoint, pace)?;
         let route = Route {
             endpoint,
             proxy: self.settings.proxy_to_palette(self.subnets),
             palette: &palette,
             outbound: &self.outbound,
+            make: self.make,
+            from: self.from,
             patience: self.patience,
         };
-        Ok(preflight::remote(&route, names, pace.now()).await)
+        let checks = preflight::remote(&route, names, pace.now()).await;
+        Ok((checks, palette.is_crowded()))
     }
 }
 
 fn capacity(world: &World) -> io::Result<Capacity> {
-    let path = world.root.at("/var/lib/postern");
-    let disk = statvfs(&path).map_err(|e| {
-        let text = format!("asking for the room in {}: {e}", path.display());
-        io::Error::new(io::Error::from(e).kind(), text)
+    let state = world.root.at(STATE);
+    // systemd makes it for the unit; a check by hand may come before that.
+    let there = state.ancestors().find(|dir| dir.exists()).unwrap_or(&state);
+    let disk = statvfs(there).map_err(|e| {
+        let why = format!("asking how large {} is: {e}", there.display());
+        io::Error::new(io::Error::from(e).kind(), why)
     })?;
     Ok(Capacity {
         cpus: hardware::cpus()?,

@@ -112,6 +112,10 @@ pub enum On {
     Preflight,
     /// Palette to answer.
     Palette,
+    /// Palette to take requests from this address again.
+    RequestLimit,
+    /// Palette to show the gateway as `Running` and `Healthy`.
+    PaletteView,
     /// The cluster to take the manifests.
     Manifests,
     /// The ConfigMap `jet-system/overlord-config` with the gateway's uid.
@@ -148,11 +152,13 @@ pub enum Reason {
     Refused,
     /// Palette answered something its published API does not say.
     UnknownAnswer,
+    /// Palette has no such gateway any more.
+    Removed,
 }
 
 impl On {
     /// All of them.
-    pub const ALL: [On; 14] = [
+    pub const ALL: [On; 17] = [
         On::GatewayFile,
         On::Network,
         On::Clock,
@@ -160,6 +166,8 @@ impl On {
         On::PodNetwork,
         On::Preflight,
         On::Palette,
+        On::RequestLimit,
+        On::PaletteView,
         On::Manifests,
         On::OverlordUid,
         On::Evidence,
@@ -167,6 +175,7 @@ impl On {
         On::FirstNode,
         On::CloudInit,
         On::Seed,
+        On::Disk,
     ];
 
     /// As it stands on the console: `waiting=default-route`.
@@ -179,6 +188,8 @@ impl On {
             On::PodNetwork => "pod-network",
             On::Preflight => "preflight",
             On::Palette => "palette",
+            On::RequestLimit => "request-limit",
+            On::PaletteView => "palette-view",
             On::Manifests => "manifests",
             On::OverlordUid => "overlord-uid",
             On::Evidence => "evidence",
@@ -193,7 +204,7 @@ impl On {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 7] = [
+    pub const ALL: [Reason; 8] = [
         Reason::GatewayFile,
         Reason::Image,
         Reason::Overlap,
@@ -201,6 +212,7 @@ impl Reason {
         Reason::Manifest,
         Reason::Refused,
         Reason::UnknownAnswer,
+        Reason::Removed,
     ];
 
     /// As it stands on the console: `blocked=refused`.
@@ -213,6 +225,7 @@ impl Reason {
             Reason::Manifest => "manifest",
             Reason::Refused => "refused",
             Reason::UnknownAnswer => "unknown-answer",
+            Reason::Removed => "removed",
         }
     }
 }

@@ -11,6 +11,8 @@ use fs_err as fs;
 use super::journal::{JournalFile, Keeper};
 use super::pods::{Namespaces, Pods};
 use crate::contract::paths;
+use crate::host::events::Events;
+use crate::host::http::{Client, MakeClient};
 use crate::host::mounts::{Access, remount};
 use crate::host::network::{Network, RealNetwork};
 use crate::host::pace::{Pace, RealPace};
@@ -39,6 +41,10 @@ pub struct World {
     pub keeper: Rc<dyn Keeper>,
     /// How long a proxy may take to answer.
     pub patience: Duration,
+    /// The only maker of HTTP clients.
+    pub client: Rc<MakeClient>,
+    /// How a folder is watched.
+    pub watch: fn(&Path) -> io::Result<Events>,
     /// How the seed partition is made writable, and read-only again.
     pub remount: fn(&Path, Access) -> io::Result<()>,
     /// Names this boot.
@@ -76,6 +82,8 @@ impl World {
             network: Rc::new(RealNetwork),
             pace: Rc::new(RealPace),
             patience: PATIENCE,
+            client: Rc::new(Client::with),
+            watch: Events::in_folder,
             remount,
             boot_id: boot_id.trim().to_owned(),
             host_name: host_name.to_string_lossy().into_owned(),

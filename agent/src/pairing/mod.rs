@@ -6,6 +6,7 @@
 //! [`tenant`] the one with a tenant administrator's key, [`manifest`] the guard in front of
 //! the cluster: what Palette sends is input like any other.
 
+use std::fmt;
 use std::rc::Rc;
 
 use jiff::Timestamp;
@@ -20,6 +21,7 @@ pub mod manifest;
 pub mod palette;
 pub mod strategies;
 pub mod tenant;
+pub mod turns;
 
 use manifest::{ManifestError, Source};
 use palette::Palette;
@@ -51,6 +53,75 @@ pub trait Strategy {
 
     /// Every secret this strategy holds, for masking.
     fn secrets(&self) -> Vec<String>;
+
+    /// How many requests pairing makes of the one resource of Palette that it
+    /// asks most.
+    fn calls(&self) -> u32 {
+        1
+    }
+
+    /// Palette's own view of the gateway, if this strategy can have it.
+    fn watch(&self) -> Option<&dyn Watch> {
+        None
+    }
+
+    /// What this way to pair is to a machine that is the gateway `uid` already.
+    fn anew(&self, _uid: Option<&str>) -> Anew {
+        Anew::Other
+    }
+}
+
+/// What a way to pair is to a machine that is registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anew {
+    /// Of the same gateway, and nothing is to be applied.
+    Same,
+    /// Of the same gateway, with other manifests for the cluster.
+    Refreshed,
+    /// Of another gateway, or nobody can tell.
+    Other,
+}
+
+/// A strategy that can ask Palette how a gateway is.
+pub trait Watch {
+    /// Looks at the gateway `uid`.
+    fn look<'a>(&'a self, palette: &'a Palette, uid: &'a str)
+    -> Later<'a, Result<View, PairError>>;
+}
+
+/// A gateway as Palette shows it. Both words are of open sets: Palette's own
+/// client waits for `Running`, its documentation for `Healthy`; anything else is
+/// shown and not interpreted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct View {
+    /// `Pending`, `Importing`, `Running`, …; empty if Palette says none.
+    pub state: String,
+    /// `Healthy`, …; empty if Palette says none.
+    pub health: String,
+}
+
+impl View {
+    /// Whether Palette shows what it documents for a gateway that works.
+    pub fn is_good(&self) -> bool {
+        self.state == "Running" && self.health == "Healthy"
+    }
+}
+
+impl fmt::Display for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |word: &str| match word {
+            "" => "none".to_owned(),
+            // Others wrote it, and it goes to a console.
+            word => word.chars().filter(|c| !c.is_control()).take(40).collect(),
+        };
+        write!(
+            f,
+            "state {}, health {}",
+            shown(&self.state),
+            shown(&self.health)
+        )
+    }
 }
 
 /// What pairing begins with.
@@ -130,6 +201,12 @@ pub enum PairError {
     /// Palette did not act on it; the same call may be made again later.
     #[error("{0}")]
     Later(String),
+    /// Palette did not act on it, because too many requests come from this address.
+    #[error("{0}")]
+    Limited(String),
+    /// Palette has no such gateway.
+    #[error("{0}")]
+    Gone(String),
     /// Palette may have acted on it; evidence is needed before another try.
     #[error("{0}")]
     Ambiguous(String),

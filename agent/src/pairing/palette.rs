@@ -4,6 +4,7 @@
 //! `v1OverlordManifest`, `v1PairingCode`, `V1Error`. An answer it does not
 //! describe is [`Reply::Unknown`]: it is reported, not guessed.
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use secrecy::{ExposeSecret, SecretString};
@@ -25,6 +26,7 @@ pub struct Palette {
     client: Client,
     calls: Call,
     pace: Rc<dyn Pace>,
+    crowded: Cell<bool>,
 }
 
 /// Addresses of calls.
@@ -54,6 +56,8 @@ pub enum Reply<T> {
     Done(T),
     /// Not acted on; ask again later.
     Later(String),
+    /// Not acted on: too many requests come from this address.
+    Limited(String),
     /// Perhaps acted on.
     Ambiguous(String),
     /// No.
@@ -69,6 +73,7 @@ impl Palette {
             client,
             calls: Call(endpoint),
             pace,
+            crowded: Cell::new(false),
         }
     }
 
@@ -83,16 +88,36 @@ impl Palette {
     /// [`HttpError`] if there is no answer.
     pub async fn ping(&self) -> Result<Answer, HttpError> {
         let (url, what) = self.calls.to(&["v1", "health", "ping"], "GET");
-        self.client.get(url, &what, CAP).await
+        let answer = self.client.get(url, &what, CAP).await?;
+        self.crowded.set(answer.status == 429);
+        Ok(answer)
+    }
+
+    /// Whether the last ping found that too many requests come from this address.
+    pub const fn is_crowded(&self) -> bool {
+        self.crowded.get()
     }
 
     /// `GET /v1/auth/certs`: not in the published API; what Palette's agents were
-    /// seen to ask first. With `upgrade`, asked as a WebSocket under that key.
+    /// seen to ask first.
     ///
     /// # Errors
     /// [`HttpError`] if there is no answer.
-    pub async fn certs(&self, client: &Client, upgrade: Option<&str>) -> Result<Answer, HttpError> {
+    pub async fn certs(&self) -> Result<Answer, HttpError> {
         let (url, what) = self.calls.to(&["v1", "auth", "certs"], "GET");
+        self.client.get(url, &what, CAP).await
+    }
+
+    /// `GET /v1/services/stylus/version` without a key, over a client that speaks
+    /// HTTP/1.1: that Palette refuses it is answer enough. With `upgrade`, asked as
+    /// a WebSocket under that key.
+    ///
+    /// # Errors
+    /// [`HttpError`] if there is no answer.
+    pub async fn knock(&self, client: &Client, upgrade: Option<&str>) -> Result<Answer, HttpError> {
+        let (url, what) = self
+            .calls
+            .to(&["v1", "services", "stylus", "version"], "GET");
         match upgrade {
             Some(key) => client.get_upgrading(url, key, &what, CAP).await,
             None => client.get(url, &what, CAP).await,
@@ -225,6 +250,7 @@ pub(super) fn not_as_documented<T>(answer: &Answer) -> Reply<T> {
         return Reply::Unknown(format!("{}: {why}", answer.what));
     }
     match answer.status {
+        429 => Reply::Limited(answer.says()),
         _ if answer.is_transient() => Reply::Later(answer.says()),
         400..=499 => Reply::Refused(answer.says()),
         _ => Reply::Unknown(answer.says()),

@@ -12,7 +12,7 @@ use url::Url;
 use super::manifest::{CAP, Source};
 use super::palette::{Call, Reply, not_as_documented, unanswered};
 use super::{Acquired, PairError};
-use crate::host::http::Client;
+use crate::host::http::{Answer, Client};
 
 /// Largest list of gateways, in bytes of JSON.
 const LIST: usize = 4 << 20;
@@ -77,6 +77,20 @@ pub struct Gateway {
     pub uid: String,
     /// Namespace in Palette's command for the second manifest.
     pub namespace: Option<String>,
+}
+
+impl Gateway {
+    /// Both manifests of it, in the order in which they are applied.
+    pub(super) fn acquired(&self, jet: String, ally: String) -> Acquired {
+        let ally = Source {
+            text: ally,
+            namespace: self.namespace.clone(),
+        };
+        Acquired {
+            sources: vec![Source::whole(jet), ally],
+            overlord_uid: Some(self.uid.clone()),
+        }
+    }
 }
 
 /// Whether a gateway was there.
@@ -169,10 +183,35 @@ impl Tenant {
     /// `GET /v1/overlords/{uid}`: how a gateway is.
     ///
     /// # Errors
-    /// [`PairError`] if Palette does not say.
+    /// [`PairError`] if Palette does not say; [`PairError::Gone`] if it says
+    /// that there is no such gateway.
     pub async fn overlord(&self, uid: &str) -> Result<Overlord, PairError> {
         let (url, what) = self.calls.to(&["v1", "overlords", uid], "GET");
-        self.read(url, &what).await
+        let reply = match self.client.get(url, &what, LIST).await {
+            Ok(answer) if is_gone(&answer) => return Err(PairError::Gone(answer.says())),
+            Ok(answer) => documented(&answer),
+            Err(error) => unanswered(error, Reply::Later)?,
+        };
+        meant(reply)
+    }
+
+    /// `DELETE /v1/overlords/{uid}`: takes a gateway out of Palette, which
+    /// refuses while it has clusters.
+    ///
+    /// # Errors
+    /// [`PairError::Gone`] if there is no such gateway (any more).
+    pub async fn remove(&self, uid: &str) -> Result<(), PairError> {
+        let (url, what) = self.calls.to(&["v1", "overlords", uid], "DELETE");
+        let reply = match self.client.delete(url, &what, LIST).await {
+            Ok(answer) if is_gone(&answer) => return Err(PairError::Gone(answer.says())),
+            Ok(answer) if answer.status == 200 && answer.interception().is_none() => {
+                Reply::Done(())
+            }
+            Ok(answer) => not_as_documented(&answer),
+            // Asked again, a gateway that is gone is gone.
+            Err(error) => unanswered(error, Reply::Later)?,
+        };
+        meant(reply)
     }
 
     /// `GET /v1/overlords/pairing/code?cloudType=maas`: a new pairing code.
@@ -199,22 +238,6 @@ impl Tenant {
         }
     }
 
-    /// Both manifests of a gateway, in the order in which they are applied.
-    ///
-    /// # Errors
-    /// [`PairError`] if Palette does not give one of them.
-    pub async fn manifests(&self, gateway: &Gateway) -> Result<Acquired, PairError> {
-        let (jet, ally) = self.services(&gateway.uid).await?;
-        let ally = Source {
-            text: ally,
-            namespace: gateway.namespace.clone(),
-        };
-        Ok(Acquired {
-            sources: vec![Source::whole(jet), ally],
-            overlord_uid: Some(gateway.uid.clone()),
-        })
-    }
-
     /// The manifests of jet and of ally, YAML.
     ///
     /// # Errors
@@ -224,7 +247,8 @@ impl Tenant {
         Ok((jet, self.manifest(uid, "ally").await?))
     }
 
-    async fn manifest(&self, uid: &str, service: &str) -> Result<String, PairError> {
+    /// The manifest of `jet` or of `ally`, YAML.
+    pub(super) async fn manifest(&self, uid: &str, service: &str) -> Result<String, PairError> {
         let path = ["v1", "pcg", uid, "services", service, "manifest"];
         let (url, what) = self.calls.to(&path, "GET");
         let answer = match self.client.get(url, &what, CAP).await {
@@ -246,14 +270,24 @@ impl Tenant {
         what: &str,
     ) -> Result<T, PairError> {
         let reply = match self.client.get(url, what, LIST).await {
-            Ok(answer) if answer.status == 200 && answer.interception().is_none() => {
-                json(what, &answer.body)
-            }
-            Ok(answer) => not_as_documented(&answer),
+            Ok(answer) => documented(&answer),
             Err(error) => unanswered(error, Reply::Later)?,
         };
         meant(reply)
     }
+}
+
+fn documented<T: for<'de> Deserialize<'de>>(answer: &Answer) -> Reply<T> {
+    if answer.status == 200 && answer.interception().is_none() {
+        return json(&answer.what, &answer.body);
+    }
+    not_as_documented(answer)
+}
+
+/// Palette itself says so; a 404 of anything in between proves nothing.
+fn is_gone(answer: &Answer) -> bool {
+    let code = answer.error().map(|error| error.code);
+    answer.status == 404 && code.as_deref() == Some("ResourceNotFound")
 }
 
 const REPORT: &str = "report this answer: the published API does not describe it";
@@ -269,6 +303,7 @@ fn meant<T>(reply: Reply<T>) -> Result<T, PairError> {
     match reply {
         Reply::Done(value) => Ok(value),
         Reply::Later(detail) | Reply::Ambiguous(detail) => Err(PairError::Later(detail)),
+        Reply::Limited(detail) => Err(PairError::Limited(detail)),
         Reply::Refused(detail) => Err(PairError::Refused {
             detail,
             remedy: REMEDY.to_owned(),

@@ -17,7 +17,7 @@ mod version;
 
 pub use kernel::{kernel, modules, settings};
 pub use local::{Capacity, capacity, overlap, time_sane};
-pub use remote::{Names, Route, bare, remote};
+pub use remote::{Names, Origin, Route, bare, remote};
 pub use version::{Known, version};
 
 /// One check and its result.

@@ -4,8 +4,8 @@
 //! HTTP/1.1 by themselves after ten failed attempts (Palette's page on gRPC and
 //! proxies), so one of the two is needed. Asked is Palette's own address; the
 //! agents may be told another for their messages. Which address takes WebSockets
-//! is not published: so a request that asks for one is sent where the agents ask
-//! first, and what can be told is whether something in between treats it otherwise.
+//! is not published: so a request that asks for one is sent to an address that
+//! nothing else of a pairing by code asks, and what can be told is whether something in between treats it otherwise.
 
 use std::io::{self, Read as _};
 
@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
 use super::{Check, Route, Verdict};
-use crate::host::http::{Answer, Client, HttpError};
+use crate::host::http::{Answer, HttpError, Versions};
 
 const HTTP2: &str = "http2";
 const WEBSOCKET: &str = "websocket";
@@ -65,16 +65,16 @@ enum Seen {
 }
 
 async fn ask(route: &Route<'_>) -> io::Result<Seen> {
-    let client = Client::upgradable(route.outbound).map_err(io::Error::other)?;
+    let client = (route.make)(route.outbound, Versions::Http1).map_err(io::Error::other)?;
     let key = key()?;
-    let asked = route.palette.certs(&client, Some(&key)).await;
+    let asked = route.palette.knock(&client, Some(&key)).await;
     if let Ok(answer) = &asked
         && let Some(seen) = recognized(answer, &key)
     {
         return Ok(seen);
     }
     // Something unexpected: what comes without asking tells whose it is.
-    let plain = route.palette.certs(&client, None).await;
+    let plain = route.palette.knock(&client, None).await;
     Ok(compared(&asked, &plain))
 }
 

@@ -14,7 +14,7 @@ use super::presented::presented;
 use super::protocols::protocols;
 use super::tunnel::{connect, target, tunnel};
 use super::{Check, Verdict};
-use crate::host::http::{Answer, HttpError, Outbound};
+use crate::host::http::{Answer, HttpError, MakeClient, Outbound};
 use crate::host::network::Network;
 use crate::host::pace::Later;
 use crate::pairing::palette::Palette;
@@ -23,6 +23,16 @@ use crate::trust::{self, Certificate};
 /// Clock difference from which tokens and certificates are in danger; Palette's
 /// tokens live for 15 minutes.
 const SKEW: Duration = Duration::from_secs(300);
+
+/// Where a way to Palette begins. What is asked differs, so that no request limit
+/// of Palette (one for each parent resource) is charged twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// At the machine: everything is checked.
+    Machine,
+    /// In a pod's network: that jet's first request is answered.
+    Pod,
+}
 
 /// The way to Palette.
 pub struct Route<'a> {
@@ -34,6 +44,10 @@ pub struct Route<'a> {
     pub palette: &'a Palette,
     /// The same way for a client of its own.
     pub outbound: &'a Outbound,
+    /// What makes one.
+    pub make: &'a MakeClient,
+    /// Where it begins.
+    pub from: Origin,
     /// How long the proxy may take to answer.
     pub patience: Duration,
 }
@@ -81,7 +95,11 @@ pub async fn remote(route: &Route<'_>, names: &dyn Names, now: Timestamp) -> Vec
     if super::failure(&checks).is_some() {
         return checks;
     }
-    match route.palette.ping().await {
+    let asked = match route.from {
+        Origin::Machine => route.palette.ping().await,
+        Origin::Pod => route.palette.certs().await,
+    };
+    match asked {
         Ok(answer) => {
             let certificate = match &answer.certificate {
                 Some(der) => Some(der.clone()),
@@ -90,7 +108,8 @@ pub async fn remote(route: &Route<'_>, names: &dyn Names, now: Timestamp) -> Vec
             checks.push(Check::pass("tls", shown(certificate.as_deref())));
             checks.push(answered(&answer));
             checks.extend(skew(&answer, now));
-            if super::failure(&checks).is_none() {
+            let all = route.from == Origin::Machine && answer.status != 429;
+            if all && super::failure(&checks).is_none() {
                 checks.extend(protocols(route, &answer).await);
             }
         }
@@ -129,7 +148,9 @@ fn answered(answer: &Answer) -> Check {
             "have the proxy pass Palette's addresses without inspection or login page",
         );
     }
-    if answer.status == 200 || matches!(answer.status, 401 | 403) && answer.error().is_some() {
+    // An error of Palette's own proves that it is there, also the one that says "too many".
+    if answer.status == 200 || matches!(answer.status, 401 | 403 | 429) && answer.error().is_some()
+    {
         return Check::pass("palette", answer.says());
     }
     if answer.is_transient() {

@@ -79,6 +79,7 @@ impl Known {
             },
             Ok(
                 Reply::Later(why)
+                | Reply::Limited(why)
                 | Reply::Ambiguous(why)
                 | Reply::Refused(why)
                 | Reply::Unknown(why),

@@ -215,6 +215,8 @@ fn draws_a_machine_that_waits() {
     postern_waiting{for="pod-network"} 0
     postern_waiting{for="preflight"} 1
     postern_waiting{for="palette"} 0
+    postern_waiting{for="request-limit"} 0
+    postern_waiting{for="palette-view"} 0
     postern_waiting{for="manifests"} 0
     postern_waiting{for="overlord-uid"} 0
     postern_waiting{for="evidence"} 0
@@ -222,6 +224,7 @@ fn draws_a_machine_that_waits() {
     postern_waiting{for="first-node"} 0
     postern_waiting{for="cloud-init"} 0
     postern_waiting{for="seed"} 0
+    postern_waiting{for="disk"} 0
     # HELP postern_blocked Whether this stops the gateway until a person acts.
     # TYPE postern_blocked gauge
     postern_blocked{reason="gateway-file"} 0
@@ -231,6 +234,7 @@ fn draws_a_machine_that_waits() {
     postern_blocked{reason="manifest"} 0
     postern_blocked{reason="refused"} 0
     postern_blocked{reason="unknown-answer"} 0
+    postern_blocked{reason="removed"} 0
     # HELP postern_trouble_since_timestamp_seconds Since when it waits or is stopped.
     # TYPE postern_trouble_since_timestamp_seconds gauge
     postern_trouble_since_timestamp_seconds 1500

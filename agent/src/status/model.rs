@@ -7,6 +7,7 @@ use fs_err as fs;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::life::contact::Contact;
 use crate::life::machine::State;
 use crate::life::trouble::Trouble;
 use crate::pairing::Card;
@@ -45,6 +46,9 @@ pub struct Status {
     pub image: Option<Image>,
     /// The gateway's uid in Palette.
     pub overlord_uid: Option<String>,
+    /// What is known of Palette.
+    #[serde(default)]
+    pub contact: Contact,
     /// How it pairs, and how far that is documented.
     pub pairing: Option<Card>,
     /// What preflight saw last.
@@ -92,6 +96,7 @@ impl Status {
             proxy: None,
             image: None,
             overlord_uid: None,
+            contact: Contact::default(),
             pairing: None,
             preflight: Vec::new(),
             scrubbed: false,

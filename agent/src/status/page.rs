@@ -27,6 +27,7 @@ pub fn render(status: &Status, now: Timestamp) -> String {
     trouble(&mut page, status, now);
     page.some("endpoint", status.endpoint.as_deref());
     page.some("uid", status.overlord_uid.as_deref());
+    palette(&mut page, status, now);
     page.some("proxy", status.proxy.as_deref());
     page.line("addresses", &joined(&status.addresses));
     page.some("node", status.node.as_deref());
@@ -74,6 +75,33 @@ pub fn render(status: &Status, now: Timestamp) -> String {
     let gone = "the pairing code and MAAS' credentials are off this disk";
     page.line("secrets", if status.scrubbed { gone } else { kept });
     page.0
+}
+
+/// When Palette answered last, and how it shows this gateway.
+fn palette(page: &mut Page, status: &Status, now: Timestamp) {
+    let contact = &status.contact;
+    let Some(answered) = contact.answered else {
+        return;
+    };
+    let at = |time: Timestamp| time.strftime("%F %T UTC").to_string();
+    match &contact.silent {
+        None => page.line("palette", &format!("answered at {}", at(answered))),
+        Some(silent) => {
+            let since = ago(silent.since, now);
+            let text = format!("no answer {since}, the last at {}", at(answered));
+            page.line("palette", &text);
+            page.line("", &silent.why);
+            page.line("", "the cluster keeps running, and the agent keeps asking");
+        }
+    }
+    match &contact.seen {
+        Some(seen) => page.line("", &format!("shows {}, at {}", seen.view, at(seen.at))),
+        None if status.state == State::Healthy => page.line(
+            "",
+            "was not asked for its view, which takes an API key: healthy is what the cluster shows",
+        ),
+        None => {}
+    }
 }
 
 fn trouble(page: &mut Page, status: &Status, now: Timestamp) {

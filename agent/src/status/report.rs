@@ -118,6 +118,9 @@ impl Reporter {
             }
             None => {}
         }
+        if let Some(silent) = &mut self.status.contact.silent {
+            silent.why = mask.apply(&silent.why);
+        }
         for Check { evidence, .. } in &mut self.status.preflight {
             *evidence = mask.apply(evidence);
         }

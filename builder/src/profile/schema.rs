@@ -335,6 +335,11 @@ struct Palette {
     /// `https://host` or `https://host:port`, nothing after it.
     endpoint: String,
     pairing: Pairing,
+    /// About how many machines reach Palette from the same address (NAT, proxy)
+    /// and pair at the same time, from 1 to 100000; 50 unless given. They share
+    /// its 10 requests a second and spread their first ones accordingly.
+    #[schemars(range(min = 1, max = 100_000))]
+    fleet: Option<u32>,
 }
 
 /// How the gateway proves whose it is. One of these.

@@ -41,6 +41,8 @@ struct Palette<'g> {
     endpoint: &'g str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pairing: Option<Proof<'g>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fleet: Option<u32>,
 }
 
 /// One of them is there.
@@ -128,6 +130,7 @@ impl GatewayFile {
             palette: Palette {
                 endpoint: gateway.endpoint.as_str().trim_end_matches('/'),
                 pairing: pairing.map(proof),
+                fleet: gateway.fleet,
             },
             network: Network {
                 proxy: proxy.map(|proxy| Proxy {

@@ -122,6 +122,7 @@ fn read(
         name: name?,
         endpoint: palette.endpoint?.1,
         pairing,
+        fleet: palette.fleet,
         cluster,
         proxy,
         pod_cidr,

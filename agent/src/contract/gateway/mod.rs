@@ -45,6 +45,9 @@ pub struct Gateway {
     /// How this gateway proves to Palette whose it is; `None` where another
     /// machine of the gateway does.
     pub pairing: Option<Pairing>,
+    /// About how many machines reach Palette from the same address, this one
+    /// included: they share its limit of requests.
+    pub fleet: Option<u32>,
     /// The machines of the gateway.
     pub cluster: Cluster,
     /// Proxy, if the gateway file names one (the image's is merged later).

@@ -54,6 +54,7 @@ pub(super) enum Said {
 pub(super) struct Palette<'t> {
     pub(super) endpoint: Option<(Item<'t>, Url)>,
     pub(super) pairing: Option<Said>,
+    pub(super) fleet: Option<u32>,
 }
 
 /// Reads the block. Only a machine that `joins` others may do without `pairing`.
@@ -75,8 +76,29 @@ pub(super) fn read<'t>(
         false => fields.required("pairing", "pairing: {pairing-code: …}", findings),
     };
     let pairing = pairing.and_then(|item| read_pairing(&item, source, findings));
+    let fleet = fields.optional("fleet");
+    let fleet = fleet.and_then(|item| fleet_of(&item, findings));
     fields.finish(findings);
-    Some(Palette { endpoint, pairing })
+    Some(Palette {
+        endpoint,
+        pairing,
+        fleet,
+    })
+}
+
+/// More machines than that behind one address are a slip of the pen.
+const LARGEST_FLEET: u64 = 100_000;
+
+fn fleet_of(item: &Item<'_>, findings: &mut Findings) -> Option<u32> {
+    let count = item.integer(findings)?;
+    if !(1..=LARGEST_FLEET).contains(&count) {
+        findings.add(item.problem(Complaint::new(
+            format!("is not from 1 to {LARGEST_FLEET}"),
+            "write about how many machines reach Palette from the same address, or leave it out",
+        )));
+        return None;
+    }
+    u32::try_from(count).ok()
 }
 
 /// Exactly one way to pair.

@@ -6,22 +6,26 @@
 //! callers give the words that may be shown.
 
 mod answer;
+mod carrier;
 
-use std::error::Error as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
 use reqwest::header::{
-    AUTHORIZATION, CONNECTION, HeaderValue, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION, UPGRADE,
+    ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_TYPE, HeaderValue, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_VERSION, UPGRADE,
 };
-use reqwest::{Certificate, Proxy, RequestBuilder, Version, redirect};
+use reqwest::{Certificate, Method, Proxy, Request, redirect};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 pub use answer::{Answer, V1Error};
+use carrier::causes;
+pub use carrier::{Carried, Carrier};
 
 /// From the first byte sent to the last received (Palette's own client has the same).
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -88,10 +92,22 @@ pub enum HttpError {
     },
 }
 
+/// Which versions of HTTP a client speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Versions {
+    /// The best that both sides can.
+    Best,
+    /// HTTP/1.1 alone: nothing else can be upgraded (RFC 9110, section 7.8).
+    Http1,
+}
+
+/// Makes clients: the network's are made by [`Client::with`].
+pub type MakeClient = dyn Fn(&Outbound, Versions) -> Result<Client, HttpError>;
+
 /// A client for one purpose.
 #[derive(Clone, Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    carrier: Arc<dyn Carrier>,
     /// Sent as `ApiKey` with every request.
     key: Option<SecretString>,
 }
@@ -102,17 +118,35 @@ impl Client {
     /// # Errors
     /// [`HttpError::Trust`] if the CA bundle is missing or not PEM.
     pub fn new(outbound: &Outbound) -> Result<Self, HttpError> {
-        let certificates = trusted(outbound)?;
-        Self::built(outbound, |b| b.tls_certs_only(certificates))
+        Self::with(outbound, Versions::Best)
     }
 
-    /// The same, without HTTP/2: only HTTP/1.1 can be upgraded (RFC 9110, section 7.8).
+    /// The same, for these versions of HTTP.
     ///
     /// # Errors
     /// See [`Client::new`].
-    pub fn upgradable(outbound: &Outbound) -> Result<Self, HttpError> {
+    pub fn with(outbound: &Outbound, versions: Versions) -> Result<Self, HttpError> {
+        Self::patient(outbound, TIMEOUT, versions)
+    }
+
+    /// The same, which waits for a whole answer as long as `timeout` and speaks
+    /// these versions of HTTP.
+    ///
+    /// # Errors
+    /// See [`Client::new`].
+    pub fn patient(
+        outbound: &Outbound,
+        timeout: Duration,
+        versions: Versions,
+    ) -> Result<Self, HttpError> {
         let certificates = trusted(outbound)?;
-        Self::built(outbound, |b| b.tls_certs_only(certificates).http1_only())
+        Self::built(outbound, timeout, |b| {
+            let b = b.tls_certs_only(certificates);
+            match versions {
+                Versions::Best => b,
+                Versions::Http1 => b.http1_only(),
+            }
+        })
     }
 
     /// A client that believes every certificate, only to show whose it is.
@@ -121,22 +155,30 @@ impl Client {
     /// # Errors
     /// [`HttpError::Client`] if it cannot be made.
     pub fn credulous(outbound: &Outbound) -> Result<Self, HttpError> {
-        Self::built(outbound, |b| b.tls_danger_accept_invalid_certs(true))
+        Self::built(outbound, TIMEOUT, |b| {
+            b.tls_danger_accept_invalid_certs(true)
+        })
     }
 
     /// Over a client that somebody else made, with the policy of its place.
-    pub const fn over(http: reqwest::Client) -> Self {
-        Self { http, key: None }
+    pub fn over(http: reqwest::Client) -> Self {
+        Self::carried_by(Arc::new(http))
+    }
+
+    /// Over anything else that brings a request there and an answer back.
+    pub const fn carried_by(carrier: Arc<dyn Carrier>) -> Self {
+        Self { carrier, key: None }
     }
 
     fn built(
         outbound: &Outbound,
+        timeout: Duration,
         trust: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
     ) -> Result<Self, HttpError> {
         let mut builder = reqwest::Client::builder()
             .no_proxy()
             .redirect(redirect::Policy::none())
-            .timeout(TIMEOUT)
+            .timeout(timeout)
             .user_agent(USER_AGENT)
             .tls_info(true);
         for proxy in &outbound.proxies {
@@ -149,7 +191,7 @@ impl Client {
         }
         trust(builder)
             .build()
-            .map(|http| Self { http, key: None })
+            .map(Self::over)
             .map_err(|e| HttpError::Client(causes(e)))
     }
 
@@ -165,7 +207,16 @@ impl Client {
     /// # Errors
     /// [`HttpError`] if there is no whole answer; any status is an answer.
     pub async fn get(&self, url: Url, what: &str, cap: usize) -> Result<Answer, HttpError> {
-        self.send(self.http.get(url), what, cap).await
+        self.send(Request::new(Method::GET, url), what, cap).await
+    }
+
+    /// DELETE; `what` is how people may see the request.
+    ///
+    /// # Errors
+    /// See [`Client::get`].
+    pub async fn delete(&self, url: Url, what: &str, cap: usize) -> Result<Answer, HttpError> {
+        self.send(Request::new(Method::DELETE, url), what, cap)
+            .await
     }
 
     /// GET that asks to go on as a WebSocket under `key` (RFC 6455, section 4.1).
@@ -180,13 +231,14 @@ impl Client {
         what: &str,
         cap: usize,
     ) -> Result<Answer, HttpError> {
-        let request = self
-            .http
-            .get(url)
-            .header(CONNECTION, "Upgrade")
-            .header(UPGRADE, "websocket")
-            .header(SEC_WEBSOCKET_VERSION, "13")
-            .header(SEC_WEBSOCKET_KEY, key);
+        let key = HeaderValue::from_str(key).map_err(|e| HttpError::Client(e.to_string()))?;
+        let mut request = Request::new(Method::GET, url);
+        request.headers_mut().extend([
+            (CONNECTION, HeaderValue::from_static("Upgrade")),
+            (UPGRADE, HeaderValue::from_static("websocket")),
+            (SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")),
+            (SEC_WEBSOCKET_KEY, key),
+        ]);
         self.send(request, what, cap).await
     }
 
@@ -201,7 +253,7 @@ impl Client {
         what: &str,
         cap: usize,
     ) -> Result<Answer, HttpError> {
-        self.send(self.http.post(url).json(body), what, cap).await
+        self.send(posted(url, body)?, what, cap).await
     }
 
     /// POST of a JSON body under this `Authorization`.
@@ -215,52 +267,35 @@ impl Client {
         authorization: HeaderValue,
         what: &str,
     ) -> Result<Answer, HttpError> {
-        let request = self.http.post(url).header(AUTHORIZATION, authorization);
-        self.send(request.json(body), what, SIGNED_CAP).await
+        let mut request = posted(url, body)?;
+        request.headers_mut().insert(AUTHORIZATION, authorization);
+        self.send(request, what, SIGNED_CAP).await
     }
 
     async fn send(
         &self,
-        request: RequestBuilder,
+        mut request: Request,
         what: &str,
         cap: usize,
     ) -> Result<Answer, HttpError> {
-        let request = match &self.key {
-            Some(key) => request.header("ApiKey", sensitive(key)?),
-            None => request,
-        };
-        let mut response = request
-            .header("Accept", "application/json")
-            .send()
-            .await
-            .map_err(|e| failed(what, e))?;
-        let mut answer = Answer {
-            what: what.to_owned(),
-            status: response.status().as_u16(),
-            http2: response.version() == Version::HTTP_2,
-            headers: std::mem::take(response.headers_mut()),
-            body: Vec::new(),
-            certificate: response
-                .extensions()
-                .get::<reqwest::tls::TlsInfo>()
-                .and_then(|info| info.peer_certificate())
-                .map(<[u8]>::to_vec),
-        };
-        let lost = |e| HttpError::Lost {
-            what: what.to_owned(),
-            why: causes(e),
-        };
-        while let Some(chunk) = response.chunk().await.map_err(lost)? {
-            if answer.body.len() + chunk.len() > cap {
-                return Err(HttpError::TooLarge {
-                    what: what.to_owned(),
-                    cap,
-                });
-            }
-            answer.body.extend_from_slice(&chunk);
+        let headers = request.headers_mut();
+        if let Some(key) = &self.key {
+            headers.insert("ApiKey", sensitive(key)?);
         }
-        Ok(answer)
+        headers.insert(ACCEPT, JSON);
+        self.carrier.carry(request, what, cap).await
     }
+}
+
+/// What everything is said in.
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+fn posted<T: serde::Serialize>(url: Url, body: &T) -> Result<Request, HttpError> {
+    let body = serde_json::to_vec(body).map_err(|e| HttpError::Client(e.to_string()))?;
+    let mut request = Request::new(Method::POST, url);
+    request.headers_mut().insert(CONTENT_TYPE, JSON);
+    *request.body_mut() = Some(body.into());
+    Ok(request)
 }
 
 impl HttpError {
@@ -303,38 +338,6 @@ fn parsed(pem: &[u8], path: &Path) -> Result<Vec<Certificate>, HttpError> {
         path: path.display().to_string(),
         why: causes(e),
     })
-}
-
-fn failed(what: &str, error: reqwest::Error) -> HttpError {
-    let what = what.to_owned();
-    let sent = !error.is_connect() && !error.is_builder();
-    let why = causes(error);
-    if sent {
-        HttpError::Lost { what, why }
-    } else {
-        let untrusted = why.contains("invalid peer certificate");
-        HttpError::Unreachable {
-            what,
-            why,
-            untrusted,
-        }
-    }
-}
-
-/// The chain of causes, outermost first, without any URL.
-fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = cause.source();
-    }
-    text
 }
 
 #[cfg(test)]

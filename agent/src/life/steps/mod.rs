@@ -4,13 +4,16 @@
 //! machine, and the journal is written before anything else happens. A step
 //! that stops leaves the machine where it is; `waiting` then waits for the event
 //! that can change that, `evidence` asks the cluster, and `record` tells the journal and everyone who looks.
+//! `register` has the steps that tell Palette, `watch` those after it.
 
 mod evidence;
 mod record;
+mod register;
 mod survey;
 #[cfg(test)]
 mod tests;
 mod waiting;
+mod watch;
 
 use std::convert::Infallible;
 use std::io;
@@ -26,24 +29,21 @@ use super::machine::State;
 use super::settings::Settings;
 use super::trouble::{On, Stop};
 use super::world::World;
-use super::{cluster, online, pair, reset, scrub, shared_address};
+use super::{cluster, online, pair, reset, shared_address};
 use crate::contract::paths;
 use crate::host::events::Events;
 use crate::host::notify::notify;
 use crate::k3s::evidence::Jet;
-use crate::pairing::{self, PairError, Strategy};
+use crate::pairing::{self, Strategy};
 use crate::status::report::Reporter;
 use waiting::takes_nothing;
 
-/// Palette allows 10 requests a second per source address: machines that boot
-/// together spread their first call over this time.
-const SPREAD: Duration = Duration::from_secs(5);
 /// Between two looks at `jet` while it settles.
 const LOOK: Duration = Duration::from_secs(10);
 /// `jet` "crash-loops for 10 to 15 minutes" until authorized (Palette's troubleshooting page).
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// Between two looks at a healthy gateway.
-const HEARTBEAT: Duration = Duration::from_secs(120);
+/// What is told when the first word of Palette is that there are too many.
+const CROWDED: &str = "Palette takes 10 requests a second from one address, and more come from this one; this machine waits for its turn";
 
 /// What is told while k3s starts.
 const STARTING: &str = "k3s has not said yet that it is up: `journalctl -u k3s` tells what it does";
@@ -63,6 +63,17 @@ pub struct Life<'w> {
     k3s_changed: bool,
     /// When `jet` was seen up first, in an unbroken row of looks.
     jet_up: Option<Timestamp>,
+    /// When Palette may be asked first: machines that boot together take turns.
+    turn: Option<Timestamp>,
+    /// Refusals in a row because too many requests come from this address.
+    refused: u32,
+    /// The gateway file says something that waits until it is known whether an
+    /// unanswered registration went through.
+    held: bool,
+    /// The gateway file brought other manifests for the same gateway.
+    stale: bool,
+    /// When Palette is called next, only to hear whether it is there.
+    call: Option<Timestamp>,
 }
 
 impl<'w> Life<'w> {
@@ -80,13 +91,18 @@ impl<'w> Life<'w> {
             world,
             journal: Journal::new(&world.boot_id, now),
             reporter,
-            folder: Events::in_folder(folder)?,
+            folder: (world.watch)(folder)?,
             read: None,
             settings: None,
             strategy: None,
             addresses: Vec::new(),
             k3s_changed: false,
             jet_up: None,
+            turn: None,
+            refused: 0,
+            held: false,
+            stale: false,
+            call: None,
         };
         match world.keeper.load()? {
             Found::Nothing => {}
@@ -180,6 +196,8 @@ impl<'w> Life<'w> {
             self.write(&settings).await?;
         }
         shared_address::share(self.world, &settings, &self.addresses).await?;
+        // k3s starts meanwhile, so a turn costs little.
+        self.draw_turn(&settings);
         self.enter(self.journal.state.online()?)
     }
 
@@ -217,28 +235,21 @@ impl<'w> Life<'w> {
     async fn check_the_way(&mut self) -> Result<(), Stop> {
         self.remember().await?;
         if self.journal.registration.is_settled() {
+            if std::mem::take(&mut self.held) {
+                // What waited for this can be judged now.
+                return Ok(self.start_over()?);
+            }
             return self.enter(self.journal.state.registered_before()?);
         }
         if self.settings()?.part.joins() {
             return self.follow_the_first().await;
         }
         if self.strategy.is_none() {
-            // Proof may still come; a gateway file comes by itself.
-            let on = match self.journal.registration {
-                Registration::Asked { .. } => On::Evidence,
-                _ => On::GatewayFile,
-            };
-            let detail =
-                "pairing is not finished, and the gateway file with its pairing code is gone";
-            return Err(Stop::wait(on, detail));
+            return self.wait_for_proof();
         }
-        let first = self.tries() == 0;
-        if !self.a_pod_is_there().await? {
+        // Drawn again for every new try of this way, and past by then.
+        if !self.take_turn().await? || !self.a_pod_is_there().await? {
             return Ok(());
-        }
-        if first {
-            let pace = &self.world.pace;
-            pace.sleep(pace.jitter(SPREAD)).await;
         }
         self.survey().await
     }
@@ -252,134 +263,6 @@ impl<'w> Life<'w> {
         self.journal.overlord_uid = pair::overlord_uid(self.world).await?;
         self.settle()?;
         self.enter(self.journal.state.registered_before()?)
-    }
-
-    /// `preflight-ok → manifests-applied`
-    async fn apply(&mut self) -> Result<(), Stop> {
-        let must_call = self.must_call()?;
-        let enough = |uid: &Option<String>| uid.is_some() || !must_call;
-        if self.journal.applied.is_some() && enough(&self.journal.overlord_uid) {
-            return self.enter(self.journal.state.manifests_applied()?);
-        }
-        let (settings, palette) = self.palette()?;
-        let strategy = self.strategy()?;
-        let known = self.journal.manifest_sha256.as_deref();
-        let (manifest, uid) =
-            pair::manifest(self.world, &palette, (&*strategy, &settings.name), known).await?;
-        self.reporter.mask.learn(manifest.secrets());
-        if known != Some(manifest.sha256.as_str()) {
-            self.journal.manifest_sha256 = Some(manifest.sha256.clone());
-            self.journal.overlord_uid = uid.clone();
-            self.save()?;
-        }
-        pair::apply(self.world, &manifest).await?;
-        let uid = match uid.or_else(|| self.journal.overlord_uid.clone()) {
-            Some(uid) => Some(uid),
-            None => pair::overlord_uid(self.world).await?,
-        };
-        if !enough(&uid) {
-            let detail = "neither the manifest nor the cluster holds jet-system/overlord-config";
-            return Err(Stop::wait(On::OverlordUid, detail));
-        }
-        self.journal.applied = Some(self.world.pace.now());
-        self.journal.overlord_uid = uid;
-        self.enter(self.journal.state.manifests_applied()?)
-    }
-
-    /// Whether registering takes a call of this machine.
-    fn must_call(&self) -> Result<bool, Stop> {
-        let strategy = self.strategy()?;
-        let registration = strategy.registration();
-        Ok(matches!(registration, pairing::Registration::Call(_)))
-    }
-
-    /// `manifests-applied → registered`: the one act that is never repeated blindly.
-    async fn register(&mut self) -> Result<(), Stop> {
-        if let Registration::Asked { .. } = self.journal.registration {
-            self.look_for_proof().await?;
-        }
-        if self.journal.registration.is_settled() {
-            return self.enter(self.journal.state.registered()?);
-        }
-        let strategy = self.strategy()?;
-        let pairing::Registration::Call(call) = strategy.registration() else {
-            return self.wait_for_the_agents().await;
-        };
-        let (_, palette) = self.palette()?;
-        let Some(uid) = self.journal.overlord_uid.clone() else {
-            return Err(Stop::wait(
-                On::OverlordUid,
-                "the gateway's uid is not known",
-            ));
-        };
-        let at = self.world.pace.now();
-        let before = std::mem::replace(&mut self.journal.registration, Registration::Asked { at });
-        if let Err(error) = self.save() {
-            // What could not be written down was not done.
-            self.journal.registration = before;
-            return Err(error.into());
-        }
-        match call.register(&palette, &uid).await {
-            Ok(done) => {
-                self.journal.registration = Registration::Done {
-                    at: done.at,
-                    audit_uid: done.audit_uid,
-                };
-                self.enter(self.journal.state.registered()?)
-            }
-            // Palette may have acted: `Asked` stays, and proof is looked for first.
-            Err(error @ (PairError::Ambiguous(_) | PairError::Unknown { .. })) => {
-                Err(pair::stop(error))
-            }
-            Err(error) => {
-                self.journal.registration = Registration::NotAsked;
-                self.save()?;
-                Err(pair::stop(error))
-            }
-        }
-    }
-
-    /// `registered → healthy`
-    async fn become_healthy(&mut self) -> Result<(), Stop> {
-        let jet = self.look().await?;
-        if jet.is_stable(self.world.pace.now(), self.jet_up) {
-            return self.enter(self.journal.state.healthy()?);
-        }
-        Err(self.not_yet(&jet))
-    }
-
-    /// `jet` may take long; after the documented time a person should look.
-    fn not_yet(&self, jet: &Jet) -> Stop {
-        let late = if self.waited() > PATIENCE {
-            "; this is longer than Palette documents: look at the gateway in Palette's console and at `k3s kubectl -n jet-system logs deployment/jet`"
-        } else {
-            ""
-        };
-        Stop::wait(On::Jet, format!("{}{late}", told(jet)))
-    }
-
-    /// `healthy`: cleans up once, then looks now and then.
-    async fn stay_healthy(&mut self) -> Result<(), Stop> {
-        if self.journal.scrubbed.is_none() || self.strategy.is_some() {
-            self.tell_the_rest().await;
-            scrub::scrub(self.world)?;
-            self.read = None;
-            self.strategy = None;
-            self.journal.scrubbed = Some(self.world.pace.now());
-            self.journal
-                .note(self.world.pace.now(), "no secret is left on this disk");
-            self.save()?;
-            return Ok(());
-        }
-        let rest = HEARTBEAT + self.world.pace.jitter(HEARTBEAT / 2);
-        self.until(rest).await?;
-        if self.journal.state != State::Healthy {
-            return Ok(());
-        }
-        match self.look().await? {
-            Jet::Up(_) => Ok(()),
-            Jet::Down(_) | Jet::Absent => self.enter(self.journal.state.unhealthy()?),
-        }
     }
 }
 

@@ -10,7 +10,7 @@ use super::Life;
 use crate::contract::gateway::masked;
 use crate::contract::paths;
 use crate::host::CommandError;
-use crate::host::http::{Client, Outbound};
+use crate::host::http::{Outbound, Versions};
 use crate::host::notify::notify;
 use crate::host::services::Services;
 use crate::life::configure::{self, Wanted, Written};
@@ -20,8 +20,8 @@ use crate::life::machine::State;
 use crate::life::pair;
 use crate::life::settings::{self, Settings};
 use crate::life::trouble::{On, Stop, Trouble};
-use crate::pairing::Strategy;
 use crate::pairing::palette::Palette;
+use crate::pairing::{Anew, Strategy};
 use crate::status::maas::{Teller, Webhook};
 use crate::status::model::Image;
 
@@ -57,6 +57,7 @@ impl Life<'_> {
         status.boot = self.journal.boots;
         status.trouble = trouble;
         status.overlord_uid.clone_from(&self.journal.overlord_uid);
+        status.contact.clone_from(&self.journal.contact);
         status.scrubbed = self.journal.scrubbed.is_some();
         status.attempts.clone_from(&self.journal.attempts);
         status.addresses = self.addresses.iter().map(IpNet::to_string).collect();
@@ -80,7 +81,7 @@ impl Life<'_> {
         };
         // Without a client MAAS hears nothing; what is wrong is told when
         // Palette is to be reached.
-        let client = Client::new(&outbound).ok();
+        let client = (self.world.client)(&outbound, Versions::Best).ok();
         self.reporter.maas = client.map(|client| Teller::begin(webhook, client));
         Ok(())
     }
@@ -95,12 +96,16 @@ impl Life<'_> {
         }
     }
 
-    /// What a registered machine is stays as it was, whatever the gateway file says.
-    pub(super) fn hold(&self, wanted: &mut Wanted) -> io::Result<()> {
-        if self.journal.registration.is_settled()
+    /// What a registered machine is stays as it was, whatever the gateway file
+    /// says; so does one that may be registered.
+    pub(super) fn hold(&mut self, wanted: &mut Wanted) -> io::Result<()> {
+        let settled = self.journal.registration.is_settled();
+        self.held = false;
+        if (settled || self.is_open())
             && let Some(kept) = settings::load(&self.world.root)?
         {
             let told = drift::hold(&kept, &mut wanted.settings);
+            self.held = !settled && !told.is_empty();
             wanted.warnings.extend(told);
         }
         Ok(())
@@ -126,24 +131,26 @@ impl Life<'_> {
     }
 
     /// Compares the gateway file's pairing with the journal's: another code
-    /// starts another pairing, unless this machine is paired already.
+    /// starts another pairing, unless this machine is paired already or may be.
     pub(super) fn take_strategy(&mut self) {
-        let Some(strategy) = &self.strategy else {
+        let Some(strategy) = self.strategy.clone() else {
             return;
         };
         self.reporter.mask.learn(strategy.secrets());
         self.reporter.status.pairing = Some(strategy.card());
         let print = strategy.fingerprint();
-        let journal = &mut self.journal;
-        match &journal.pairing_code_sha256 {
+        match &self.journal.pairing_code_sha256 {
             Some(known) if *known == print => return,
-            Some(_) if journal.registration.is_settled() => {
-                self.reporter.warn(
-                    "this machine is registered already: the new pairing code is not used; deploy it anew to pair it anew",
-                );
+            Some(_) if self.journal.registration.is_settled() => {
+                return self.compare(&*strategy, print);
+            }
+            Some(_) if self.is_open() => {
+                self.held = true;
+                self.strategy = None;
                 return;
             }
             Some(_) => {
+                let journal = &mut self.journal;
                 journal.registration = Registration::NotAsked;
                 journal.manifest_sha256 = None;
                 journal.applied = None;
@@ -151,7 +158,19 @@ impl Life<'_> {
             }
             None => {}
         }
-        journal.pairing_code_sha256 = Some(print);
+        self.journal.pairing_code_sha256 = Some(print);
+    }
+
+    /// A registered machine is told how to pair once more.
+    fn compare(&mut self, strategy: &dyn Strategy, print: String) {
+        match strategy.anew(self.journal.overlord_uid.as_deref()) {
+            Anew::Same => self.journal.pairing_code_sha256 = Some(print),
+            // Written down once they are in the cluster.
+            Anew::Refreshed => self.stale = true,
+            Anew::Other => self.reporter.warn(
+                "this machine is registered already: the new way to pair is not used; `postern-agent reset --pair-again FILE` pairs it anew and makes its cluster anew",
+            ),
+        }
     }
 
     /// Writes every file for these settings and tells systemd if it must know.
@@ -178,14 +197,13 @@ impl Life<'_> {
     pub(super) fn palette(&self) -> Result<(Settings, Palette), Stop> {
         let settings = self.settings()?;
         let outbound = pair::outbound(&self.world.root, &settings, &self.addresses)?;
-        let palette = pair::palette(&outbound, &settings.endpoint, &self.world.pace)?;
+        let palette = pair::palette(
+            &*self.world.client,
+            &outbound,
+            &settings.endpoint,
+            &self.world.pace,
+        )?;
         Ok((settings, palette))
-    }
-
-    /// Tries that failed in this state.
-    pub(super) fn tries(&self) -> u32 {
-        let attempts = &self.journal.attempts;
-        attempts.get(&self.journal.state).copied().unwrap_or(0)
     }
 
     /// How long the machine is in this state.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Life;
+use super::{CROWDED, Life};
 use crate::life::machine::State;
 use crate::life::settings::Settings;
 use crate::life::survey::{Subject, no_pod, survey, visit};
@@ -16,15 +16,22 @@ impl Life<'_> {
     /// `cluster-ready → preflight-ok`, if nothing stands in the way.
     pub(super) async fn survey(&mut self) -> Result<(), Stop> {
         let settings = self.settings()?;
-        let checks = survey(&self.subject(&settings)).await?;
-        let failed = preflight::failure(&checks).map(|c| {
+        let surveyed = survey(&self.subject(&settings)).await?;
+        let failed = preflight::failure(&surveyed.checks).map(|c| {
             let remedy = c.remedy.as_deref().unwrap_or_default();
             format!("{}: {}; {remedy}", c.name, c.evidence)
         });
-        self.reporter.status.preflight = checks;
+        self.reporter.status.preflight = surveyed.checks;
         match failed {
             Some(detail) => Err(Stop::wait(On::Preflight, detail)),
-            None => self.enter(self.journal.state.preflight_ok()?),
+            None => {
+                self.heard();
+                self.enter(self.journal.state.preflight_ok()?)?;
+                match surveyed.crowded {
+                    true => Err(Stop::wait(On::RequestLimit, CROWDED)),
+                    false => Ok(()),
+                }
+            }
         }
     }
 

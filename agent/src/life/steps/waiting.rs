@@ -51,6 +51,16 @@ impl Life<'_> {
         self.publish(Some(Trouble::Waiting(waiting)))?;
         let pace = &self.world.pace;
         match on {
+            On::RequestLimit => {
+                self.refused = self.refused.saturating_add(1);
+                let turns = self.turns();
+                let spread = turns.again(self.refused);
+                self.until(turns.least() + pace.jitter(spread)).await
+            }
+            On::PaletteView => {
+                let rest = self.turns().between(LOOK);
+                self.until(rest + pace.jitter(rest / 2)).await
+            }
             On::GatewayFile => self.sleep(None, false).await,
             On::Network => self.sleep(Some(MOST), true).await,
             // A pod that gets its network changes the machine's.
@@ -82,7 +92,7 @@ impl Life<'_> {
         match reason {
             Reason::UnknownAnswer => self.until(SLOW).await,
             Reason::Overlap | Reason::VirtualAddress => self.sleep(None, true).await,
-            // A "no" stays a "no" until the gateway file is another.
+            // A "no" stays a "no", and a gateway that is gone is gone, until the gateway file is another.
             _ => self.sleep(None, false).await,
         }
     }

@@ -5,22 +5,63 @@
 //! same gateway, and a lost answer makes no second one. The key can do far
 //! more than pair: `{from: palette}` in the gateway file keeps it off machines.
 
+use std::cell::RefCell;
+
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::manifests;
 use crate::host::pace::Later;
 use crate::pairing::palette::Palette;
-use crate::pairing::{Acquired, Card, Evidence, PairError, Registration, Strategy};
+use crate::pairing::tenant::Gateway;
+use crate::pairing::{
+    Acquired, Anew, Card, Evidence, PairError, Registration, Strategy, View, Watch,
+};
 
 /// An API key of a tenant administrator.
 #[derive(Debug)]
-pub struct ApiKey(SecretString);
+pub struct ApiKey {
+    key: SecretString,
+    /// What Palette gave already: a refusal in between costs no request twice.
+    got: RefCell<Got>,
+}
+
+#[derive(Debug, Default)]
+struct Got {
+    gateway: Option<Gateway>,
+    jet: Option<SecretString>,
+}
 
 impl ApiKey {
     /// A strategy that uses this key.
     pub fn new(key: SecretString) -> Self {
-        Self(key)
+        Self {
+            key,
+            got: RefCell::default(),
+        }
+    }
+
+    /// As far as it goes; what is had stays had.
+    async fn obtained(&self, palette: &Palette, name: &str) -> Result<Acquired, PairError> {
+        let tenant = palette.tenant(&self.key);
+        let known = self.got.borrow().gateway.clone();
+        let gateway = match known {
+            Some(gateway) => gateway,
+            None => tenant.gateway(name).await?.0,
+        };
+        self.got.borrow_mut().gateway = Some(gateway.clone());
+        let had = self.got.borrow_mut().jet.take();
+        let jet = match had {
+            Some(jet) => jet,
+            None => tenant.manifest(&gateway.uid, "jet").await?.into(),
+        };
+        match tenant.manifest(&gateway.uid, "ally").await {
+            Ok(ally) => Ok(gateway.acquired(jet.expose_secret().to_owned(), ally)),
+            Err(error) => {
+                self.got.borrow_mut().jet = Some(jet);
+                Err(error)
+            }
+        }
     }
 }
 
@@ -36,7 +77,7 @@ impl Strategy for ApiKey {
     }
 
     fn fingerprint(&self) -> String {
-        hex::encode(Sha256::digest(self.0.expose_secret().as_bytes()))
+        hex::encode(Sha256::digest(self.key.expose_secret().as_bytes()))
     }
 
     fn acquire<'a>(
@@ -45,9 +86,15 @@ impl Strategy for ApiKey {
         name: &'a str,
     ) -> Later<'a, Result<Acquired, PairError>> {
         Box::pin(async move {
-            let tenant = palette.tenant(&self.0);
-            let (gateway, _) = tenant.gateway(name).await?;
-            tenant.manifests(&gateway).await
+            let acquired = self.obtained(palette, name).await;
+            if matches!(
+                acquired,
+                Err(PairError::Refused { .. } | PairError::Unknown { .. })
+            ) {
+                // The gateway may be another by the time a person acted.
+                self.got.replace(Got::default());
+            }
+            acquired
         })
     }
 
@@ -56,10 +103,41 @@ impl Strategy for ApiKey {
     }
 
     fn key(&self) -> Option<&SecretString> {
-        Some(&self.0)
+        Some(&self.key)
     }
 
     fn secrets(&self) -> Vec<String> {
-        vec![self.0.expose_secret().to_owned()]
+        vec![self.key.expose_secret().to_owned()]
+    }
+
+    /// Of `/v1/pcg`: creating the gateway, and two manifests.
+    fn calls(&self) -> u32 {
+        3
+    }
+
+    fn watch(&self) -> Option<&dyn Watch> {
+        Some(self)
+    }
+
+    /// The gateway is found by its name, which a registered machine keeps:
+    /// another key is another key to the same gateway.
+    fn anew(&self, _uid: Option<&str>) -> Anew {
+        Anew::Same
+    }
+}
+
+impl Watch for ApiKey {
+    fn look<'a>(
+        &'a self,
+        palette: &'a Palette,
+        uid: &'a str,
+    ) -> Later<'a, Result<View, PairError>> {
+        Box::pin(async move {
+            let status = palette.tenant(&self.key).overlord(uid).await?.status;
+            Ok(View {
+                state: status.state,
+                health: status.health.state,
+            })
+        })
     }
 }

@@ -10,9 +10,9 @@ use sha2::{Digest, Sha256};
 
 use crate::contract::gateway::Manifests;
 use crate::host::pace::Later;
-use crate::pairing::manifest::{Source, kept};
+use crate::pairing::manifest::{self, Source, kept};
 use crate::pairing::palette::Palette;
-use crate::pairing::{Acquired, Card, Evidence, PairError, Registration, Strategy};
+use crate::pairing::{Acquired, Anew, Card, Evidence, PairError, Registration, Strategy};
 
 /// What no public document says.
 pub(super) const ASSUMPTIONS: [&str; 4] = [
@@ -73,5 +73,18 @@ impl Strategy for Supplied {
     /// None: what is secret in a manifest is learnt from the checked objects.
     fn secrets(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    fn anew(&self, uid: Option<&str>) -> Anew {
+        let theirs = match &self.overlord_uid {
+            Some(given) => Some(given.clone()),
+            None => manifest::parse(&self.sources)
+                .ok()
+                .and_then(|manifest| manifest.overlord_uid),
+        };
+        match (theirs, uid) {
+            (Some(theirs), Some(ours)) if theirs == ours => Anew::Refreshed,
+            _ => Anew::Other,
+        }
     }
 }

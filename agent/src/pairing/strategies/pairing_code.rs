@@ -15,11 +15,12 @@ use crate::pairing::{
 };
 
 /// What no public document says (Palette API 4.8 definition; documentation of the MAAS gateway).
-const ASSUMPTIONS: [&str; 5] = [
+const ASSUMPTIONS: [&str; 6] = [
     "GET /v1/overlords/maas/manifest needs the pairing code and no API key",
     "POST /v1/pcg/{uid}/register is made by the gateway, with the uid in ConfigMap jet-system/overlord-config",
     "the manifest runs on k3s",
     "a pairing code is valid for 24 hours and for one gateway",
+    "a machine deployed anew needs a new code: no published call finds a gateway again by its code",
     "Palette's own view (Running, Healthy) cannot be read without an API key, which this machine does not hold",
 ];
 
@@ -62,6 +63,7 @@ impl Strategy for PairingCode {
                     overlord_uid: None,
                 }),
                 Reply::Later(detail) | Reply::Ambiguous(detail) => Err(PairError::Later(detail)),
+                Reply::Limited(detail) => Err(PairError::Limited(detail)),
                 Reply::Refused(detail) => Err(refused(detail)),
                 Reply::Unknown(detail) => Err(unknown(detail)),
             }
@@ -87,6 +89,7 @@ impl Register for PairingCode {
             match palette.register(uid, &self.0).await? {
                 Reply::Done(registered) => Ok(registered),
                 Reply::Later(detail) => Err(PairError::Later(detail)),
+                Reply::Limited(detail) => Err(PairError::Limited(detail)),
                 Reply::Ambiguous(detail) => Err(PairError::Ambiguous(detail)),
                 Reply::Refused(detail) => Err(refused(detail)),
                 Reply::Unknown(detail) => Err(unknown(detail)),

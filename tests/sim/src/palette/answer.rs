@@ -118,6 +118,11 @@ fn done(
             observed(world, rules, &asked.uid)?;
             ok(known(world, &asked.uid)?.published(now))
         }
+        Route::Remove => {
+            known(world, &asked.uid)?;
+            world.remove(&asked.uid);
+            ok(json!({"msg": "deleted"}))
+        }
         Route::Register => registered(world, rules, &asked.uid, body, now),
         Route::SelfHosted => {
             let name = body["name"].as_str().unwrap_or_default();

@@ -54,6 +54,11 @@ pub enum Event {
         /// The stage.
         stage: Stage,
     },
+    /// A gateway was deleted.
+    Removed {
+        /// Uid of the gateway.
+        overlord: String,
+    },
     /// A MAAS account was created for a gateway.
     AccountCreated {
         /// Uid of the gateway.
@@ -85,6 +90,7 @@ impl fmt::Display for Event {
             Self::HandshakeFailed { reason } => write!(f, "TLS handshake failed: {reason}"),
             Self::CodeIssued { overlord } => write!(f, "pairing code issued for {overlord}"),
             Self::Reached { overlord, stage } => write!(f, "gateway {overlord} is {stage:?}"),
+            Self::Removed { overlord } => write!(f, "gateway {overlord} deleted"),
             Self::AccountCreated { overlord } => write!(f, "MAAS account created for {overlord}"),
             Self::CloudConfigCreated { overlord } => {
                 write!(f, "cloud configuration created for {overlord}")

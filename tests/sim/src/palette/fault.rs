@@ -44,12 +44,17 @@ pub enum Fault {
     Html,
     /// 200 with bytes that are no JSON, said to be JSON.
     Garbage,
+    /// 200 with this JSON.
+    Body(String),
     /// 200 with this text where a manifest is expected.
     Manifest(String),
     /// The request is done, but the connection closes after half of the answer.
     HalfAnswer,
     /// The request is done, but the connection closes before the answer.
     LostAnswer,
+    /// The request is done, but the answer comes half and then drop by drop,
+    /// never whole.
+    Dribble,
     /// Nothing happens until the gate opens; then the right answer.
     Hold(Gate),
     /// Nothing happens until such an event is in the log; then the right answer.
@@ -63,9 +68,11 @@ impl fmt::Debug for Fault {
             Self::Redirect => f.write_str("Redirect"),
             Self::Html => f.write_str("Html"),
             Self::Garbage => f.write_str("Garbage"),
+            Self::Body(text) => write!(f, "Body({} bytes)", text.len()),
             Self::Manifest(text) => write!(f, "Manifest({} bytes)", text.len()),
             Self::HalfAnswer => f.write_str("HalfAnswer"),
             Self::LostAnswer => f.write_str("LostAnswer"),
+            Self::Dribble => f.write_str("Dribble"),
             Self::Hold(_) => f.write_str("Hold"),
             Self::HoldUntil(_) => f.write_str("HoldUntil"),
         }
@@ -79,6 +86,11 @@ pub(super) struct Faults(Vec<(Route, u32, Fault)>);
 impl Faults {
     pub(super) fn add(&mut self, route: Route, times: u32, fault: Fault) {
         self.0.push((route, times, fault));
+    }
+
+    /// Forgets those for `route`.
+    pub(super) fn clear(&mut self, route: Route) {
+        self.0.retain(|(of, ..)| *of != route);
     }
 
     /// Takes the next fault for `route`, if one is left.

@@ -33,7 +33,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{ConnectInfo, Query, Request, State};
-use axum::http::Response;
+use axum::http::{HeaderValue, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 
@@ -54,6 +54,8 @@ use world::World;
 
 /// The longest request body that is read, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
+/// The longest answer that is given without a network, in bytes.
+const ANSWER_LIMIT: usize = 16 << 20;
 
 /// When a registered gateway becomes healthy. In reality its agents come up
 /// and report over a channel that the stand-in does not have.
@@ -172,6 +174,17 @@ impl Shared {
     }
 }
 
+/// A request or an answer that no network carries.
+#[derive(Clone, Debug, Default)]
+pub struct Unsent {
+    /// Method and address of a request, or status of an answer and nothing.
+    pub line: (String, String),
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// All of it.
+    pub body: Vec<u8>,
+}
+
 /// A running simulated Palette; it ends when dropped.
 pub struct Palette {
     shared: Arc<Shared>,
@@ -258,6 +271,52 @@ impl Palette {
         self.shared.changing().faults.add(route, times, fault);
     }
 
+    /// Nothing goes wrong any more with requests to `route`.
+    pub fn recover(&self, route: Route) {
+        self.shared.changing().faults.clear(route);
+    }
+
+    /// Deletes a gateway, as a tenant administrator does in the console.
+    pub fn remove(&self, overlord: &str) {
+        self.shared.change(|world| world.remove(overlord));
+    }
+
+    /// How many gateways there are.
+    pub fn gateways(&self) -> usize {
+        self.shared.changing().world.overlords().count()
+    }
+
+    /// How many gateways came to this stage and no further.
+    pub fn count(&self, stage: Stage) -> usize {
+        let changing = self.shared.changing();
+        let here = changing.world.overlords().filter(|o| o.stage == stage);
+        here.count()
+    }
+
+    /// Answers a request that comes from `source` without a network between:
+    /// the same limits, faults and answers. Faults that break a connection
+    /// give half an answer.
+    ///
+    /// # Errors
+    /// If the request is none, or the answer breaks off.
+    pub async fn ask(&self, source: SocketAddr, asked: Unsent) -> Result<Unsent> {
+        let mut request = Request::builder().method(&*asked.line.0).uri(&asked.line.1);
+        for (name, value) in &asked.headers {
+            request = request.header(name, value);
+        }
+        let request = request.body(Body::from(asked.body))?;
+        let shared = State(Arc::clone(&self.shared));
+        let response = respond(shared, ConnectInfo(Peer(source)), request).await;
+        let (head, body) = response.into_parts();
+        let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = head.headers.iter();
+        Ok(Unsent {
+            line: (head.status.as_str().to_owned(), String::new()),
+            headers: headers.map(|(n, v)| (n.to_string(), text(v))).collect(),
+            body: to_bytes(body, ANSWER_LIMIT).await?.into(),
+        })
+    }
+
     /// How far a gateway is; `None` if there is no such gateway.
     pub fn stage(&self, overlord: &str) -> Option<Stage> {
         let changing = self.shared.changing();
@@ -323,6 +382,11 @@ async fn instead(shared: &Shared, route: Route, fault: Option<&Fault>) -> Option
             reply.body = b"\x00\xff{\"manifest\": ".to_vec();
             Some(reply)
         }
+        Fault::Body(text) => {
+            let mut reply = Reply::json(200, &serde_json::Value::Null);
+            reply.body = text.clone().into_bytes();
+            Some(reply)
+        }
         Fault::Manifest(text) => Some(Reply::json(200, &serde_json::json!({"manifest": text}))),
         Fault::Hold(gate) => {
             shared.record(Event::Held { route });
@@ -334,7 +398,7 @@ async fn instead(shared: &Shared, route: Route, fault: Option<&Fault>) -> Option
             shared.rules.log.await_event(|event| wanted(event)).await;
             None
         }
-        Fault::HalfAnswer | Fault::LostAnswer => None,
+        Fault::HalfAnswer | Fault::LostAnswer | Fault::Dribble => None,
     }
 }
 
@@ -357,6 +421,7 @@ fn finish(
             let half = reply.body.len() / 2;
             reply.into_broken(half)
         }
+        Some(Fault::Dribble) => reply.into_dribble(),
         Some(Fault::LostAnswer) => reply.into_broken(0),
         _ => reply.into_response(),
     }

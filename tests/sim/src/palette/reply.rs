@@ -1,11 +1,15 @@
 //! An answer before it becomes HTTP.
 
 use std::io;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
+
+/// Between two drops of an answer that dribbles.
+const DROP: Duration = Duration::from_millis(20);
 
 /// Status, headers and body of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -100,6 +104,21 @@ impl Reply {
             .headers_mut()
             .insert(header::CONTENT_LENGTH, HeaderValue::from(promised));
         response
+    }
+
+    /// The head as it should be and half of the body, then a blank now and then
+    /// without end; a head that promises no body at all never comes.
+    pub(super) fn into_dribble(mut self) -> Response<Body> {
+        if self.status == 204 {
+            self.status = 200;
+        }
+        let half = bytes::Bytes::copy_from_slice(&self.body[..self.body.len() / 2]);
+        let blanks = stream::repeat(()).then(|()| async {
+            tokio::time::sleep(DROP).await;
+            bytes::Bytes::from_static(b" ")
+        });
+        let drops = stream::once(async move { half }).chain(blanks);
+        self.with_body(Body::from_stream(drops.map(Ok::<_, io::Error>)))
     }
 
     fn with_body(self, body: Body) -> Response<Body> {

@@ -19,6 +19,8 @@ pub enum Route {
     Overlords,
     /// `GET /v1/overlords/{uid}`
     Overlord,
+    /// `DELETE /v1/overlords/{uid}`
+    Remove,
     /// `POST /v1/overlords/maas/{uid}/account`
     Account,
     /// `POST /v1/overlords/maas/{uid}/cloudconfig`
@@ -37,7 +39,7 @@ pub enum Route {
 
 impl Route {
     /// Every route; a fixed segment comes before a `{uid}` in the same place.
-    pub const ALL: [Route; 14] = [
+    pub const ALL: [Route; 15] = [
         Route::Ping,
         Route::Ready,
         Route::Certs,
@@ -52,12 +54,14 @@ impl Route {
         Route::JetManifest,
         Route::AllyManifest,
         Route::ServiceVersion,
+        Route::Remove,
     ];
 
     /// HTTP method, upper case.
     pub const fn method(self) -> &'static str {
         match self {
             Route::Account | Route::CloudConfig | Route::Register | Route::SelfHosted => "POST",
+            Route::Remove => "DELETE",
             _ => "GET",
         }
     }
@@ -71,7 +75,7 @@ impl Route {
             Route::PairingCode => "/v1/overlords/pairing/code",
             Route::Manifest => "/v1/overlords/maas/manifest",
             Route::Overlords => "/v1/overlords",
-            Route::Overlord => "/v1/overlords/{uid}",
+            Route::Overlord | Route::Remove => "/v1/overlords/{uid}",
             Route::Account => "/v1/overlords/maas/{uid}/account",
             Route::CloudConfig => "/v1/overlords/maas/{uid}/cloudconfig",
             Route::Register => "/v1/pcg/{uid}/register",

@@ -114,6 +114,15 @@ impl World {
         }
     }
 
+    /// Takes a gateway away, with its codes.
+    pub(super) fn remove(&mut self, uid: &str) {
+        self.overlords.remove(uid);
+        self.codes.retain(|_, code| code.overlord != uid);
+        self.news.push(Event::Removed {
+            overlord: uid.to_owned(),
+        });
+    }
+
     pub(super) fn overlord(&self, uid: &str) -> Option<&Overlord> {
         self.overlords.get(uid)
     }

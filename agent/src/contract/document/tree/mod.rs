@@ -125,7 +125,9 @@ fn parse(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Located, Erro
         duplicate_keys: duplicate_keys,
         strict_booleans: true,
         reject_unsupported_tags: true,
-        non_finite_float_policy: NonFiniteFloatPolicy::AsString,
+        // A code such as 38E72331 is a number of YAML's, too large for any: it is
+        // taken as it was written.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
     };
     serde_saphyr::from_str_with_options(text, options).map(Located)

@@ -14,7 +14,7 @@ fn refused(text: &str) -> String {
 
 #[test]
 fn scalars_keep_what_was_written() {
-    let text = "a: 1.10\nb: 0x10\nc: 24.04 # comment\nd: \"1\"\ne: yes\nf: true\ng: ~\nh: 1e999\n";
+    let text = "a: 1.10\nb: 0x10\nc: 24.04 # comment\nd: \"1\"\ne: yes\nf: true\ng: ~\nh: 1e999\ni: 38E72331\nj: .inf\n";
     let root = tree(text);
     let number = |s: &str| Value::Number(s.to_owned());
     let text = |s: &str| Value::Text(s.to_owned());
@@ -26,6 +26,9 @@ fn scalars_keep_what_was_written() {
         ("e", text("yes")),
         ("f", Value::Bool(true)),
         ("g", Value::Null),
+        ("h", number("1e999")),
+        ("i", number("38E72331")),
+        ("j", number(".inf")),
     ] {
         assert_eq!(root.get(key).unwrap().value, value, "{key}");
     }

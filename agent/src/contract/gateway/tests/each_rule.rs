@@ -61,6 +61,16 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     ),
     (
         "    pairing-code: {file: code}",
+        "    pairing-code: {file: code}\n  fleet: 0",
+        "7 palette.fleet: is not from 1 to 100000",
+    ),
+    (
+        "    pairing-code: {file: code}",
+        "    pairing-code: {file: code}\n  fleet: many",
+        "7 palette.fleet: is text where a whole number belongs",
+    ),
+    (
+        "    pairing-code: {file: code}",
         "    {}",
         "6 palette.pairing.pairing-code: is missing",
     ),

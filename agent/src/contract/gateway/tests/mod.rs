@@ -171,7 +171,8 @@ fn the_fullest_file_is_read_whole() {
 
 #[test]
 fn what_is_delivered_says_the_same() {
-    for text in [SMALLEST, FULL] {
+    let fleet = format!("{SMALLEST}  fleet: 1000\n");
+    for text in [SMALLEST, FULL, &fleet] {
         let file = read(text).unwrap();
         let delivered = file.deliverable(Node::FIRST).unwrap();
         let text = delivered.expose_secret();
@@ -183,6 +184,7 @@ fn what_is_delivered_says_the_same() {
         let (one, two) = (&file.gateway, &again.gateway);
         assert_eq!((&one.name, &one.endpoint), (&two.name, &two.endpoint));
         assert_eq!(one.proxy, two.proxy);
+        assert_eq!(one.fleet, two.fleet);
         assert_eq!(
             (one.pod_cidr, one.service_cidr),
             (two.pod_cidr, two.service_cidr)

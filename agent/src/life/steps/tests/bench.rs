@@ -22,12 +22,16 @@ use super::stand_ins::{
 };
 use crate::host::Command;
 use crate::host::files::write_atomic;
+use crate::host::http::Client;
 use crate::life::journal::JournalFile;
 use crate::life::world::Root;
 use crate::status::model;
 
 /// Password of the proxy in tests that have one.
 pub const PASSWORD: &str = "pr0xy-pass";
+
+/// How long a machine under test waits for a whole answer.
+const SHORT: Duration = Duration::from_millis(400);
 
 /// A machine that MAAS has just deployed, and the world around it.
 pub struct Bench {
@@ -117,6 +121,7 @@ impl Bench {
             uid: uid.clone(),
             clock: clock.clone(),
             agents_register: AtomicBool::new(false),
+            sleepy: Mutex::new(false),
             down: Mutex::new(0..0),
         });
         Self {
@@ -148,7 +153,7 @@ impl Bench {
         let made = self.clock.now() - SignedDuration::from_hours(1);
         old.set_modified(made.into()).unwrap();
         self.put(paths::CA_BUNDLE, "");
-        self.kernel();
+        kernel(|path, text| self.put(path, text));
         self.put(
             "/etc/cloud/cloud.cfg.d/90_maas_cloud_config.cfg",
             "datasource: {MAAS: {metadata_url: 'http://192.0.2.1:5248/MAAS/metadata/', token_secret: maas-secret}}\n",
@@ -174,27 +179,6 @@ impl Bench {
         );
         self.put("/var/lib/cloud/instances/abc/obj.pkl", &self.gateway());
         self.put(paths::GATEWAY_FILE, &self.gateway());
-    }
-
-    /// A kernel as the appliance's own files set it.
-    fn kernel(&self) {
-        self.put("/proc/sys/kernel/osrelease", "6.12.1-amd64\n");
-        self.put("/proc/filesystems", "nodev\toverlay\n");
-        self.put("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
-        for module in ["br_netfilter", "nf_conntrack", "nf_tables", "vxlan"] {
-            self.put(&format!("/sys/module/{module}/refcnt"), "1\n");
-        }
-        let set = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../overlays/appliance/usr/lib/sysctl.d"
-        );
-        for file in fs::read_dir(set).unwrap() {
-            let text = fs::read_to_string(file.unwrap().path()).unwrap();
-            for (name, value) in text.lines().filter_map(|line| line.split_once(" = ")) {
-                let path = format!("/proc/sys/{}", name.replace('.', "/"));
-                self.put(&path, value);
-            }
-        }
     }
 
     pub fn gateway(&self) -> String {
@@ -250,6 +234,8 @@ certificates:
             }),
             patience: Duration::from_secs(1),
             keeper: keeper.clone(),
+            client: Rc::new(|outbound, versions| Client::patient(outbound, SHORT, versions)),
+            watch: Events::in_folder,
             remount: |_, _| Ok(()),
             boot_id: format!("boot-{boot}"),
             host_name: "gateway-1".to_owned(),
@@ -340,5 +326,26 @@ certificates:
         let mut files: Vec<_> = text.lines().map(|l| l.replacen(under, "", 1)).collect();
         files.sort();
         files
+    }
+}
+
+/// A kernel as the appliance's own files set it.
+pub fn kernel(put: impl Fn(&str, &str)) {
+    put("/proc/sys/kernel/osrelease", "6.12.1-amd64\n");
+    put("/proc/filesystems", "nodev\toverlay\n");
+    put("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n");
+    for module in ["br_netfilter", "nf_conntrack", "nf_tables", "vxlan"] {
+        put(&format!("/sys/module/{module}/refcnt"), "1\n");
+    }
+    let set = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../overlays/appliance/usr/lib/sysctl.d"
+    );
+    for file in fs::read_dir(set).unwrap() {
+        let text = fs::read_to_string(file.unwrap().path()).unwrap();
+        for (name, value) in text.lines().filter_map(|line| line.split_once(" = ")) {
+            let path = format!("/proc/sys/{}", name.replace('.', "/"));
+            put(&path, value);
+        }
     }
 }

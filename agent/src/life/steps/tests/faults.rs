@@ -8,7 +8,7 @@
 //! | the proxy intercepts, unknown CA | `waiting=preflight` shows the issuer, paired with its CA |
 //! | the proxy intercepts, known CA | paired; a page of its own is named |
 //! | the proxy carries neither HTTP/2 nor WebSockets | `waiting=preflight` names it (`protocols`) |
-//! | Palette: 401, 403, 404, 409, 429, 500, 502, 303, garbage, half, nothing | see each test |
+//! | Palette: 401, 403, 404, 409, 429, 500, 502, 303, garbage, half, nothing, no end | see each test |
 //! | the code expired, was used | `blocked=refused` in Palette's words |
 //! | the manifest is too large, invalid, hostile | `blocked=…`, nothing applied |
 //! | k3s is slow, crashes | `waiting=…` on the cluster, paired |

@@ -6,12 +6,15 @@ mod bench;
 mod cloud_init;
 mod drift;
 mod faults;
+mod fleet;
+mod later;
 mod maas;
 mod pods;
 mod protocols;
 mod seen;
 mod stand_ins;
 mod strategies;
+mod unknown;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -269,12 +272,14 @@ async fn without_a_gateway_file_the_machine_says_so_and_waits_for_it() {
 #[tokio::test]
 async fn a_broken_gateway_file_is_explained() {
     let bench = Bench::new().await;
-    bench.put(
-        paths::GATEWAY_FILE,
-        "apiVersion: postern/v1\nname: edge-1\n",
-    );
+    fs::write(bench.at(paths::GATEWAY_FILE), b"name: \xff\n").unwrap();
     let mended = async {
-        bench.says("blocked=gateway-file").await;
+        bench.says("is not UTF-8").await;
+        bench.put(
+            paths::GATEWAY_FILE,
+            "apiVersion: postern/v1\nname: edge-1\n",
+        );
+        bench.says("palette: is missing").await;
         bench.put(paths::GATEWAY_FILE, &bench.gateway());
     };
     let (journal, ()) = tokio::join!(bench.boot(1, None, clean), mended);

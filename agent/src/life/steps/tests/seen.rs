@@ -193,7 +193,7 @@ async fn a_reset_that_is_cut_anywhere_is_finished_at_the_next_boot() {
         paired(&bench);
         let before = bench.files_with("old");
         let (first, _) = bench.world(1, None);
-        reset::ask(&first).unwrap();
+        reset::ask(&first, None).unwrap();
         let told = reset::resume(&first).unwrap().unwrap();
         assert!(told.contains("restart"), "{told}");
         assert_eq!(bench.files_with("old"), before, "k3s may still run");
@@ -231,7 +231,7 @@ async fn nothing_is_reset_unless_a_person_asked() {
 async fn a_machine_that_was_reset_waits_for_a_new_gateway_file() {
     let bench = Bench::new().await;
     bench.boot(1, None, clean).await.unwrap();
-    reset::ask(&bench.world(1, None).0).unwrap();
+    reset::ask(&bench.world(1, None).0, None).unwrap();
     let boot = bench.boot(2, None, |_| false);
     let waits = async {
         bench.says("waiting=gateway-file").await;

@@ -152,6 +152,8 @@ pub struct TestCluster {
     /// Whether Palette's agents register the gateway by themselves, as those of
     /// a self-hosted one do.
     pub agents_register: AtomicBool,
+    /// Palette's agents have not come up yet.
+    pub sleepy: Mutex<bool>,
     /// Which calls, counted from 1, find the API server down.
     pub down: Mutex<std::ops::Range<usize>>,
 }
@@ -179,6 +181,12 @@ impl Cluster for TestCluster {
                 }
                 Ok(Vec::new())
             }
+            ["delete", "namespace", "jet-system", "--ignore-not-found"] => {
+                let mut objects = self.objects.lock().unwrap();
+                objects.retain(|o| o["metadata"]["namespace"] != "jet-system");
+                Ok(Vec::new())
+            }
+            ["delete", "namespace", "--selector", _] => Ok(Vec::new()),
             ["-n", namespace, "get", kind, name, "-o", "json"] => self.get(namespace, kind, name),
             other => panic!("nobody taught this cluster {other:?}"),
         }
@@ -208,7 +216,8 @@ impl TestCluster {
             let why = format!("Error from server (NotFound): \"{name}\" not found");
             return Err(failed("kubectl get", &why));
         };
-        let authorized = self.palette.stage(&uid) >= Some(Stage::Running);
+        let authorized =
+            self.palette.stage(&uid) >= Some(Stage::Running) && !*self.sleepy.lock().unwrap();
         let since = self.clock.now() - SignedDuration::from_mins(1);
         object["status"] = json!({"conditions": [{
             "type": "Available",
@@ -282,6 +291,9 @@ pub struct TestKeeper {
 impl Keeper for TestKeeper {
     fn load(&self) -> io::Result<Found> {
         self.file.load()
+    }
+    fn peek(&self) -> io::Result<Found> {
+        self.file.peek()
     }
     fn save(&self, journal: &Journal) -> io::Result<()> {
         let write = self.writes.get() + 1;

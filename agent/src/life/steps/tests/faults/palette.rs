@@ -48,6 +48,8 @@ async fn paired_after(bench: &Bench, stands: &str) {
 const PREFLIGHT: &str = "waiting=preflight";
 const REFUSED: &str = "blocked=refused";
 const PALETTE: &str = "waiting=palette";
+const EVIDENCE: &str = "waiting=evidence";
+const LIMIT: &str = "waiting=request-limit";
 const UNKNOWN: &str = "blocked=unknown-answer";
 
 #[tokio::test]
@@ -79,7 +81,7 @@ async fn palette_answers_409() {
 #[tokio::test]
 async fn palette_answers_429_without_saying_until_when() {
     let fault = Fault::Status(429, "TooManyRequests");
-    palette_answers(fault, [PREFLIGHT, PALETTE, PALETTE]).await;
+    palette_answers(fault, [LIMIT, LIMIT, LIMIT]).await;
 }
 
 #[tokio::test]
@@ -113,6 +115,37 @@ async fn palette_answers_half() {
 #[tokio::test]
 async fn palette_answers_nothing() {
     palette_answers(Fault::LostAnswer, [PREFLIGHT, PALETTE, PALETTE]).await;
+}
+
+#[tokio::test]
+async fn palette_accepts_and_never_answers() {
+    // The registration may have been heard, so proof is looked for before it is made again.
+    let gate = Gate::default();
+    palette_answers(Fault::Hold(gate.clone()), [PREFLIGHT, PALETTE, EVIDENCE]).await;
+    gate.open();
+}
+
+#[tokio::test]
+async fn palette_answers_drop_by_drop_without_end() {
+    palette_answers(Fault::Dribble, [PREFLIGHT, PALETTE, PALETTE]).await;
+}
+
+#[tokio::test]
+async fn the_creation_of_a_gateway_is_never_answered() {
+    for fault in [Fault::LostAnswer, Fault::HalfAnswer, Fault::Dribble] {
+        let mut bench = Bench::new().await;
+        bench.pairing = "{api-key: stand-in-tenant-admin-key}".to_owned();
+        bench.cluster.agents_register.store(true, Ordering::Relaxed);
+        bench.deploy();
+        let before = bench.sim.gateways();
+        bench.sim.inject(Route::SelfHosted, 1, fault.clone());
+        let journal = bench.boot(1, None, clean).await.unwrap();
+        assert_eq!(journal.state, State::Healthy);
+        // It was made, nobody heard of it, and it was found by its name.
+        assert_eq!(bench.sim.gateways(), before + 1, "{fault:?}");
+        assert_eq!(bench.count(Route::SelfHosted), 1, "{fault:?}");
+        assert!(bench.console().contains(PALETTE), "{}", bench.console());
+    }
 }
 
 #[tokio::test]

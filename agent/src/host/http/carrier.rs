@@ -1,0 +1,94 @@
+//! What brings a request to the other side: the network, and in tests of many
+//! machines something without one.
+
+use std::error::Error as _;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use reqwest::{Request, Version};
+
+use super::{Answer, HttpError};
+
+/// An answer on its way.
+pub type Carried<'a> = Pin<Box<dyn Future<Output = Result<Answer, HttpError>> + Send + 'a>>;
+
+/// Brings one request there and its answer back.
+pub trait Carrier: fmt::Debug + Send + Sync {
+    /// `what` is how people may see the request, `cap` the longest body taken, in bytes.
+    fn carry<'a>(&'a self, request: Request, what: &'a str, cap: usize) -> Carried<'a>;
+}
+
+impl Carrier for reqwest::Client {
+    fn carry<'a>(&'a self, request: Request, what: &'a str, cap: usize) -> Carried<'a> {
+        Box::pin(async move {
+            let sent = self.execute(request).await;
+            whole(sent.map_err(|e| failed(what, e))?, what, cap).await
+        })
+    }
+}
+
+async fn whole(
+    mut response: reqwest::Response,
+    what: &str,
+    cap: usize,
+) -> Result<Answer, HttpError> {
+    let mut answer = Answer {
+        what: what.to_owned(),
+        status: response.status().as_u16(),
+        http2: response.version() == Version::HTTP_2,
+        headers: std::mem::take(response.headers_mut()),
+        body: Vec::new(),
+        certificate: response
+            .extensions()
+            .get::<reqwest::tls::TlsInfo>()
+            .and_then(|info| info.peer_certificate())
+            .map(<[u8]>::to_vec),
+    };
+    let lost = |e| HttpError::Lost {
+        what: what.to_owned(),
+        why: causes(e),
+    };
+    while let Some(chunk) = response.chunk().await.map_err(lost)? {
+        if answer.body.len() + chunk.len() > cap {
+            return Err(HttpError::TooLarge {
+                what: what.to_owned(),
+                cap,
+            });
+        }
+        answer.body.extend_from_slice(&chunk);
+    }
+    Ok(answer)
+}
+
+fn failed(what: &str, error: reqwest::Error) -> HttpError {
+    let what = what.to_owned();
+    let sent = !error.is_connect() && !error.is_builder();
+    let why = causes(error);
+    if sent {
+        HttpError::Lost { what, why }
+    } else {
+        let untrusted = why.contains("invalid peer certificate");
+        HttpError::Unreachable {
+            what,
+            why,
+            untrusted,
+        }
+    }
+}
+
+/// The chain of causes, outermost first, without any URL.
+pub(super) fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.ends_with(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
+}
