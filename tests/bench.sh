@@ -72,6 +72,10 @@ say "veritysetup format of the root" "$veritysetup" "1"
 say "verity tree" "$verity" "$(ratio "$veritysetup" "$verity" "veritysetup's speed") (budget 1.5)"
 say "uncompressed disk, MiB" "$(($(stat -c %s "$raw") >> 20))" "(budget 1024)"
 say "agent, MB" "$(stat -c %s "$bin/postern-agent" | awk '{ printf "%.1f", $1 / 1e6 }')" "(budget 10)"
+cargo nextest run --release -p postern-e2e --test agent --no-capture 2>/dev/null |
+    sed -n 's/^agent, \(.*\): \([0-9]*\)$/\1 \2/p' | while read -r line; do
+    say "agent, ${line% *}" "${line##* }" "(budgets: resident 12288, own time 1000)"
+done
 tests/bench-upload.py "$bin"
 # Virtual time: 1,000 requests at 10 a second are 100 s, 3,000 are 300 s; budget 10 % more.
 cargo test --quiet --release -p postern-agent --lib tests::fleet -- --nocapture --test-threads 1 | sed -n 's/^.*fleet: //p'

@@ -199,7 +199,7 @@ maas: {zone: z1}
             panic!("one file");
         };
         let value = |key| match &file.get(key).unwrap().value {
-            Value::Text(text) => text.clone(),
+            Value::Text(text) => text.to_string(),
             other => panic!("{other:?}"),
         };
         assert_eq!(value("path"), "/etc/postern/gateway.yaml");

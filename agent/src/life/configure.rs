@@ -12,6 +12,7 @@ use ipnet::IpNet;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::authorities;
 use super::inheritance;
@@ -129,14 +130,14 @@ pub fn wanted(world: &World) -> Result<Wanted, Stop> {
 
 fn gateway(world: &World) -> Result<Option<Result<GatewayFile, Problems>>, Stop> {
     let bytes = match fs::read(world.root.at(paths::GATEWAY_FILE)) {
-        Ok(bytes) => bytes,
+        Ok(bytes) => Zeroizing::new(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let text = match String::from_utf8(bytes) {
+    let text = match str::from_utf8(&bytes) {
         Ok(text) => text,
         Err(error) => {
-            let good = error.utf8_error().valid_up_to();
+            let good = error.valid_up_to();
             let problem = Problem {
                 file: paths::GATEWAY_FILE.to_owned(),
                 at: None,
@@ -150,7 +151,7 @@ fn gateway(world: &World) -> Result<Option<Result<GatewayFile, Problems>>, Stop>
     let now = world.pace.now();
     Ok(Some(GatewayFile::parse(
         paths::GATEWAY_FILE,
-        &text,
+        text,
         now,
         &LiteralOnly,
     )))

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use fs_err as fs;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::configure::Wanted;
 use super::pair::MANIFEST;
@@ -42,6 +43,7 @@ pub fn mask(root: &Root, wanted: Option<&Wanted>) -> Mask {
         }
     }
     let text = fs::read_to_string(root.at(paths::GATEWAY_FILE)).unwrap_or_default();
+    let text = Zeroizing::new(text);
     mask.learn(of_gateway(&text));
     if let Ok(Some(kept)) = settings::load(root) {
         mask.learn(kept.secrets());

@@ -7,6 +7,7 @@
 
 use ipnet::IpNet;
 use secrecy::SecretString;
+use zeroize::Zeroizing;
 
 use super::journal::Found;
 use super::pair;
@@ -125,6 +126,7 @@ impl Gateway {
 /// The API key in the gateway file, if that pairs with one.
 pub fn key_at_hand(world: &World) -> Option<SecretString> {
     let text = fs_err::read_to_string(world.root.at(paths::GATEWAY_FILE)).ok()?;
+    let text = Zeroizing::new(text);
     let now = world.pace.now();
     let file = GatewayFile::parse(paths::GATEWAY_FILE, &text, now, &LiteralOnly).ok()?;
     match file.gateway.pairing? {

@@ -13,6 +13,7 @@ use fs_err as fs;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use url::Url;
+use zeroize::Zeroizing;
 
 use super::world::Root;
 use crate::contract::gateway::{
@@ -194,7 +195,7 @@ impl Settings {
 /// Any I/O error but "not found".
 pub fn load(root: &Root) -> io::Result<Option<Settings>> {
     match fs::read(root.at(SETTINGS)) {
-        Ok(text) => Ok(serde_json::from_slice(&text)
+        Ok(text) => Ok(serde_json::from_slice(&Zeroizing::new(text))
             .ok()
             .filter(|s: &Settings| s.schema == SCHEMA)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -207,7 +208,7 @@ pub fn load(root: &Root) -> io::Result<Option<Settings>> {
 /// # Errors
 /// Any I/O error.
 pub fn save(root: &Root, settings: &Settings) -> io::Result<()> {
-    let mut text = serde_json::to_vec_pretty(settings)?;
+    let mut text = Zeroizing::new(serde_json::to_vec_pretty(settings)?);
     text.push(b'\n');
     write_atomic(&root.at(SETTINGS), &text, 0o600)
 }

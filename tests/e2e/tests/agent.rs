@@ -49,6 +49,7 @@ fn main() -> ExitCode {
         Trial::test("killed_at_every_state_it_is_one_gateway", || {
             run(killed_at_every_state_it_is_one_gateway)
         }),
+        Trial::test("does_little_itself", || run(does_little_itself)),
         Trial::test("is_small", || run(is_small)),
     ];
     libtest_mimic::run(&args, trials).exit_code()
@@ -177,6 +178,15 @@ impl Machine {
         Ok(agent)
     }
 
+    /// Palette was asked to register once, whatever happened.
+    fn asked_once(&self) -> anyhow::Result<()> {
+        let events = self.log.so_far();
+        let events: Vec<_> = events.iter().map(|r| r.event.to_string()).collect();
+        let asked = events.iter().filter(|e| e.contains(REGISTER)).count();
+        ensure!(asked == 1, "asked {asked} times: {events:#?}");
+        Ok(())
+    }
+
     /// Waits until Palette registered the gateway.
     fn registered(&self) -> anyhow::Result<()> {
         let seen = self.log.await_event(|e| e.to_string().contains(REGISTER));
@@ -231,6 +241,23 @@ impl Agent {
         Ok(())
     }
 
+    /// What it used of a processor so far: `utime` and `stime` of proc_pid_stat(5).
+    fn processor(&self) -> anyhow::Result<Duration> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let (_, after_name) = stat.rsplit_once(')').context("a name")?;
+        let fields: Vec<_> = after_name.split_whitespace().collect();
+        let ticks = |at: usize| {
+            fields
+                .get(at)
+                .context("a field")?
+                .parse::<u64>()
+                .context("ticks")
+        };
+        let hertz = nix::unistd::sysconf(nix::unistd::SysconfVar::CLK_TCK)?.context("hertz")?;
+        let millis = (ticks(11)? + ticks(12)?) * 1000 / u64::try_from(hertz)?;
+        Ok(Duration::from_millis(millis))
+    }
+
     /// A value of `/proc/PID/status` in KiB.
     fn memory(&self, key: &str) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
@@ -274,14 +301,22 @@ fn killed_at_every_state_it_is_one_gateway() -> anyhow::Result<()> {
     machine.start_until("registered")?.kill()?;
     let agent = machine.start_until("healthy")?;
     let resident = agent.memory("VmRSS:")?;
-    println!("resident while it waits, KiB: {resident}");
+    println!("agent, resident while it waits, KiB: {resident}");
     ensure!(resident <= RESIDENT, "{resident} KiB are resident");
     agent.kill()?;
-    let events = machine.log.so_far();
-    let events: Vec<_> = events.iter().map(|r| r.event.to_string()).collect();
-    let asked = events.iter().filter(|e| e.contains(REGISTER)).count();
-    ensure!(asked == 1, "asked {asked} times: {events:#?}");
-    Ok(())
+    machine.asked_once()
+}
+
+/// What it takes of a processor from its start until it is registered; what it
+/// waits for others is not in it. `just bench` shows the number.
+fn does_little_itself() -> anyhow::Result<()> {
+    network_up()?;
+    let machine = Machine::new()?;
+    let agent = machine.start_until("registered")?;
+    let used = agent.processor()?;
+    println!("agent, own time until registered, ms: {}", used.as_millis());
+    agent.kill()?;
+    machine.asked_once()
 }
 
 fn is_small() -> anyhow::Result<()> {

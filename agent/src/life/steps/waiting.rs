@@ -6,6 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
 
 use super::{LOOK, Life};
 use crate::contract::paths;
@@ -175,7 +176,7 @@ async fn another(folder: &Events, read: Option<[u8; 32]>, world: &World) -> io::
 
 fn digest(world: &World) -> Option<[u8; 32]> {
     let text = fs_err::read(world.root.at(paths::GATEWAY_FILE)).ok()?;
-    Some(Sha256::digest(text).into())
+    Some(Sha256::digest(Zeroizing::new(text)).into())
 }
 
 #[cfg(test)]

@@ -207,9 +207,9 @@ fn json(value: &Value) -> serde_json::Value {
         Value::Bool(value) => (*value).into(),
         Value::Number(text) => match serde_json::from_str(text) {
             Ok(number @ serde_json::Value::Number(_)) => number,
-            _ => text.clone().into(),
+            _ => text.as_str().into(),
         },
-        Value::Text(text) => text.clone().into(),
+        Value::Text(text) => text.as_str().into(),
         Value::List(nodes) => nodes.iter().map(|node| json(&node.value)).collect(),
         Value::Map(entries) => {
             serde_json::Value::Object(entries.iter().map(template_value).collect())

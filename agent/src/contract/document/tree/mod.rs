@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error, Location, Spanned};
+use zeroize::Zeroizing;
 
 use crate::contract::problem::{Position, Problem};
 
@@ -35,7 +36,7 @@ pub struct Node {
     pub value: Value,
 }
 
-/// What a person wrote.
+/// What a person wrote; any scalar could be a secret, so it is zeroed when dropped.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Value {
     /// Nothing, `~` or `null`.
@@ -43,9 +44,9 @@ pub enum Value {
     /// `true` or `false`.
     Bool(bool),
     /// Anything YAML would call a number, as written.
-    Number(String),
+    Number(Zeroizing<String>),
     /// Text.
-    Text(String),
+    Text(Zeroizing<String>),
     /// A list.
     List(Vec<Node>),
     /// A mapping, in the order written.
@@ -210,8 +211,8 @@ impl Located {
         let value = match value {
             Raw::Null => Value::Null,
             Raw::Bool(value) => Value::Bool(value),
-            Raw::Number(value) => Value::Number(as_written(text, defined).unwrap_or(value)),
-            Raw::Text(value) => Value::Text(value),
+            Raw::Number(value) => Value::Number(as_written(text, defined).unwrap_or(value).into()),
+            Raw::Text(value) => Value::Text(value.into()),
             Raw::List(nodes) => {
                 let node = |n| Located(n).into_node(file, text);
                 Value::List(nodes.into_iter().map(node).collect())
