@@ -115,8 +115,34 @@ impl Machine {
         mount(&["-t", "overlay", "-o", &layers, "overlay"], &self.at("/"))?;
         mount(&["-t", "proc", "proc"], &self.at("/proc"))?;
         mount(&["--rbind", "/dev"], &self.at("/dev"))?;
-        mount(&["--rbind", "/sys"], &self.at("/sys"))?;
-        mount(&["-t", "tmpfs", "tmpfs"], &self.at("/run"))?;
+        for path in ["/sys", "/proc/sys", "/run"] {
+            mount(&["-t", "tmpfs", "tmpfs"], &self.at(path))?;
+        }
+        self.kernel()
+    }
+
+    /// The kernel as the appliance loads and sets it; this machine's may be
+    /// anything.
+    fn kernel(&self) -> anyhow::Result<()> {
+        self.write("/proc/sys/kernel/random/boot_id", "the-only-boot\n")?;
+        self.write("/proc/sys/kernel/osrelease", "6.12.1-amd64\n")?;
+        self.write("/sys/fs/cgroup/cgroup.controllers", "cpu memory pids\n")?;
+        for module in [
+            "br_netfilter",
+            "nf_conntrack",
+            "nf_tables",
+            "overlay",
+            "vxlan",
+        ] {
+            self.write(&format!("/sys/module/{module}/refcnt"), "1\n")?;
+        }
+        let set = repository().join("overlays/appliance/usr/lib/sysctl.d");
+        for file in fs::read_dir(set)? {
+            let text = fs::read_to_string(file?.path())?;
+            for (name, value) in text.lines().filter_map(|line| line.split_once(" = ")) {
+                self.write(&format!("/proc/sys/{}", name.replace('.', "/")), value)?;
+            }
+        }
         Ok(())
     }
 
