@@ -11,17 +11,12 @@ use crate::contract::gateway::Part;
 use crate::life::settings;
 use crate::life::world::Root;
 
-/// A machine that is paired, then given this gateway file, until it is healthy
-/// again and the file is gone; in one boot.
-async fn changed(bench: &Bench, file: impl FnOnce(String) -> String) -> Journal {
-    let again = |j: &Journal| {
-        let healthy = j.history.iter().filter(|e| e.what == "healthy").count();
-        healthy == 2
-            && clean(j)
-            && j.history
-                .last()
-                .is_some_and(|e| e.what.contains("no secret"))
-    };
+/// A registered machine that is given another file; in one boot, until `again`.
+pub async fn handed(
+    bench: &Bench,
+    file: impl FnOnce(String) -> String,
+    again: fn(&Journal) -> bool,
+) -> Journal {
     let person = async {
         bench.says("state=healthy").await;
         while bench.at(paths::GATEWAY_FILE).exists() {
@@ -30,7 +25,23 @@ async fn changed(bench: &Bench, file: impl FnOnce(String) -> String) -> Journal 
         bench.put(paths::GATEWAY_FILE, &file(bench.gateway()));
     };
     let (journal, ()) = tokio::join!(bench.boot(1, None, again), person);
-    let journal = journal.unwrap();
+    journal.unwrap()
+}
+
+/// Healthy for the second time, and clean.
+pub fn healthy_again(journal: &Journal) -> bool {
+    let healthy = journal.history.iter().filter(|e| e.what == "healthy");
+    healthy.count() == 2 && clean(journal)
+}
+
+/// A machine that is paired, then given this gateway file, until it is healthy
+/// again and the file is gone; in one boot.
+async fn changed(bench: &Bench, file: impl FnOnce(String) -> String) -> Journal {
+    let gone = |j: &Journal| {
+        let last = j.history.last();
+        healthy_again(j) && last.is_some_and(|e| e.what.contains("no secret"))
+    };
+    let journal = handed(bench, file, gone).await;
     assert_eq!(journal.boots, 1, "no reboot");
     assert_eq!(bench.count(Route::Register), 1, "not paired again");
     assert_eq!(bench.count(Route::Manifest), 1);
@@ -45,16 +56,22 @@ fn warned(bench: &Bench, words: &[&str]) {
     }
 }
 
-#[tokio::test]
-async fn another_proxy_and_ca_are_applied_without_a_reboot() {
-    let bench = Bench::new().await;
+/// A machine that is given another proxy and one more authority.
+async fn other_proxy_and_ca(bench: &Bench) -> Authority {
     let other = Authority::generate("Another CA", bench.clock.now()).unwrap();
     let pem = other.pem().trim_end().replace('\n', "\n    ");
-    changed(&bench, |file| {
+    changed(bench, |file| {
         let file = file.replace("@127.0.0.1:9", "@127.0.0.1:10");
         format!("{file}  - |\n    {pem}\n")
     })
     .await;
+    other
+}
+
+#[tokio::test]
+async fn another_proxy_and_ca_are_applied_without_a_reboot() {
+    let bench = Bench::new().await;
+    let other = other_proxy_and_ca(&bench).await;
     let environment = fs::read_to_string(bench.at(paths::K3S_ENV)).unwrap();
     assert!(environment.contains("127.0.0.1:10"), "{environment}");
     let bundle = fs::read_to_string(bench.at(paths::CA_BUNDLE)).unwrap();
@@ -88,13 +105,7 @@ fn inherited(bench: &Bench) -> (String, String) {
 #[tokio::test]
 async fn workloads_are_told_of_another_proxy_and_ca_and_of_none() {
     let bench = Bench::new().await;
-    let other = Authority::generate("Another CA", bench.clock.now()).unwrap();
-    let pem = other.pem().trim_end().replace('\n', "\n    ");
-    changed(&bench, |file| {
-        let file = file.replace("@127.0.0.1:9", "@127.0.0.1:10");
-        format!("{file}  - |\n    {pem}\n")
-    })
-    .await;
+    let other = other_proxy_and_ca(&bench).await;
     let (proxy, certificates) = inherited(&bench);
     assert!(proxy.ends_with("@127.0.0.1:10"), "{proxy}");
     assert!(certificates.contains(other.pem()) && certificates.contains(bench.sim.ca()));

@@ -3,6 +3,7 @@
 
 use std::sync::atomic::Ordering;
 
+use super::drift::{handed, healthy_again};
 use super::*;
 use crate::life::remove::{self, Gateway, Removed};
 use crate::life::reset::{self, Next};
@@ -157,15 +158,21 @@ async fn palette_may_be_silent_for_days() {
     assert_eq!(bench.registered(), 1);
 }
 
-#[tokio::test]
-async fn a_reset_with_a_new_code_pairs_once_more_and_once_only() {
-    let bench = Bench::new().await;
-    bench.boot(1, None, clean).await.unwrap();
+/// A person asks for a reset with a new code; that code and its gateway.
+fn told_to_pair_again(bench: &Bench) -> (String, String) {
     let (code, uid) = bench.sim.issue_code();
     let text = bench.gateway().replace(&bench.code, &code);
     let (world, _) = bench.world(1, None);
     let next = Next::checked(&world, "new.yaml", text.into()).unwrap();
     reset::ask(&world, Some(&next)).unwrap();
+    (code, uid)
+}
+
+#[tokio::test]
+async fn a_reset_with_a_new_code_pairs_once_more_and_once_only() {
+    let bench = Bench::new().await;
+    bench.boot(1, None, clean).await.unwrap();
+    let (code, uid) = told_to_pair_again(&bench);
     assert!(!bench.at(paths::GATEWAY_FILE).exists(), "not in this boot");
     bench.cluster.objects.lock().unwrap().clear();
     let journal = bench.boot(2, None, clean).await.unwrap();
@@ -181,11 +188,7 @@ async fn a_power_cut_in_a_reset_neither_loses_nor_doubles_the_new_pairing() {
     for write in 1.. {
         let bench = Bench::new().await;
         bench.boot(1, None, clean).await.unwrap();
-        let (code, uid) = bench.sim.issue_code();
-        let text = bench.gateway().replace(&bench.code, &code);
-        let (world, _) = bench.world(1, None);
-        let next = Next::checked(&world, "new.yaml", text.into()).unwrap();
-        reset::ask(&world, Some(&next)).unwrap();
+        let (_, uid) = told_to_pair_again(&bench);
         bench.cluster.objects.lock().unwrap().clear();
         let whole = bench.boot(2, Some(Cut::Before(write)), clean).await.is_ok();
         let journal = match whole {
@@ -209,17 +212,7 @@ async fn a_file_to_pair_again_with_must_say_how() {
 
 /// A registered machine that is given another file; in one boot, until it was read.
 pub async fn given(bench: &Bench, file: impl FnOnce(String) -> String) -> Journal {
-    let again =
-        |j: &Journal| j.history.iter().filter(|e| e.what == "healthy").count() == 2 && clean(j);
-    let person = async {
-        bench.says("state=healthy").await;
-        while bench.at(paths::GATEWAY_FILE).exists() {
-            tokio::task::yield_now().await;
-        }
-        bench.put(paths::GATEWAY_FILE, &file(bench.gateway()));
-    };
-    let (journal, ()) = tokio::join!(bench.boot(1, None, again), person);
-    journal.unwrap()
+    handed(bench, file, healthy_again).await
 }
 
 #[tokio::test]

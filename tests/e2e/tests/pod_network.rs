@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,6 +15,7 @@ use postern_agent::life::pods::{Errand, Namespaces, Pods, Visit};
 use postern_agent::life::settings::Settings;
 use postern_agent::life::world::Root;
 use postern_agent::preflight::{Check, Verdict};
+use postern_e2e::program;
 use postern_sim::events::EventLog;
 use postern_sim::palette::{Palette, PaletteConfig};
 use postern_sim::proxy::{Proxy, ProxyConfig};
@@ -165,7 +165,7 @@ impl Site {
         let root = Root(self.root.path().to_owned());
         let errand = Errand::new(&root, settings, &[], Duration::from_secs(5));
         let pods = Namespaces {
-            program: PathBuf::from(env!("CARGO_BIN_EXE_postern-agent")),
+            program: program("postern-agent"),
             ..Namespaces::default()
         };
         let visited = tokio::task::spawn_blocking(move || pods.visit(&errand));
