@@ -8,7 +8,7 @@
 
 use crate::contract::paths;
 
-/// Who did what, for root alone. With [`API_SERVER`]'s bounds at most 120 MB:
+/// Who did what, for root alone. With the bounds of [`api_server`] at most 120 MB:
 /// five old files of 20 MB and the one that is written.
 pub const AUDIT_LOG: &str = "/var/lib/rancher/k3s/server/logs/audit.log";
 

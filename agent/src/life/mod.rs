@@ -1,13 +1,15 @@
 //! The life of a booted machine, from the gateway file to a healthy gateway.
 //!
-//! [`machine`] has the states, [`trouble`] why it stands still, [`journal`] what was done, [`world`] what the
-//! machine offers. The steps are functions of these, in the order of a first
-//! boot: [`settings`] and [`configure`] (the files; [`drift`] is what they may not
-//! change any more; [`authorities`] is what the machine
-//! trusts), [`online`], [`shared_address`], [`cluster`],
-//! [`pair`] (preflight, manifests, registration), [`scrub`] (no secret stays).
-//! [`steps`] is the loop around them. Beside it, for a person: [`check`],
-//! [`bundle`], [`reset`], [`remove`]; [`hidden`] knows what must not be shown, [`contact`] when Palette was heard last.
+//! [`machine`] has the states, [`trouble`] why it stands still, [`journal`] what
+//! was done, [`world`] what the machine offers. The steps are functions of these,
+//! in the order of a first boot: [`settings`] and [`configure`] (the files;
+//! [`drift`] is what they may not change any more, [`authorities`] what the machine
+//! trusts, [`inheritance`] what its pods are given of that), [`online`],
+//! [`shared_address`], [`cluster`], [`survey`] (preflight, also from [`pods`]),
+//! [`pair`] (manifests, registration), [`scrub`] (no secret stays). [`steps`] is the
+//! loop around them; [`cloud_init`] is kept off beside it. For a person there are
+//! [`check`], [`bundle`], [`reset`], [`remove`]; [`hidden`] knows what must not be
+//! shown, [`contact`] when Palette was heard last.
 //!
 //! # Later boots
 //! The pairing code is needed once. [`configure`] therefore keeps everything

@@ -113,27 +113,19 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that trusts what the machine trusts and goes where it is told.
+    /// A client that trusts what the machine trusts, goes where it is told and
+    /// speaks these versions of HTTP.
     ///
     /// # Errors
     /// [`HttpError::Trust`] if the CA bundle is missing or not PEM.
-    pub fn new(outbound: &Outbound) -> Result<Self, HttpError> {
-        Self::with(outbound, Versions::Best)
-    }
-
-    /// The same, for these versions of HTTP.
-    ///
-    /// # Errors
-    /// See [`Client::new`].
     pub fn with(outbound: &Outbound, versions: Versions) -> Result<Self, HttpError> {
         Self::patient(outbound, TIMEOUT, versions)
     }
 
-    /// The same, which waits for a whole answer as long as `timeout` and speaks
-    /// these versions of HTTP.
+    /// The same, which waits for a whole answer as long as `timeout`.
     ///
     /// # Errors
-    /// See [`Client::new`].
+    /// See [`Client::with`].
     pub fn patient(
         outbound: &Outbound,
         timeout: Duration,
@@ -351,16 +343,18 @@ mod tests {
             bundle: dir.path().join("ca.crt"),
             ..Outbound::default()
         };
-        let error = Client::new(&outbound).unwrap_err().to_string();
+        let error = Client::with(&outbound, Versions::Best)
+            .unwrap_err()
+            .to_string();
         assert!(
             error.contains("ca.crt") && error.contains("no such file"),
             "{error}"
         );
         fs::write(&outbound.bundle, "-----BEGIN CERTIFICATE-----\n!!\n").unwrap();
-        let error = Client::new(&outbound).unwrap_err();
+        let error = Client::with(&outbound, Versions::Best).unwrap_err();
         assert!(matches!(error, HttpError::Trust { .. }), "{error}");
         outbound.bundle = dir.path().to_owned();
-        assert!(Client::new(&outbound).is_err());
+        assert!(Client::with(&outbound, Versions::Best).is_err());
     }
 
     #[tokio::test]
