@@ -46,10 +46,19 @@ advisories:
 bench *ARGS: build
     tests/bench.sh "$@"
 
-# Write docs/reference anew
-reference: build
-    {{bin}}/postern schema profile >docs/reference/profile.schema.json
-    {{bin}}/postern schema gateway >docs/reference/gateway.schema.json
+# Write the generated part of docs/reference
+reference:
+    {{cargo}} run --release --package postern-docs
+
+# Render the documentation as a site: target/book/index.html
+docs:
+    rm -rf target/site target/book
+    mkdir -p target/site/src
+    cp --parents -r *.md overlays/README.md docs target/site/src
+    sed -E 's#\]\(#&docs/#; s#docs/\.\./##' docs/SUMMARY.md >target/site/src/SUMMARY.md
+    rm target/site/src/docs/SUMMARY.md
+    cp docs/book.toml target/site/
+    mdbook build target/site
 
 # Accept changed snapshots
 accept:

@@ -25,7 +25,7 @@ use forget::Wish;
 /// The agent of a Postern gateway.
 #[derive(Debug, Parser)]
 #[command(name = "postern-agent", version, arg_required_else_help = true)]
-struct Cli {
+pub struct Cli {
     #[command(subcommand)]
     command: Command,
 }

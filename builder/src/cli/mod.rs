@@ -38,7 +38,7 @@ use crate::source::Store;
 /// themselves with Palette; rehearses the deployment on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "postern", version, propagate_version = true)]
-struct Cli {
+pub struct Cli {
     #[command(flatten)]
     global: Global,
     #[command(subcommand)]
