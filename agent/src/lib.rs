@@ -1,20 +1,19 @@
-//! The Postern gateway agent, in the order of a machine's life:
-//! [`contract`] (what the image promises) → [`hook`] (MAAS wrote the disk) →
-//! [`proxy`], [`trust`], [`k3s`] (cloud-init delivered the gateway file, the
-//! machine is configured) → [`preflight`] → [`pairing`] (Palette knows it) →
-//! [`life`] (the states of all this, journaled) → [`status`] (what a person sees).
+//! The Postern gateway agent, in the order of a machine's life: [`hook`] (MAAS wrote
+//! the disk) → [`site`] (what the gateway file makes of this machine) → [`cluster`]
+//! (k3s) → [`preflight`] → [`pairing`] (Palette knows it) → [`life`] (the states of all
+//! this, [`journal`]ed) → [`ops`] (what a person asks for) and [`report`] (what she
+//! sees). [`host`] has the doors to the outside.
 //!
-//! The builder links this crate for [`contract`], [`proxy`] and [`trust`]: one
-//! model each, used when an image is built and again when it boots.
+//! What it shares with the builder is in the crate `postern_contract`.
 
 pub mod cli;
-pub mod contract;
+pub mod cluster;
 pub mod hook;
 pub mod host;
-pub mod k3s;
+pub mod journal;
 pub mod life;
+pub mod ops;
 pub mod pairing;
 pub mod preflight;
-pub mod proxy;
-pub mod status;
-pub mod trust;
+pub mod report;
+pub mod site;

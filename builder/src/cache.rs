@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fs_err as fs;
 use nix::fcntl::{Flock, FlockArg};
-use postern_agent::host::files::write_atomic;
+use postern_contract::host::files::write_atomic;
 use serde::Serialize;
 use serde_json::Value;
 use why::Runs;

@@ -3,13 +3,13 @@
 //!
 //! What a gateway pairs with is obtained here, so no tenant administrator's
 //! credential travels to a node; afterwards Palette is asked how the gateway
-//! is. The calls are the agent's own ([`postern_agent::pairing::tenant`]). Not
+//! is. The calls are the agent's own ([`postern_contract::palette::tenant`]). Not
 //! verified against a real Palette.
 
-use postern_agent::contract::gateway::{GatewayFile, Manifests, Obtain, Pairing};
-use postern_agent::host::http::Client;
-use postern_agent::pairing::PairError;
-use postern_agent::pairing::tenant::{Found, Tenant};
+use postern_contract::gateway::{GatewayFile, Manifests, Obtain, Pairing};
+use postern_contract::host::http::Client;
+use postern_contract::palette::PairError;
+use postern_contract::palette::tenant::{Found, Tenant};
 use secrecy::SecretString;
 use url::Url;
 

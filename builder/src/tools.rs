@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use fs_err as fs;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use serde_json::json;
 
 use crate::cache::{Cache, Key, SCRATCH};

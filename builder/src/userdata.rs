@@ -9,13 +9,12 @@ mod explain;
 use std::path::Path;
 
 use fs_err as fs;
-use postern_agent::contract::document::Sources;
-use postern_agent::contract::gateway::{GatewayFile, Node, Nodes, Pairing, Undeliverable};
-use postern_agent::contract::paths;
-use postern_agent::host::clock;
-use postern_agent::host::secrets::HostSecrets;
-use postern_agent::pairing::manifest::{self, ManifestError};
-use postern_agent::pairing::strategies::manifests::Supplied;
+use postern_contract::document::Sources;
+use postern_contract::gateway::{GatewayFile, Node, Nodes, Pairing, Undeliverable};
+use postern_contract::host::clock;
+use postern_contract::host::secrets::HostSecrets;
+use postern_contract::palette::manifest::{self, ManifestError};
+use postern_contract::paths;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::profile::LoadError;
@@ -124,7 +123,7 @@ impl From<Undeliverable> for RenderError {
 /// [`RenderError`]: a manifest is checked here as the machine will check it.
 pub fn render(gateway: &GatewayFile, node: Node) -> Result<SecretString, RenderError> {
     if let Some(Pairing::Manifests(manifests)) = &gateway.gateway.pairing {
-        manifest::parse(&Supplied::new(manifests).sources)?;
+        manifest::parse(&manifest::sources(manifests))?;
     }
     let content = gateway.deliverable(node)?;
     let mut text = format!(
@@ -152,8 +151,8 @@ pub fn render(gateway: &GatewayFile, node: Node) -> Result<SecretString, RenderE
 
 #[cfg(test)]
 mod tests {
-    use postern_agent::contract::document::{self, Findings, Value, read};
-    use postern_agent::contract::gateway::{LiteralOnly, parse};
+    use postern_contract::document::{self, Findings, Value, read};
+    use postern_contract::gateway::{LiteralOnly, parse};
 
     use super::*;
 

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use nix::sys::termios::{LocalFlags, SetArg, tcgetattr, tcsetattr};
+use postern_contract::host::Command;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
-use crate::host;
-use crate::life::remove::{self, Gateway, Removed};
-use crate::life::reset::{self, Next};
-use crate::life::world::World;
+use crate::host::world::World;
+use crate::ops::remove::{self, Gateway, Removed};
+use crate::ops::reset::{self, Next};
 
 /// What a person wants.
 pub(super) struct Wish {
@@ -62,7 +62,7 @@ pub(super) fn forget(wish: &Wish) -> anyhow::Result<()> {
         anyhow::Ok(())
     })?;
     reset::ask(&world, next.as_ref()).context("writing down that a reset is wanted")?;
-    host::Command::new("systemctl")
+    Command::new("systemctl")
         .arg("reboot")
         .run()
         .context("restarting the machine; the reset is done when it starts again")?;

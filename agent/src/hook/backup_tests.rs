@@ -1,11 +1,11 @@
 use std::io::Cursor;
 
 use gptman::GPT;
+use postern_contract::host::Command;
 
 use super::super::fixture::{GAP, IMAGE, UNIT, image, written_to_disk};
 use super::super::verify::verify;
 use super::*;
-use crate::host::Command;
 
 impl Durable for Cursor<Vec<u8>> {
     fn make_durable(&mut self) -> io::Result<()> {

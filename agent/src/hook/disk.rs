@@ -5,12 +5,11 @@
 //! is part of and which partitions are beside it.
 
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-
-use crate::contract::seed::SeedPartition;
+use postern_contract::host::mount_table::mounts;
+use postern_contract::seed::SeedPartition;
 
 /// The disk that MAAS wrote, as the kernel sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -174,49 +173,6 @@ impl Disk {
             disk: self.node.clone(),
         })
     }
-}
-
-/// One line of the mount table.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mount {
-    /// Device number, `major:minor`.
-    pub device: String,
-    /// Where it is mounted.
-    pub point: PathBuf,
-    /// What mount(2) was given as the source.
-    pub source: String,
-}
-
-/// Reads the mount table (proc(5), `mountinfo`), in the order of mounting.
-pub fn mounts(mountinfo: &str) -> Vec<Mount> {
-    mountinfo
-        .lines()
-        .filter_map(|line| {
-            let (before, after) = line.split_once(" - ")?;
-            let mut fields = before.split(' ');
-            Some(Mount {
-                device: fields.nth(2)?.to_owned(),
-                point: PathBuf::from(std::ffi::OsString::from_vec(unescape(fields.nth(1)?))),
-                source: after.split(' ').nth(1)?.to_owned(),
-            })
-        })
-        .collect()
-}
-
-/// Space, tab, newline and backslash are written as `\` and three octal digits.
-fn unescape(field: &str) -> Vec<u8> {
-    let bytes = field.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut i = 0;
-    while i < bytes.len() {
-        let octal = field
-            .get(i + 1..i + 4)
-            .filter(|_| bytes[i] == b'\\')
-            .and_then(|digits| u8::from_str_radix(digits, 8).ok());
-        out.push(octal.unwrap_or(bytes[i]));
-        i += if octal.is_some() { 4 } else { 1 };
-    }
-    out
 }
 
 /// The partitions of the disk at `disk_dir` in sysfs, by number.

@@ -176,17 +176,3 @@ fn a_damaged_sysfs_value_names_its_file() {
     let error = Disk::holding(&machine.target, &machine.kernel).unwrap_err();
     assert!(error.to_string().contains("sda2/start"), "{error}");
 }
-
-#[test]
-fn reads_escapes_and_optional_fields_of_the_mount_table() {
-    let read = mounts(
-        "36 35 98:0 /mnt1 /a\\040b\\134c rw,noatime master:1 propagate_from:2 - ext3 /dev/root rw\n\
-         37 35 0:5 / /dev rw - devtmpfs udev rw\n\
-         not a mount\n",
-    );
-    assert_eq!(read.len(), 2);
-    assert_eq!(read[0].point, PathBuf::from("/a b\\c"));
-    assert_eq!(read[0].device, "98:0");
-    assert_eq!(read[0].source, "/dev/root");
-    assert_eq!(read[1].source, "udev");
-}

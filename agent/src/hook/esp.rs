@@ -8,10 +8,10 @@ use std::path::{Component, Path};
 
 use fs_err as fs;
 use nix::mount::MsFlags;
+use postern_contract::seed::SeedFile;
 use sha2::{Digest, Sha256};
 
 use super::mounts::{HELPER_DIR, Mount, Mounted};
-use crate::contract::seed::SeedFile;
 
 /// Why the machine would not boot what was built.
 #[derive(Debug, thiserror::Error)]

@@ -3,11 +3,11 @@
 use std::io::{Cursor, Seek, SeekFrom, Write};
 
 use gptman::{GPT, GPTPartitionEntry};
+use postern_contract::partitions::Role;
+use postern_contract::seed::{SeedArea, SeedManifest, SeedPartition};
 use sha2::{Digest, Sha256};
 
 use super::gpt::{SECTOR, guid_text};
-use crate::contract::partitions::Role;
-use crate::contract::seed::{SeedArea, SeedManifest, SeedPartition};
 
 /// Partition borders are multiples of this; small, so that tests are fast.
 pub const UNIT: u64 = 64 << 10;

@@ -1,8 +1,8 @@
 //! Reading the seed's manifest, strictly: a check against an incomplete
 //! manifest would prove nothing.
 
-use crate::contract::partitions::Role;
-use crate::contract::seed::{SeedManifest, SeedPartition};
+use postern_contract::partitions::Role;
+use postern_contract::seed::{SeedManifest, SeedPartition};
 
 /// The only version of the format that this hook knows.
 const SCHEMA: u32 = 1;

@@ -21,9 +21,6 @@ use fs_err as fs;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use zeroize::Zeroizing;
 
-use crate::contract::partitions::Role;
-use crate::contract::paths;
-
 pub mod backup;
 pub mod disk;
 pub mod env;
@@ -44,6 +41,8 @@ use disk::{Disk, DiskError, Kernel};
 use env::HookEnv;
 use manifest::Manifest;
 use others::Looks;
+use postern_contract::partitions::Role;
+use postern_contract::paths;
 
 /// Why the installation must not count as a success. Prints as one line.
 #[derive(Debug, thiserror::Error)]

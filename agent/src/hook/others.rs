@@ -12,13 +12,13 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use postern_contract::partitions::Role;
+use postern_contract::seed::SeedManifest;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::disk::{self, Disk, DiskError, Kernel};
 use super::gpt::{self, Table};
-use crate::contract::partitions::Role;
-use crate::contract::seed::SeedManifest;
 
 /// What MAAS' local boot looks for first, from the root of an ESP.
 pub const LOADER: &str = "EFI/BOOT/BOOTX64.EFI";

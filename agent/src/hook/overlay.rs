@@ -11,8 +11,8 @@ use std::path::Path;
 
 use fs_err as fs;
 use nix::mount::{MntFlags, MsFlags, umount2};
+use postern_contract::host::mount_table::mounts;
 
-use super::disk::mounts;
 use super::mounts::{HELPER_DIR, Mount};
 
 /// The overlay's name in the mount table: how a second run knows its own.

@@ -14,13 +14,12 @@ use std::io;
 use std::path::{Component, Path};
 
 use fs_err as fs;
+use postern_contract::host::files::{erase, sync_dir, write_atomic};
+use postern_contract::paths::seed::ETC;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 use zeroize::Zeroizing;
-
-use crate::contract::paths::seed::ETC;
-use crate::host::files::{erase, sync_dir, write_atomic};
 
 /// Where cloud-init looks, from the root of an `/etc`.
 const CLOUD_CFG_D: &str = "cloud/cloud.cfg.d";

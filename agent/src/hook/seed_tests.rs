@@ -261,7 +261,7 @@ fn knows_where_curtin_saves_its_configuration() {
 
 #[test]
 fn the_agent_finds_what_the_hook_puts_there() {
-    use crate::contract::paths::{MAAS_CONFIG, MAAS_REPORTING};
+    use postern_contract::paths::{MAAS_CONFIG, MAAS_REPORTING};
 
     for (path, name) in [(MAAS_CONFIG, CREDENTIALS), (MAAS_REPORTING, REPORTING)] {
         assert_eq!(path, format!("/etc/{CLOUD_CFG_D}/{name}"));

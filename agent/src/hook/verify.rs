@@ -9,10 +9,10 @@
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use postern_contract::seed::SeedManifest;
 use sha2::{Digest, Sha256};
 
 use super::gpt::{self, SECTOR, Table, TableError};
-use crate::contract::seed::SeedManifest;
 
 /// Bytes per read: large enough that a spinning disk streams.
 const CHUNK: usize = 4 << 20;

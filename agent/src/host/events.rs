@@ -103,7 +103,8 @@ mod tests {
     async fn a_file_that_appears_is_an_event() {
         let dir = tempfile::tempdir().unwrap();
         let events = Events::in_folder(dir.path()).unwrap();
-        crate::host::files::write_atomic(&dir.path().join("gateway.yaml"), b"x", 0o600).unwrap();
+        postern_contract::host::files::write_atomic(&dir.path().join("gateway.yaml"), b"x", 0o600)
+            .unwrap();
         events.next().await.unwrap();
     }
 

@@ -157,7 +157,7 @@ fn swaps_in(table: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::files::write_atomic;
+    use postern_contract::host::files::write_atomic;
 
     #[test]
     fn sees_what_is_loaded_built_in_loadable_and_missing() {

@@ -8,10 +8,10 @@ use ipnet::IpNet;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
+use postern_contract::host::pace::Later;
+use postern_contract::host::{Command, CommandError};
 
 use super::events::Events;
-use super::pace::Later;
-use super::{Command, CommandError};
 
 /// The machine's network, as the agent needs it.
 pub trait Network {

@@ -1,6 +1,6 @@
 //! systemd, as the agent uses it.
 
-use super::{Command, CommandError};
+use postern_contract::host::{Command, CommandError};
 
 /// The service manager. A trait, so that a test needs no systemd.
 pub trait Services: Send + Sync {

@@ -10,10 +10,10 @@
 use std::io;
 
 use fs_err as fs;
+use postern_contract::host::files::write_atomic;
 
-use super::world::World;
 use crate::host::events::Events;
-use crate::host::files::write_atomic;
+use crate::host::world::World;
 
 /// Keeps cloud-init off (cloud-init documentation, "disable cloud-init").
 pub const DISABLED: &str = "/etc/cloud/cloud-init.disabled";

@@ -7,19 +7,17 @@
 use std::collections::BTreeSet;
 
 use fs_err as fs;
+use postern_contract::palette::manifest::{self, Source};
+use postern_contract::paths;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::configure::Wanted;
-use super::pair::MANIFEST;
-use super::settings;
-use super::world::Root;
-use crate::contract::paths;
-use crate::pairing::{
-    self,
-    manifest::{self, Source},
-};
-use crate::status::mask::Mask;
+use crate::host::world::Root;
+use crate::pairing;
+use crate::pairing::pair::MANIFEST;
+use crate::report::mask::Mask;
+use crate::site::configure::Wanted;
+use crate::site::settings;
 
 /// Where k3s keeps what a node joins with (docs.k3s.io/cli/token).
 const TOKENS: [&str; 4] = [
@@ -127,7 +125,7 @@ fn of_manifest(root: &Root) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::host::files::write_atomic;
+    use postern_contract::host::files::write_atomic;
 
     #[test]
     fn knows_what_k3s_and_maas_left_on_the_disk() {

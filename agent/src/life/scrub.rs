@@ -13,14 +13,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use postern_contract::host::files::erase;
+use postern_contract::paths;
 
 use super::cloud_init;
-use super::pair::MANIFEST;
-use super::trouble::{On, Stop};
-use super::world::World;
-use crate::contract::paths;
-use crate::host::files::erase;
 use crate::host::mounts::Access;
+use crate::host::world::World;
+use crate::journal::condition::{On, Stop};
+use crate::pairing::pair::MANIFEST;
 
 /// Files that go.
 const FILES: [&str; 6] = [

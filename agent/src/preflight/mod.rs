@@ -4,14 +4,20 @@
 //! order and all of them run, so one look shows every obstacle; only a check
 //! whose ground is gone (no TLS without a tunnel) is left out. The list follows
 //! Palette's own troubleshooting pages.
+//!
+//! [`online`] is what has to be there before, [`survey`] runs all of them, also from
+//! [`pods`].
 
 use serde::{Deserialize, Serialize};
 
 mod kernel;
 mod local;
+pub mod online;
+pub mod pods;
 mod presented;
 mod protocols;
 mod remote;
+pub mod survey;
 mod tunnel;
 mod version;
 

@@ -11,10 +11,10 @@ use std::io::{self, Read as _};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use postern_contract::host::http::{Answer, HttpError, Versions};
 use sha1::{Digest as _, Sha1};
 
 use super::{Check, Route, Verdict};
-use crate::host::http::{Answer, HttpError, Versions};
 
 const HTTP2: &str = "http2";
 const WEBSOCKET: &str = "websocket";

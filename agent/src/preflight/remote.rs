@@ -7,6 +7,10 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use postern_contract::host::http::{Answer, HttpError, MakeClient, Outbound};
+use postern_contract::host::pace::Later;
+use postern_contract::palette::client::Palette;
+use postern_contract::trust::{self, Certificate};
 use tokio::net::TcpStream;
 use url::Url;
 
@@ -14,11 +18,7 @@ use super::presented::presented;
 use super::protocols::protocols;
 use super::tunnel::{connect, target, tunnel};
 use super::{Check, Verdict};
-use crate::host::http::{Answer, HttpError, MakeClient, Outbound};
 use crate::host::network::Network;
-use crate::host::pace::Later;
-use crate::pairing::palette::Palette;
-use crate::trust::{self, Certificate};
 
 /// Clock difference from which tokens and certificates are in danger; Palette's
 /// tokens live for 15 minutes.

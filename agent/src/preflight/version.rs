@@ -7,9 +7,10 @@
 
 use std::fmt;
 
+use postern_contract::palette::PairError;
+use postern_contract::palette::client::Reply;
+
 use super::Check;
-use crate::pairing::PairError;
-use crate::pairing::palette::Reply;
 
 const NAME: &str = "palette-version";
 const K3S: &str = "k3s-version";

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
-use postern_agent::host::files::sync_dir;
+use postern_contract::host::files::sync_dir;
 use rayon::prelude::*;
 use walkdir::WalkDir;
 

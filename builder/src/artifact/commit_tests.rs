@@ -1,7 +1,7 @@
 use super::*;
 use crate::artifact::manifest::tests::manifest;
 use crate::artifact::{Artifact, Artifacts, Kind, Mismatch};
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 
 /// Commits version 1.2 of `edge` with one artifact.
 fn build(out: &Path, content: &str) -> PathBuf {

@@ -1,6 +1,6 @@
 use super::*;
 use fs_err as fs;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use proptest::prelude::*;
 
 /// Bytes in memory as a source without known holes.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
-use postern_agent::contract::seed::{SeedArea, SeedPartition};
+use postern_contract::seed::{SeedArea, SeedPartition};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

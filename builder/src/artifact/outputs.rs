@@ -147,8 +147,8 @@ mod tests {
     use crate::disk::{Bytes, Identity, Images, Layout, Sizes, inspect};
     use crate::extent::{Reader, Window};
     use crate::verity;
-    use postern_agent::contract::partitions::Role;
-    use postern_agent::host::Command;
+    use postern_contract::host::Command;
+    use postern_contract::partitions::Role;
 
     /// A root of 200 blocks, its tree, and a disk around them.
     fn disk(dir: &Path) -> (Disk, Images, Identity) {

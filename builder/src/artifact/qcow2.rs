@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use crate::extent::FileBytes;
     use fs_err as fs;
-    use postern_agent::host::Command;
+    use postern_contract::host::Command;
     use std::io::{Seek, SeekFrom};
 
     /// A sparse file of `size` bytes with `marks` in it.

@@ -222,7 +222,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let raw = dir.path().join("raw");
         fs::write(&raw, mixed()).unwrap();
-        postern_agent::host::Command::new("gzip")
+        postern_contract::host::Command::new("gzip")
             .arg(&raw)
             .run()
             .unwrap();

@@ -13,7 +13,7 @@ use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
 use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 
 use super::dpkg_fault::DpkgFault;
 use super::plan::{InstallPlan, Package};

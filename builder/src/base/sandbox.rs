@@ -11,7 +11,7 @@ use std::process::Stdio;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::geteuid;
-use postern_agent::host::{Command, CommandError};
+use postern_contract::host::{Command, CommandError};
 use serde::{Deserialize, Serialize};
 
 use super::plan::{Plan, RootFrom};

@@ -1,6 +1,6 @@
 //! What is on the EFI system partition, as data.
 
-use postern_agent::contract::seed::SeedFile;
+use postern_contract::seed::SeedFile;
 use sha2::{Digest, Sha256};
 
 use super::bios;

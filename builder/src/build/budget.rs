@@ -1,7 +1,7 @@
 //! Whether the disk is small enough to be written to every machine.
 
 use anyhow::bail;
-use postern_agent::contract::size;
+use postern_contract::size;
 
 use crate::disk::Layout;
 use crate::inspect::sizes;

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use fs_err as fs;
-use postern_agent::contract::partitions::Role;
-use postern_agent::contract::paths;
-use postern_agent::contract::seed::SeedManifest;
+use postern_contract::partitions::Role;
+use postern_contract::paths;
+use postern_contract::seed::SeedManifest;
 use serde_json::{Value, json};
 
 use super::layers::Layers;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use postern_agent::contract::image::ImageFacts;
-use postern_agent::contract::problem::Problems;
-use postern_agent::trust::{self, Named};
+use postern_contract::image::ImageFacts;
+use postern_contract::problem::Problems;
+use postern_contract::trust::{self, Named};
 
 use super::Workshop;
 use crate::base::Base;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use fs_err as fs;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 
 use super::Workshop;
 use crate::artifact::SUMS;

@@ -6,7 +6,7 @@
 //! whatever order a later curtin has.
 
 use anyhow::ensure;
-use postern_agent::contract::partitions::Role;
+use postern_contract::partitions::Role;
 
 use crate::tree::{Kind, Tree};
 

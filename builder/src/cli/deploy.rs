@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use postern_agent::contract::gateway::{GatewayFile, Nodes, Token};
+use postern_contract::gateway::{GatewayFile, Nodes, Token};
 use serde_json::{Value, json};
 
 use super::Global;

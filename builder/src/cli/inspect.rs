@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use postern_agent::host::clock;
+use postern_contract::host::clock;
 
 use crate::inspect::{inspect, render, render_sizes};
 

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use postern_agent::contract::gateway::{GatewayFile, Obtain};
-use postern_agent::pairing::tenant::Found;
+use postern_contract::gateway::{GatewayFile, Obtain};
+use postern_contract::palette::tenant::Found;
 
 use crate::host;
 use crate::palette::{Obtained, Operator, PaletteError};

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
-use postern_agent::contract::size;
+use postern_contract::size;
 use serde::Serialize;
 
 use super::Global;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use postern_agent::contract::gateway::Node;
+use postern_contract::gateway::Node;
 use secrecy::ExposeSecret;
 
 use super::palette::Palette;

@@ -5,7 +5,7 @@
 
 use tokio::time::{Instant, sleep};
 
-use postern_agent::life::machine::State;
+use postern_contract::state::State;
 
 use super::claim::{Ours, release};
 use super::error::{DeployError, Failure};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use postern_agent::contract::gateway::{GatewayFile, Node, Pairing, Token};
+use postern_contract::gateway::{GatewayFile, Node, Pairing, Token};
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::maas::Image;

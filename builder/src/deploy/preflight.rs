@@ -1,6 +1,6 @@
 //! Whether MAAS can take an order: everything that stands in the way, at once.
 
-use postern_agent::contract::size;
+use postern_contract::size;
 
 use super::error::Problem;
 use super::networks;

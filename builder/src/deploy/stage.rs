@@ -7,7 +7,7 @@
 //! descriptions: `'postern-agent' gateway is <state>`. Anything else that it says
 //! is what it waits for.
 
-use postern_agent::life::machine::State;
+use postern_contract::state::State;
 
 use crate::maas::machines::NodeEvent;
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use fs_err as fs;
-use postern_agent::contract::gateway::{GatewayFile, LiteralOnly};
+use postern_contract::gateway::{GatewayFile, LiteralOnly};
 use postern_sim::maas::region::machines::{Fleet, Happening, Machine, Status as Sim};
 use postern_sim::maas::region::{Region as Simulated, RegionConfig};
 use secrecy::{ExposeSecret, SecretString};

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use postern_agent::contract::partitions::Role;
+use postern_contract::partitions::Role;
 use serde::Serialize;
 
 use super::bytes::{self, ByteDiff};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use postern_agent::contract::partitions::Role;
+use postern_contract::partitions::Role;
 
 use super::*;
 use crate::disk::{BootArea, Bytes, Disk, Identity, Images, Layout, Sizes};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;
-use postern_agent::host::{Command, CommandError};
+use postern_contract::host::{Command, CommandError};
 use walkdir::WalkDir;
 
 use super::entries::{Closely, Facts, FileChange, compare};

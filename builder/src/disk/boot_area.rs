@@ -5,7 +5,7 @@
 //! of or between those whose order is a contract; the gap is there anyway,
 //! because partitions start at 1 MiB.
 
-use postern_agent::contract::seed::SeedArea;
+use postern_contract::seed::SeedArea;
 use sha2::{Digest, Sha256};
 
 use super::DiskError;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;
-use postern_agent::contract::partitions::Role;
-use postern_agent::contract::seed::{SeedArea, SeedFile, SeedManifest, SeedPartition};
+use postern_contract::partitions::Role;
+use postern_contract::seed::{SeedArea, SeedFile, SeedManifest, SeedPartition};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 

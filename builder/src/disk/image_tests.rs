@@ -2,7 +2,7 @@ use super::*;
 use crate::disk::layout::tests::identity;
 use crate::disk::{Backup, Bytes, Sizes, Table, inspect};
 use crate::extent::Reader;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use std::fmt::Write as _;
 
 /// Images of odd sizes, with holes, and the disk made of them.

@@ -3,7 +3,7 @@
 use std::io::{self, Read, Seek, SeekFrom};
 
 use gptman::{GPTHeader, GPTPartitionEntry};
-use postern_agent::contract::partitions::Role;
+use postern_contract::partitions::Role;
 use uuid::Uuid;
 
 use super::layout::SECTOR;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Add;
 
-use postern_agent::contract::partitions::Role;
+use postern_contract::partitions::Role;
 use uuid::Uuid;
 
 use super::DiskError;

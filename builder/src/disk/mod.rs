@@ -1,5 +1,5 @@
 //! The disk that MAAS writes: a GPT with the partitions of
-//! [`Role::IN_IMAGE`](postern_agent::contract::partitions::Role::IN_IMAGE).
+//! [`Role::IN_IMAGE`](postern_contract::partitions::Role::IN_IMAGE).
 //!
 //! The seed partition lists where all partitions are and what is in them, so
 //! it is made between the plan and the disk:
@@ -25,7 +25,7 @@ pub use layout::{Bytes, Identity, Layout, Sectors, Sizes, Slot};
 
 use std::path::PathBuf;
 
-use postern_agent::contract::partitions::Role;
+use postern_contract::partitions::Role;
 
 /// Why a disk cannot be made.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use fs_err as fs;
 use nix::unistd::{User, geteuid};
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 
 use super::{Check, Health, Work};
 

@@ -1,7 +1,7 @@
 //! The programs that run on this machine itself. Those that write an image's
 //! bytes are not among them: they come from the locked suite ([`crate::tools`]).
 
-use postern_agent::host::{Command, command};
+use postern_contract::host::{Command, command};
 
 use super::{Check, Health, Work};
 use crate::rehearse::qemu;

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use postern_agent::host::{Command, CommandError};
+use postern_contract::host::{Command, CommandError};
 use uuid::Uuid;
 
 use super::stage::Stage;
@@ -292,8 +292,8 @@ mod tests {
         };
         let first = make("a");
         // Long enough apart for a real clock to show in whole seconds.
-        let start = postern_agent::host::clock::now();
-        while postern_agent::host::clock::now().as_second() == start.as_second() {
+        let start = postern_contract::host::clock::now();
+        while postern_contract::host::clock::now().as_second() == start.as_second() {
             std::thread::yield_now();
         }
         assert!(make("b") == first);

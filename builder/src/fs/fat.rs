@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 
 use super::stage::Stage;
 use super::{FsError, FsProblem, atomically};
@@ -260,8 +260,8 @@ mod tests {
         };
         let first = make("a");
         // FAT counts in two seconds.
-        let start = postern_agent::host::clock::now().as_second();
-        while postern_agent::host::clock::now().as_second() < start + 2 {
+        let start = postern_contract::host::clock::now().as_second();
+        while postern_contract::host::clock::now().as_second() < start + 2 {
             std::thread::yield_now();
         }
         assert!(make("b") == first);

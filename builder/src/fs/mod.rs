@@ -14,7 +14,7 @@ pub mod unsquash;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use postern_agent::host::CommandError;
+use postern_contract::host::CommandError;
 
 use crate::tree::TreePath;
 

@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::process::Stdio;
 
-use postern_agent::host::{Command, CommandError};
+use postern_contract::host::{Command, CommandError};
 
 use super::{FsError, FsProblem, atomically};
 use crate::tools::Tools;

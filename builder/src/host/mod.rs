@@ -1,5 +1,5 @@
 //! The builder's own doors to the outside, beside those it shares with the
-//! agent ([`postern_agent::host`]).
+//! agent ([`postern_contract::host`]).
 
 pub mod aws;
 pub mod http;

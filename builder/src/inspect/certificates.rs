@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::io;
 
 use jiff::Timestamp;
-use postern_agent::contract::paths;
-use postern_agent::trust;
+use postern_contract::paths;
+use postern_contract::trust;
 use serde::Serialize;
 
 use super::Root;

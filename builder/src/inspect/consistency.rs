@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use postern_agent::contract::partitions::Role;
+use postern_contract::partitions::Role;
 
 use super::{Disk, InspectError, failed};
 use crate::artifact::Manifest;

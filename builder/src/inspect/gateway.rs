@@ -2,9 +2,9 @@
 
 use std::io;
 
-use postern_agent::contract::gateway::masked;
-use postern_agent::contract::image::ImageFacts;
-use postern_agent::contract::paths;
+use postern_contract::gateway::masked;
+use postern_contract::image::ImageFacts;
+use postern_contract::paths;
 use serde::Serialize;
 
 use super::Root;
@@ -76,7 +76,7 @@ pub(super) fn read(root: &Root<'_>) -> io::Result<(Option<Proxy>, Option<K3s>)> 
 mod tests {
     use super::super::root::tests::with_root;
     use super::*;
-    use postern_agent::contract::gateway::ProxySettings;
+    use postern_contract::gateway::ProxySettings;
 
     #[test]
     fn a_stand_in_cannot_hide() {

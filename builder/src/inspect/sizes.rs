@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use postern_agent::contract::partitions::Role;
-use postern_agent::contract::paths;
+use postern_contract::partitions::Role;
+use postern_contract::paths;
 use serde::Serialize;
 
 use super::dpkg::{self, Made};

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use postern_agent::contract::{image::ImageFacts, paths};
-use postern_agent::proxy::has_password;
+use postern_contract::proxy::has_password;
+use postern_contract::{image::ImageFacts, paths};
 use sha2::{Digest, Sha256};
 
 use super::{Inputs, LayerBuilder, LayerError, SiteLayer};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use postern_agent::contract::paths;
+use postern_contract::paths;
 
 use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
 

@@ -1,8 +1,8 @@
 //! The images are used where they are: the unit that the appliance has, done by
 //! the real mount in a namespace of its own.
 
-use postern_agent::contract::paths;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
+use postern_contract::paths;
 use tempfile::TempDir;
 
 const UNIT: &str = include_str!(

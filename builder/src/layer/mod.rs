@@ -23,7 +23,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use postern_agent::contract::problem::Problems;
+use postern_contract::problem::Problems;
 use sha2::{Digest, Sha256};
 
 use crate::tree::{

@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use postern_agent::contract::problem::{Position, Problem, Problems};
+use postern_contract::problem::{Position, Problem, Problems};
 use serde::Deserialize;
 use walkdir::{DirEntry, WalkDir};
 

@@ -1,7 +1,7 @@
 //! The way out that the image knows before any gateway file comes.
 
-use postern_agent::contract::gateway::ProxySettings;
-use postern_agent::proxy::{Proxy, Surroundings};
+use postern_contract::gateway::ProxySettings;
+use postern_contract::proxy::{Proxy, Surroundings};
 use secrecy::ExposeSecret;
 
 use super::{Inputs, LayerBuilder, LayerError, SiteLayer};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use postern_agent::contract::problem::{Position, Problem};
+use postern_contract::problem::{Position, Problem};
 use serde_json::Value;
 use tera::{Context, ErrorKind, Tera};
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use postern_agent::contract::paths;
-use postern_agent::trust::{Named, additions};
+use postern_contract::paths;
+use postern_contract::trust::{Named, additions};
 
 use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
 use crate::tree::{Tree, TreePath};
@@ -94,8 +94,8 @@ fn not_a_bundle(why: &str) -> LayerError {
 mod tests {
     use super::*;
     use crate::tree::{Layer, MergePolicy, merge};
-    use postern_agent::host::Command;
-    use postern_agent::trust::parse;
+    use postern_contract::host::Command;
+    use postern_contract::trust::parse;
 
     /// A new CA with this common name, by OpenSSL.
     fn authority(name: &str) -> Named {

@@ -7,8 +7,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use postern_agent::host::files::write_atomic;
-use postern_agent::host::{Command, CommandError};
+use postern_contract::host::files::write_atomic;
+use postern_contract::host::{Command, CommandError};
 use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use url::Url;

@@ -5,8 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use postern_agent::contract::problem::{Problem, Problems};
-use postern_agent::host::files::write_atomic;
+use postern_contract::host::files::write_atomic;
+use postern_contract::problem::{Problem, Problems};
 use serde::{Deserialize, Serialize};
 
 use super::model::{Lock, LockedPackage};
@@ -128,7 +128,7 @@ pub fn parse(text: &str, file: &str) -> Result<Lock, Problems> {
         return Err(Problems(vec![problem("schema", what)]));
     }
     let lock: Lock = serde_json::from_str(text).map_err(|error| {
-        let at = (error.line() > 0).then(|| postern_agent::contract::problem::Position {
+        let at = (error.line() > 0).then(|| postern_contract::problem::Position {
             line: error.line(),
             column: error.column().max(1),
         });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::fmt::rfc2822::DateTimeParser;
-use postern_agent::contract::problem::{Problem, Problems};
+use postern_contract::problem::{Problem, Problems};
 
 use super::apt::{Apt, AptError};
 use super::closure::{Node, Why, explain};

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use postern_agent::host::clock;
+use postern_contract::host::clock;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Request, StatusCode};
 use serde::Deserialize;
@@ -24,7 +24,7 @@ use super::resources::BootResource;
 use super::version::Version;
 use super::{ApiKey, ApiUrl, MaasError};
 use crate::host::http;
-use postern_agent::host::oauth::Signer;
+use postern_contract::host::oauth::Signer;
 
 /// How long MAAS may take to answer; creating and listing need seconds.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -6,7 +6,7 @@ use super::address::NotAnAddress;
 use crate::artifact::ArtifactError;
 use crate::host::http::HttpError;
 use crate::host::maas::SettingsError;
-use postern_agent::host::oauth::NotAKey;
+use postern_contract::host::oauth::NotAKey;
 
 /// Why an image did not get to MAAS. Never holds a credential, nor anything
 /// that MAAS answered to a request that it did not authorize.

@@ -1,6 +1,6 @@
 //! MAAS' region, from the operator's side: API 2.0 of MAAS 2.9 to 3.8.
 //!
-//! [`oauth`](postern_agent::host::oauth) signs requests, [`client`] sends them
+//! [`oauth`](postern_contract::host::oauth) signs requests, [`client`] sends them
 //! and says what an answer means, [`resources`] are the images that MAAS has.
 //! [`mod@upload`] brings one there: once, whole, and again after any
 //! interruption; [`mod@prune`] removes those that nobody needs. [`machines`] are
@@ -34,6 +34,6 @@ pub use error::MaasError;
 pub use image::Image;
 pub use networks::Subnet;
 pub use pin::addresses;
-pub use postern_agent::host::oauth::ApiKey;
+pub use postern_contract::host::oauth::ApiKey;
 pub use upload::{Outcome, Pace, Uploaded, upload};
 pub use version::{Counting, Version};

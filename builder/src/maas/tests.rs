@@ -154,7 +154,7 @@ async fn it_ends_when_all_controllers_have_it() {
 
 #[tokio::test]
 async fn tls_needs_an_authority_that_was_given() {
-    let now = postern_agent::host::clock::now();
+    let now = postern_contract::host::clock::now();
     let authority = postern_sim::tls::Authority::generate("Site CA", now).unwrap();
     let tls = authority.server_config(&["127.0.0.1"], now).unwrap();
     let bench = bench(|config| config.tls = Some(tls)).await;
@@ -258,7 +258,7 @@ async fn a_file_that_was_changed_becomes_no_image() {
 #[tokio::test]
 async fn a_clock_that_is_wrong_does_not_matter() {
     let clock = postern_sim::clock::Clock::stopped(
-        postern_agent::host::clock::now() + jiff::SignedDuration::from_hours(48),
+        postern_contract::host::clock::now() + jiff::SignedDuration::from_hours(48),
     );
     let bench = bench(|config| config.clock = clock).await;
     assert_eq!(bench.upload().await.unwrap().outcome, Outcome::Uploaded);

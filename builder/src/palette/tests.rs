@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use postern_agent::contract::gateway::{Node, Undeliverable};
-use postern_agent::host::secrets::HostSecrets;
+use postern_contract::gateway::{Node, Undeliverable};
+use postern_contract::host::secrets::HostSecrets;
 use postern_sim::clock::Clock;
 use postern_sim::events::EventLog;
 use postern_sim::palette::{Fault, HealthyAfter, Palette, PaletteConfig, Route};

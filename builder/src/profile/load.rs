@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use jiff::Timestamp;
-use postern_agent::contract::document::{
+use postern_contract::document::{
     self, Complaint, Entry, Findings, Item, Node, Severity, Sources, Value,
 };
-use postern_agent::contract::problem::Problems;
-use postern_agent::host::clock;
+use postern_contract::host::clock;
+use postern_contract::problem::Problems;
 
 use super::model::Profile;
 use super::{merge, validate};

@@ -4,7 +4,7 @@
 //! anything else is replaced. A key written without a value takes away what the
 //! base says.
 
-use postern_agent::contract::document::{Entry, Node, Value};
+use postern_contract::document::{Entry, Node, Value};
 
 /// Lists that gather: what the base wants is still wanted.
 const APPENDED: [&str; 5] = [

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use postern_agent::contract::gateway::ProxySettings;
+use postern_contract::gateway::ProxySettings;
 use url::Url;
 
 /// What the user wants in the image.

@@ -1,8 +1,8 @@
 //! The rules for single values of a profile: each takes what a person wrote and
 //! gives the value or a complaint.
 
-use postern_agent::contract::document::Complaint;
-use postern_agent::contract::size::{self, MIB};
+use postern_contract::document::Complaint;
+use postern_contract::size::{self, MIB};
 use url::Url;
 
 use super::model::{Arch, Distro, Mirror, Output};

@@ -21,7 +21,7 @@ pub mod target;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
-use postern_agent::contract::gateway::GatewayFile;
+use postern_contract::gateway::GatewayFile;
 use postern_sim::curtin::vm;
 use tokio::runtime::Runtime;
 

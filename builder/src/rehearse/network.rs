@@ -11,7 +11,7 @@ use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
 };
 use nix::unistd::geteuid;
-use postern_agent::host::{Command, CommandError};
+use postern_contract::host::{Command, CommandError};
 
 /// Starts `program` with `args` again inside a network namespace, in place of
 /// this process. Returns only if that fails.

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use anyhow::{Context, bail};
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 
 /// The oldest major version that runs guests without corrupting them.
 const OLDEST: u32 = 10;

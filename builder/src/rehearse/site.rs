@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context;
-use postern_agent::contract::gateway::{Cluster, GatewayFile, Node, Nodes, Pairing, ProxySettings};
-use postern_agent::host::Command;
+use postern_contract::gateway::{Cluster, GatewayFile, Node, Nodes, Pairing, ProxySettings};
+use postern_contract::host::Command;
 use postern_sim::clock::Clock;
 use postern_sim::events::EventLog;
 use postern_sim::maas::{Maas, MaasConfig, Preseed, UserData};
@@ -184,7 +184,7 @@ fn trusts(image: &Artifacts) -> anyhow::Result<bool> {
 }
 
 fn bundle(root: &Path) -> anyhow::Result<String> {
-    let path = postern_agent::contract::paths::CA_BUNDLE.trim_start_matches('/');
+    let path = postern_contract::paths::CA_BUNDLE.trim_start_matches('/');
     let bytes = Command::new("unsquashfs")
         .arg("-cat")
         .arg(root)

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use fs_err as fs;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 
 use crate::artifact::{Artifacts, Kind};
 

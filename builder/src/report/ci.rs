@@ -7,8 +7,8 @@
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-use postern_agent::contract::problem::Problem;
-use postern_agent::host::clock;
+use postern_contract::host::clock;
+use postern_contract::problem::Problem;
 
 use super::lines::{Lines, plain};
 use super::meter::Meters;
@@ -127,7 +127,7 @@ impl Sink for Groups {
 
 #[cfg(test)]
 mod tests {
-    use postern_agent::contract::problem::Position;
+    use postern_contract::problem::Position;
 
     use super::*;
 

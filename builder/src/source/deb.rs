@@ -220,7 +220,7 @@ fn member(header: &[u8; AR_HEADER], offset: u64) -> Option<Member> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use postern_agent::host::Command;
+    use postern_contract::host::Command;
     use proptest::prelude::*;
 
     /// A package made by dpkg-deb: a file, an empty one and a symlink.

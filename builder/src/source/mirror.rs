@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use postern_agent::host::{Command, CommandError};
+use postern_contract::host::{Command, CommandError};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 

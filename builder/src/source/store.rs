@@ -28,7 +28,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use fs_err::{self as fs, File};
 use jiff::{SignedDuration, Timestamp};
-use postern_agent::host::clock;
+use postern_contract::host::clock;
 
 use super::digest::Digest;
 use super::pool::Pools;

@@ -1,7 +1,7 @@
 //! What is read from archives of other programs, and what is refused.
 
 use super::*;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use tar::Builder;
 
 fn header(kind: EntryType, size: u64) -> Header {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::tree::{MergePolicy, merge};
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 

@@ -3,11 +3,11 @@
 
 use std::fmt::Write as _;
 
-use postern_agent::contract::gateway::{
+use postern_contract::gateway::{
     Gateway, GatewayFile, Node, Nodes, Obtain, Pairing, Registries, masked,
 };
-use postern_agent::contract::paths;
-use postern_agent::proxy::{Proxy, Surroundings};
+use postern_contract::paths;
+use postern_contract::proxy::{Proxy, Surroundings};
 
 use super::render;
 use crate::report::bytes;
@@ -175,7 +175,7 @@ fn registries(registries: &Registries) -> Vec<(&'static str, String)> {
 mod tests {
     use std::path::Path;
 
-    use postern_agent::host::secrets::HostSecrets;
+    use postern_contract::host::secrets::HostSecrets;
 
     use super::*;
 

@@ -162,7 +162,7 @@ fn write(out: &Path, superblock: &Superblock, tree: &[Vec<u8>]) -> io::Result<()
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use postern_agent::host::Command;
+    use postern_contract::host::Command;
     use proptest::prelude::*;
 
     pub(in crate::verity) const UUID: Uuid =

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use fs_err as fs;
-use postern_agent::life::trouble::{On, Reason};
+use postern_agent::journal::condition::{On, Reason};
 use postern_docs::repository;
 
 /// A page of the guide, and words of a program that it quotes.
@@ -33,7 +33,7 @@ fn read(path: &Path, text: &mut String) {
 /// All that the programs are made of.
 fn sources() -> String {
     let mut text = String::new();
-    for folder in ["agent/src", "builder/src", "overlays"] {
+    for folder in ["contract/src", "agent/src", "builder/src", "overlays"] {
         read(&repository().join(folder), &mut text);
     }
     text

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use anyhow::Context;
 use fs_err as fs;
 use postern::artifact::Artifacts;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 
 /// The repository.
 pub fn repository() -> PathBuf {

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use fs_err as fs;
 use postern::lock::{LockedPackage, file};
 use postern::source::Store;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use postern_sim::archive::{Archive, Deb, Locked, Served};
 use tempfile::TempDir;
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use fs_err as fs;
 use postern::artifact::{Artifacts, Kind};
 use postern::source::Digest;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use postern_e2e::{demo, program, repository, unpack_root};
 
 fn image() -> Artifacts {

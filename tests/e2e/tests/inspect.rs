@@ -8,7 +8,7 @@ use assert_cmd::Command as Run;
 use cyclonedx_bom::prelude::{Bom, SpecVersion, Validate};
 use fs_err as fs;
 use postern::artifact::{Artifacts, Kind};
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use postern_e2e::{demo, program, repository};
 use serde_json::Value;
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use postern_e2e::{demo, everyday_store, program, repository};
 
 /// A build of the demo with an empty cache and all packages at hand.

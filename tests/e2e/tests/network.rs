@@ -8,7 +8,7 @@ use std::path::Path;
 
 use fs_err as fs;
 use postern::artifact::Artifacts;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use postern_e2e::{demo, repository, unpack_root};
 
 /// A unit, and the parts of it that the configuration asks for. Each part has

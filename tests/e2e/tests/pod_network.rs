@@ -9,12 +9,12 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_agent::host::Command;
-use postern_agent::host::files::write_atomic;
-use postern_agent::life::pods::{Errand, Namespaces, Pods, Visit};
-use postern_agent::life::settings::Settings;
-use postern_agent::life::world::Root;
+use postern_agent::host::world::Root;
+use postern_agent::preflight::pods::{Errand, Namespaces, Pods, Visit};
 use postern_agent::preflight::{Check, Verdict};
+use postern_agent::site::settings::Settings;
+use postern_contract::host::Command;
+use postern_contract::host::files::write_atomic;
 use postern_e2e::program;
 use postern_sim::events::EventLog;
 use postern_sim::palette::{Palette, PaletteConfig};

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
-use postern_agent::contract::gateway::{GatewayFile, LiteralOnly};
-use postern_agent::k3s::evidence::uid_in_config;
-use postern_agent::life::journal;
-use postern_agent::pairing::manifest::{self, Source};
+use postern_agent::journal;
+use postern_contract::gateway::{GatewayFile, LiteralOnly};
+use postern_contract::palette::manifest::{self, Source};
+use postern_contract::palette::overlord_config::uid_in_config;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::{Index, select};

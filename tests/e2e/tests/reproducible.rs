@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use postern_e2e::ubuntu::World;
 use postern_e2e::{demo, program, repository};
 use postern_sim::archive::Deb;

@@ -5,7 +5,7 @@ use std::path::Path;
 use fs_err as fs;
 use postern::artifact::{Artifacts, Kind};
 use postern::lock::file;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use postern_e2e::ubuntu::{TOKEN, World};
 use postern_e2e::unpack_root;
 use postern_sim::archive::Deb;

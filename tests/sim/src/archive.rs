@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use fs_err as fs;
 use jiff::{SignedDuration, Timestamp};
-use postern_agent::host::{Command, clock};
+use postern_contract::host::{Command, clock};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 

@@ -7,16 +7,15 @@
 
 use std::cell::RefCell;
 
+use postern_contract::host::pace::Later;
+use postern_contract::palette::client::Palette;
+use postern_contract::palette::tenant::Gateway;
+use postern_contract::palette::{Acquired, PairError, View};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::manifests;
-use crate::host::pace::Later;
-use crate::pairing::palette::Palette;
-use crate::pairing::tenant::Gateway;
-use crate::pairing::{
-    Acquired, Anew, Card, Evidence, PairError, Registration, Strategy, View, Watch,
-};
+use crate::pairing::{Anew, Card, Evidence, Registration, Strategy, Watch};
 
 /// An API key of a tenant administrator.
 #[derive(Debug)]

@@ -5,14 +5,14 @@
 //! itself. Since Palette 4.9.16 only a tenant administrator may fetch them, so
 //! the operator does, and no such credential is on this machine.
 
-use secrecy::ExposeSecret;
+use postern_contract::gateway::Manifests;
+use postern_contract::host::pace::Later;
+use postern_contract::palette::client::Palette;
+use postern_contract::palette::manifest::{self, Source, kept};
+use postern_contract::palette::{Acquired, PairError};
 use sha2::{Digest, Sha256};
 
-use crate::contract::gateway::Manifests;
-use crate::host::pace::Later;
-use crate::pairing::manifest::{self, Source, kept};
-use crate::pairing::palette::Palette;
-use crate::pairing::{Acquired, Anew, Card, Evidence, PairError, Registration, Strategy};
+use crate::pairing::{Anew, Card, Evidence, Registration, Strategy};
 
 /// What no public document says.
 pub(super) const ASSUMPTIONS: [&str; 4] = [
@@ -33,13 +33,8 @@ pub struct Supplied {
 impl Supplied {
     /// A strategy that applies these.
     pub fn new(manifests: &Manifests) -> Self {
-        let jet = Source::whole(manifests.jet.expose_secret().to_owned());
-        let ally = Source {
-            text: manifests.ally.expose_secret().to_owned(),
-            namespace: manifests.namespace.clone(),
-        };
         Self {
-            sources: [jet, ally],
+            sources: manifest::sources(manifests),
             overlord_uid: manifests.overlord_uid.clone(),
         }
     }

@@ -4,15 +4,14 @@
 //! a machine that makes them by itself, so the card says "spec-only" and lists
 //! what is taken for granted.
 
+use postern_contract::host::pace::Later;
+use postern_contract::palette::client::{Palette, Reply};
+use postern_contract::palette::manifest::Source;
+use postern_contract::palette::{Acquired, PairError, Registered};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::host::pace::Later;
-use crate::pairing::manifest::Source;
-use crate::pairing::palette::{Palette, Reply};
-use crate::pairing::{
-    Acquired, Card, Evidence, PairError, Register, Registered, Registration, Strategy,
-};
+use crate::pairing::{Card, Evidence, Register, Registration, Strategy};
 
 /// What no public document says (Palette API 4.8 definition; documentation of the MAAS gateway).
 const ASSUMPTIONS: [&str; 6] = [

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use postern_agent::contract::seed::SeedManifest;
+use postern_contract::seed::SeedManifest;
 
 use super::super::bill;
 use super::{Image, Root};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use postern_agent::host::secrets::HostSecrets;
+use postern_contract::host::secrets::HostSecrets;
 
 use super::*;
 

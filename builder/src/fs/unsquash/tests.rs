@@ -5,7 +5,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use proptest::prelude::*;
 
 use super::super::squashfs::tests::tree;

@@ -287,7 +287,7 @@ fn unsigned_and_strangely_signed_suites_are_refused() {
 #[test]
 fn expired_and_future_suites_are_refused() {
     use jiff::SignedDuration;
-    use postern_agent::host::clock;
+    use postern_contract::host::clock;
     let day = SignedDuration::from_hours(24);
     let mut archive = noble();
     archive.suite("noble-updates").date = clock::now() - day * 9;

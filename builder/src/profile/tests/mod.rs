@@ -4,8 +4,8 @@ mod schemas;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use postern_agent::contract::gateway::{GatewayFile, LiteralOnly};
-use postern_agent::contract::problem::{Problem, Problems};
+use postern_contract::gateway::{GatewayFile, LiteralOnly};
+use postern_contract::problem::{Problem, Problems};
 use tempfile::TempDir;
 
 use super::*;

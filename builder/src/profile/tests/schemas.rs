@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use postern_agent::contract::gateway::{GatewayFile, LiteralOnly};
-use postern_agent::contract::problem::{Problem, Problems};
+use postern_contract::gateway::{GatewayFile, LiteralOnly};
+use postern_contract::problem::{Problem, Problems};
 use serde_json::Value as Json;
 use tempfile::TempDir;
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use postern_agent::contract::document::{Complaint, Findings, Item, Value};
+use postern_contract::document::{Complaint, Findings, Item, Value};
 
 use crate::profile::model::{
     Arch, Base, Distro, Elsewhere, Kernel, Mirror, Packages, Suite, Token,

@@ -1,8 +1,8 @@
 //! What runs in the image: k3s and the proxy it goes through.
 
-use postern_agent::contract::document::{Complaint, Findings, Item};
-use postern_agent::contract::gateway::{NoProxy, ProxySettings, Secrets, read_proxy};
-use postern_agent::proxy as model;
+use postern_contract::document::{Complaint, Findings, Item};
+use postern_contract::gateway::{NoProxy, ProxySettings, Secrets, read_proxy};
+use postern_contract::proxy as model;
 use secrecy::SecretString;
 
 use crate::profile::model::{Download, K3s, Origin};

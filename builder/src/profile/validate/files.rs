@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use jiff::Timestamp;
-use postern_agent::contract::document::{Complaint, Findings, Item};
-use postern_agent::contract::gateway::read_certificates;
+use postern_contract::document::{Complaint, Findings, Item};
+use postern_contract::gateway::read_certificates;
 
 use crate::profile::model::Certificate;
 

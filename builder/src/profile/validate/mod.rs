@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
-use postern_agent::contract::document::{Complaint, Entry, Fields, Findings, Item, Node, Value};
-use postern_agent::contract::gateway;
-use postern_agent::contract::size::{GIB, MIB};
+use postern_contract::document::{Complaint, Entry, Fields, Findings, Item, Node, Value};
+use postern_contract::gateway;
+use postern_contract::size::{GIB, MIB};
 
 use super::model::{Base, DiskSizes, K3s, Kernel, Output, Profile, User};
 use super::rules;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use jiff::{SignedDuration, Timestamp};
-use postern_agent::host::{clock, files};
+use postern_contract::host::{clock, files};
 
 use super::super::digest::{Digest, Hasher};
 use super::super::store::{LONGEST_RECORD, Part, blob_name};

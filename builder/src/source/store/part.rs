@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 
 use fs_err as fs;
-use postern_agent::host::{clock, files};
+use postern_contract::host::{clock, files};
 
 use super::super::digest::{Digest, Hasher};
 use super::lock::Lock;

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use fs_err as fs;
 use jiff::SignedDuration;
-use postern_agent::host::clock;
+use postern_contract::host::clock;
 
 use super::hold::{Hold, Removing};
 use super::inventory::{Inventory, found};

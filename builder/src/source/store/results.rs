@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use fs_err::{self as fs, File};
-use postern_agent::host::{clock, files};
+use postern_contract::host::{clock, files};
 
 use super::super::digest::Digest;
 use super::{LONGEST_RECORD, Record, Slot, Store, StoreError};

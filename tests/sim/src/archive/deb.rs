@@ -144,7 +144,7 @@ fn tarball(files: &[(String, u32, Vec<u8>)]) -> Result<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use postern_agent::host::Command;
+    use postern_contract::host::Command;
 
     use super::*;
 

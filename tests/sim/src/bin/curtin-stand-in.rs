@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use fs_err as fs;
-use postern_agent::host::clock;
+use postern_contract::host::clock;
 use postern_sim::curtin::report::Report;
 use postern_sim::curtin::{install, machine, target, vm};
 

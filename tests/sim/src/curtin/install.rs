@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use fs_err as fs;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 
 use super::events::INSTALL;
 use super::machine::{self, unmount_below};
@@ -192,6 +192,6 @@ fn copy_private(from: &str, to: &Path, mode: u32) -> anyhow::Result<()> {
     if let Some(dir) = to.parent() {
         fs::create_dir_all(dir)?;
     }
-    postern_agent::host::files::write_atomic(to, &content, mode)?;
+    postern_contract::host::files::write_atomic(to, &content, mode)?;
     Ok(())
 }

@@ -15,8 +15,8 @@ use nix::sys::socket::{
 };
 use nix::sys::termios::{SetArg, cfmakeraw, tcgetattr, tcsetattr};
 use nix::sys::time::{TimeVal, TimeValLike};
-use postern_agent::hook::disk::mounts;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
+use postern_contract::host::mount_table::mounts;
 
 /// Kernel file systems in the order in which they are needed.
 const FILE_SYSTEMS: [(&str, &str); 5] = [

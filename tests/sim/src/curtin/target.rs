@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use fs_err as fs;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 
 /// A partition is the root if it holds one of these (curtin
 /// `block_meta.py`, `DD_…`; `block/__init__.py`, `get_root_device`).

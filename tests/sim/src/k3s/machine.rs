@@ -9,7 +9,7 @@ use std::time::Duration;
 use fs_err as fs;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use serde_json::Value;
 use tempfile::TempDir;
 

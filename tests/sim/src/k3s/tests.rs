@@ -5,7 +5,7 @@ use std::path::Path;
 
 use fs_err as fs;
 use nix::sys::signal::Signal;
-use postern_agent::host::Command;
+use postern_contract::host::Command;
 use serde_json::{Value, json};
 
 use super::machine::{Machine, said};

@@ -258,7 +258,7 @@ fn packages_are_known_by_the_name_they_give_themselves() {
                    Maintainer: Test <test@example.org>\nDescription: a shell\n";
     fs::write(tree.join("DEBIAN/control"), control).unwrap();
     let deb = dir.path().join("bash.deb");
-    let build = postern_agent::host::Command::new("dpkg-deb").args(["--root-owner-group"]);
+    let build = postern_contract::host::Command::new("dpkg-deb").args(["--root-owner-group"]);
     build.arg("--build").arg(&tree).arg(&deb).run().unwrap();
     let bytes = fs::read(deb).unwrap();
     for bytes in [&bytes[..], b"!<arch>\nno package", b"k3s"] {

@@ -1,0 +1,113 @@
+//! What the machine offers its agent, as one value: a test hands in another.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fs_err as fs;
+use postern_contract::host::http::{Client, MakeClient};
+use postern_contract::host::pace::{Pace, RealPace};
+use postern_contract::paths;
+
+use crate::host::events::Events;
+use crate::host::kubectl::{Cluster, K3s};
+use crate::host::mounts::{Access, remount};
+use crate::host::network::{Network, RealNetwork};
+use crate::host::services::{Services, Systemd};
+use crate::journal::{JournalFile, Keeper};
+use crate::preflight::pods::{Namespaces, Pods};
+
+/// How long a proxy may take to answer: it may have to reach Palette first.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// The machine.
+#[derive(Clone)]
+pub struct World {
+    /// Where `/` is.
+    pub root: Root,
+    /// The service manager.
+    pub services: Arc<dyn Services>,
+    /// The cluster on this machine.
+    pub cluster: Arc<dyn Cluster>,
+    /// The pods on this machine.
+    pub pods: Arc<dyn Pods>,
+    /// The network.
+    pub network: Rc<dyn Network>,
+    /// Clock, waits, jitter.
+    pub pace: Rc<dyn Pace>,
+    /// Where the journal is kept.
+    pub keeper: Rc<dyn Keeper>,
+    /// How long a proxy may take to answer.
+    pub patience: Duration,
+    /// The only maker of HTTP clients.
+    pub client: Rc<MakeClient>,
+    /// How a folder is watched.
+    pub watch: fn(&Path) -> io::Result<Events>,
+    /// How the seed partition is made writable, and read-only again.
+    pub remount: fn(&Path, Access) -> io::Result<()>,
+    /// Names this boot.
+    pub boot_id: String,
+    /// The machine's own name.
+    pub host_name: String,
+}
+
+/// The directory that stands for `/`.
+#[derive(Clone, Debug)]
+pub struct Root(pub PathBuf);
+
+impl Root {
+    /// An absolute path under this root.
+    pub fn at(&self, path: &str) -> PathBuf {
+        self.0.join(path.trim_start_matches('/'))
+    }
+}
+
+impl World {
+    /// The machine this process runs on.
+    ///
+    /// # Errors
+    /// If the kernel does not name this boot.
+    pub fn real() -> io::Result<Self> {
+        let boot_id = fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let host_name = nix::unistd::gethostname()?;
+        let root = Root(PathBuf::from("/"));
+        Ok(Self {
+            keeper: Rc::new(JournalFile(root.at(paths::JOURNAL))),
+            root,
+            services: Arc::new(Systemd),
+            cluster: Arc::new(K3s),
+            pods: Arc::new(Namespaces::default()),
+            network: Rc::new(RealNetwork),
+            pace: Rc::new(RealPace),
+            patience: PATIENCE,
+            client: Rc::new(Client::with),
+            watch: Events::in_folder,
+            remount,
+            boot_id: boot_id.trim().to_owned(),
+            host_name: host_name.to_string_lossy().into_owned(),
+        })
+    }
+
+    /// Asks the service manager or the cluster without stopping everything else.
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&dyn Services, &dyn Cluster) -> T + Send + 'static,
+    ) -> T {
+        let (services, cluster) = (Arc::clone(&self.services), Arc::clone(&self.cluster));
+        self.apart(move || question(&*services, &*cluster)).await
+    }
+
+    /// Does what takes long on another thread.
+    pub async fn apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        match tokio::task::spawn_blocking(work).await {
+            Ok(answer) => answer,
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                // Only a runtime that shuts down cancels; then nobody waits for this.
+                Err(_) => std::future::pending().await,
+            },
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Everything preflight asks of this machine and its way to Palette, once.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ipnet::IpNet;
+use nix::sys::statvfs::statvfs;
+use postern_contract::host::CommandError;
+use postern_contract::host::http::{MakeClient, Outbound};
+use postern_contract::host::pace::Pace;
+use url::Url;
+
+use super::pods::{Errand, Visit};
+use crate::host::hardware;
+use crate::host::kernel::Kernel;
+use crate::host::world::World;
+use crate::journal::condition::Stop;
+use crate::pairing::Strategy;
+use crate::pairing::pair;
+use crate::preflight::{self, Capacity, Check, Known, Names, Origin, Route, Verdict};
+use crate::site::settings::Settings;
+
+/// The agent's own folder, on the disk that k3s and its images use too.
+const STATE: &str = "/var/lib/postern";
+
+/// What is surveyed.
+pub struct Subject<'a> {
+    /// The machine.
+    pub world: &'a World,
+    /// What it shall be.
+    pub settings: &'a Settings,
+    /// The networks it is in.
+    pub subnets: &'a [IpNet],
+    /// How it will pair, if it will.
+    pub strategy: Option<&'a dyn Strategy>,
+    /// Its k3s, as the image names it.
+    pub k3s_version: &'a str,
+}
+
+/// What came of it.
+pub struct Survey {
+    /// Every check, in the order it ran.
+    pub checks: Vec<Check>,
+    /// Whether Palette said that too many requests come from this address.
+    pub crowded: bool,
+}
+
+/// Runs every check; checks that fail are no error here.
+///
+/// # Errors
+/// [`Stop`] if this machine's trust or proxy cannot be used, or its own state not be read.
+pub async fn survey(subject: &Subject<'_>) -> Result<Survey, Stop> {
+    let world = subject.world;
+    let mut checks = machine(subject)?;
+    let way = Way {
+        make: &*world.client,
+        settings: subject.settings,
+        subnets: subject.subnets,
+        outbound: pair::outbound(&world.root, subject.settings, subject.subnets)?,
+        patience: world.patience,
+        from: Origin::Machine,
+    };
+    let (reached, crowded) = way.checked(&&*world.network, &world.pace).await?;
+    let answered = reached
+        .iter()
+        .any(|c| c.name == "palette" && c.verdict == Verdict::Pass && !crowded);
+    checks.extend(reached);
+    checks.extend(from_a_pod(subject).await);
+    if let (Some(strategy), true) = (subject.strategy, answered) {
+        checks.extend(versions(subject, strategy, &way.outbound).await?);
+    }
+    Ok(Survey { checks, crowded })
+}
+
+/// What needs nobody else.
+fn machine(subject: &Subject<'_>) -> io::Result<Vec<Check>> {
+    let (world, settings) = (subject.world, subject.settings);
+    let kernel = Kernel::read(&world.root.0, preflight::modules(), preflight::settings())?;
+    let mut checks = vec![preflight::capacity(capacity(world)?)];
+    checks.extend(preflight::kernel(&kernel));
+    checks.push(preflight::overlap(
+        &settings.pod_cidr,
+        &settings.service_cidr,
+        subject.subnets,
+    ));
+    Ok(checks)
+}
+
+/// The same way from the network of a pod, if there is one.
+async fn from_a_pod(subject: &Subject<'_>) -> Vec<Check> {
+    const NAME: &str = "pod/network";
+    let remedy = "see what pods wait for: `k3s kubectl get pods -A`, `k3s kubectl -n kube-system describe pods`";
+    let visit = match visit(subject, false).await {
+        Ok(Some(visit)) => visit,
+        Ok(None) => return vec![Check::warn(NAME, no_pod(subject.settings), remedy)],
+        Err(error) => return vec![Check::warn(NAME, error.to_string(), remedy)],
+    };
+    let evidence = format!("from {}", visit.address);
+    let within = visit.checks.into_iter().map(|check| Check {
+        name: format!("pod/{}", check.name),
+        ..check
+    });
+    std::iter::once(Check::pass(NAME, evidence))
+        .chain(within)
+        .collect()
+}
+
+/// What is told while there is none.
+pub fn no_pod(settings: &Settings) -> String {
+    let pods = settings.pod_cidr;
+    format!("no pod has an address in {pods} yet: the way from there was not checked")
+}
+
+/// Visits the network of a pod; `only_look` sees whether there is one.
+///
+/// # Errors
+/// If nobody could be sent there.
+pub async fn visit(subject: &Subject<'_>, only_look: bool) -> Result<Option<Visit>, CommandError> {
+    let world = subject.world;
+    let (settings, subnets) = (subject.settings, subject.subnets);
+    let mut errand = Errand::new(&world.root, settings, subnets, world.patience);
+    errand.only_look = only_look;
+    let pods = Arc::clone(&world.pods);
+    world.apart(move || pods.visit(&errand)).await
+}
+
+/// Whether Palette's version goes with what was chosen.
+async fn versions(
+    subject: &Subject<'_>,
+    strategy: &dyn Strategy,
+    outbound: &Outbound,
+) -> Result<Vec<Check>, Stop> {
+    let known = match strategy.key() {
+        None => Known::NotAsked,
+        Some(key) => {
+            let endpoint = &subject.settings.endpoint;
+            let palette = pair::palette(
+                &*subject.world.client,
+                outbound,
+                endpoint,
+                &subject.world.pace,
+            )?;
+            Known::from_reply(palette.agent_version(key).await)
+        }
+    };
+    let name = strategy.card().name;
+    Ok(preflight::version(&known, &name, subject.k3s_version))
+}
+
+/// A way to Palette, from wherever this process is.
+pub(super) struct Way<'a> {
+    pub settings: &'a Settings,
+    pub subnets: &'a [IpNet],
+    pub outbound: Outbound,
+    pub patience: Duration,
+    pub make: &'a MakeClient,
+    pub from: Origin,
+}
+
+impl Way<'_> {
+    /// Who must be reached before anyone else.
+    pub(super) fn first(&self) -> &Url {
+        let proxy = self.settings.proxy_to_palette(self.subnets);
+        proxy.unwrap_or(&self.settings.endpoint)
+    }
+
+    /// Runs the checks on it; and whether Palette had too many requests.
+    pub(super) async fn checked(
+        &self,
+        names: &dyn Names,
+        pace: &Rc<dyn Pace>,
+    ) -> Result<(Vec<Check>, bool), Stop> {
+        let endpoint = &self.settings.endpoint;
+        let palette = pair::palette(self.make, &self.outbound, endpoint, pace)?;
+        let route = Route {
+            endpoint,
+            proxy: self.settings.proxy_to_palette(self.subnets),
+            palette: &palette,
+            outbound: &self.outbound,
+            make: self.make,
+            from: self.from,
+            patience: self.patience,
+        };
+        let checks = preflight::remote(&route, names, pace.now()).await;
+        Ok((checks, palette.is_crowded()))
+    }
+}
+
+fn capacity(world: &World) -> io::Result<Capacity> {
+    let state = world.root.at(STATE);
+    // systemd makes it for the unit; a check by hand may come before that.
+    let there = state.ancestors().find(|dir| dir.exists()).unwrap_or(&state);
+    let disk = statvfs(there).map_err(|e| {
+        let why = format!("asking how large {} is: {e}", there.display());
+        io::Error::new(io::Error::from(e).kind(), why)
+    })?;
+    Ok(Capacity {
+        cpus: hardware::cpus()?,
+        memory: hardware::memory()?,
+        disk: disk.blocks() * disk.fragment_size(),
+    })
+}
