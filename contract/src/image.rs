@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::gateway::ProxySettings;
+use crate::proxy::ProxySettings;
 
 /// `/usr/lib/postern/image.json` on the verified root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,10 +1,14 @@
-//! What Postern's builder and the gateway's agent both keep.
+//! What Postern's builder and the gateway's agent both keep. Each room takes only from
+//! those before it:
 //!
-//! What an image promises the agent and the agent promises the image: [`problem`],
-//! [`document`] and [`size`] (reading what a person wrote), [`paths`],
-//! [`partitions`], [`seed`], [`state`]. What both do in one way: [`host`] (the doors
-//! to the outside), [`proxy`], [`trust`], [`gateway`] (the gateway file), [`image`],
-//! [`palette`] (the calls, and the guard in front of the cluster).
+//! 1. [`problem`], [`document`], [`size`]: reading what a person wrote
+//! 2. [`paths`], [`partitions`], [`seed`], [`state`]: what an image promises the agent
+//!    and the agent promises the image
+//! 3. [`host`]: the doors to the outside that both use
+//! 4. [`proxy`], [`trust`]: one model each, used when an image is built and again when
+//!    it boots
+//! 5. [`gateway`]: the gateway file; [`image`]: what an image brings of it
+//! 6. [`palette`]: the calls, and the guard in front of the cluster
 
 pub mod document;
 pub mod gateway;

@@ -10,6 +10,7 @@ use postern_contract::host::Command;
 use secrecy::SecretString;
 use zeroize::Zeroizing;
 
+use super::runtime::runtime;
 use crate::host::world::World;
 use crate::ops::remove::{self, Gateway, Removed};
 use crate::ops::reset::{self, Next};
@@ -47,7 +48,7 @@ pub(super) fn forget(wish: &Wish) -> anyhow::Result<()> {
     if !wish.yes {
         ask(&world.host_name)?;
     }
-    super::runtime()?.block_on(async {
+    runtime()?.block_on(async {
         if let Some(gateway) = &gateway {
             let key = key(&world, gateway)?;
             let told = match gateway.remove(&world, &key).await? {

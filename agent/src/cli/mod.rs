@@ -1,6 +1,7 @@
 //! The agent's command line: parse, hand over, turn an error into lines.
 
 mod forget;
+mod runtime;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ use forget::Wish;
 use postern_contract::host::files::write_atomic;
 use postern_contract::host::pace::{Pace as _, RealPace};
 use postern_contract::paths;
+use runtime::runtime;
 
 /// The agent of a Postern gateway.
 #[derive(Debug, Parser)]
@@ -120,14 +122,6 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// One thread is enough for a machine that mostly waits.
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")
 }
 
 fn run() -> anyhow::Result<()> {

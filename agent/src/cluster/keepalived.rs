@@ -17,8 +17,6 @@ pub const CURL: &str = "/usr/bin/curl";
 pub const CONFIG: &str = "/etc/keepalived/keepalived.conf";
 /// How it begins if it is ours, and nobody else's use of keepalived.
 pub const OURS: &str = "# Written by postern-agent";
-/// Its unit, of the distribution.
-pub const UNIT: &str = "keepalived.service";
 
 /// One machine's share in the address.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,29 +2,38 @@
 
 use fs_err as fs;
 use ipnet::IpNet;
+use postern_contract::gateway::VirtualAddress;
+use postern_contract::host::CommandError;
 
-use crate::cluster::keepalived::{self, CONFIG, CURL, OURS, PROGRAM, Share, UNIT};
+use crate::cluster::keepalived::{self, CONFIG, CURL, OURS, PROGRAM, Share};
+use crate::host::consumers::{Consumer, File};
+use crate::host::files::take_away;
 use crate::host::world::World;
-use crate::journal::condition::{On, Reason, Stop};
-use crate::site::configure::{put, take_away};
-use crate::site::settings::Settings;
+use crate::journal::condition::{Reason, StepError, WaitingFor};
 
-/// Takes this machine's share in the address, or none any more. Whether it has
+/// Takes the share of machine `node` in the address, or none any more. Whether it has
 /// the address is then keepalived's affair.
 ///
 /// # Errors
-/// [`Stop::Block`] if this machine or its image cannot serve it.
-pub async fn share(world: &World, settings: &Settings, machine: &[IpNet]) -> Result<(), Stop> {
-    let Some(wanted) = settings.virtual_address else {
+/// [`StepError::Block`] if this machine or its image cannot serve it.
+pub async fn share(
+    world: &World,
+    wanted: Option<VirtualAddress>,
+    (node_name, node): (&str, u8),
+    machine: &[IpNet],
+) -> Result<(), StepError> {
+    let Some(wanted) = wanted else {
         let text = fs::read_to_string(world.root.at(CONFIG)).unwrap_or_default();
         if text.starts_with(OURS) {
             // Stopped first: without its file nobody would know that it runs.
-            ask(world, "stop").await?;
+            let stopped = world.ask(|services, _| Consumer::Keepalived.stop(services));
+            stopped.await.map_err(unserved)?;
             take_away(&world.root, CONFIG)?;
         }
         return Ok(());
     };
-    let block = |detail: String, remedy: &str| Stop::block(Reason::VirtualAddress, detail, remedy);
+    let block =
+        |detail: String, remedy: &str| StepError::block(Reason::VirtualAddress, detail, remedy);
     for program in [PROGRAM, CURL] {
         if !world.root.at(program).exists() {
             let remedy = "add `keepalived` and `curl` to the profile's packages and deploy that image, or give an `api-endpoint` that you serve in place of `virtual-address`";
@@ -36,31 +45,31 @@ pub async fn share(world: &World, settings: &Settings, machine: &[IpNet]) -> Res
     keepalived::fits(wanted.address, machine).map_err(|why| block(why.to_string(), remedy))?;
     let interface = world.network.interface_to(wanted.address.into())?;
     let Some(interface) = interface else {
-        return Err(Stop::wait(
-            On::Network,
+        return Err(StepError::wait(
+            WaitingFor::Network,
             "the virtual address' interface is down",
         ));
     };
     let text = keepalived::render(&Share {
-        node_name: &settings.node_name,
+        node_name,
         interface: &interface,
         address: wanted.address,
         router: wanted.router,
-        node: settings.node,
+        node,
         check: &keepalived::ready(),
     });
-    match put(&world.root, CONFIG, text.as_bytes(), 0o600)? {
-        true => ask(world, "restart").await,
-        false => ask(world, "start").await,
-    }
+    let config = File {
+        consumer: Consumer::Keepalived,
+        path: CONFIG,
+        mode: 0o600,
+        text: Some(text.into()),
+    };
+    config.apply(&world.root)?;
+    let root = world.root.clone();
+    let started = world.ask(move |services, _| Consumer::Keepalived.start(&root, services));
+    started.await.map_err(unserved)
 }
 
-async fn ask(world: &World, what: &'static str) -> Result<(), Stop> {
-    let done = world.ask(move |services, _| match what {
-        "stop" => services.stop(UNIT),
-        "restart" => services.restart(UNIT),
-        _ => services.start(UNIT),
-    });
-    done.await
-        .map_err(|error| Stop::wait(On::Cluster, error.to_string()))
+fn unserved(error: CommandError) -> StepError {
+    StepError::wait(WaitingFor::Cluster, error.to_string())
 }

@@ -11,13 +11,13 @@ use postern_contract::host::http::{Client, MakeClient};
 use postern_contract::host::pace::{Pace, RealPace};
 use postern_contract::paths;
 
+use super::pods::{Namespaces, Pods};
 use crate::host::events::Events;
 use crate::host::kubectl::{Cluster, K3s};
 use crate::host::mounts::{Access, remount};
 use crate::host::network::{Network, RealNetwork};
 use crate::host::services::{Services, Systemd};
-use crate::journal::{JournalFile, Keeper};
-use crate::preflight::pods::{Namespaces, Pods};
+use crate::journal::{JournalFile, JournalStore};
 
 /// How long a proxy may take to answer: it may have to reach Palette first.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -38,7 +38,7 @@ pub struct World {
     /// Clock, waits, jitter.
     pub pace: Rc<dyn Pace>,
     /// Where the journal is kept.
-    pub keeper: Rc<dyn Keeper>,
+    pub keeper: Rc<dyn JournalStore>,
     /// How long a proxy may take to answer.
     pub patience: Duration,
     /// The only maker of HTTP clients.

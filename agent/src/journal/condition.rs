@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 /// Why the machine does not move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "kind")]
-pub enum Trouble {
+pub enum Condition {
     /// It will move by itself, once something happens.
     Waiting(Waiting),
     /// It will not move until a person does something.
@@ -19,7 +19,7 @@ pub enum Trouble {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
     /// What for.
-    pub on: On,
+    pub on: WaitingFor,
     /// Since when; kept while the machine waits for the same thing.
     pub since: Timestamp,
     /// What was seen last, one line.
@@ -41,12 +41,12 @@ pub struct Blocked {
 
 /// Why a step did not end in the next state.
 #[derive(Debug, thiserror::Error)]
-pub enum Stop {
+pub enum StepError {
     /// It will be tried again when something happened.
     #[error("waiting for {}: {detail}", .on.name())]
     Wait {
         /// What for.
-        on: On,
+        on: WaitingFor,
         /// What was seen.
         detail: String,
     },
@@ -68,9 +68,9 @@ pub enum Stop {
     Illegal(#[from] IllegalMove),
 }
 
-impl Stop {
+impl StepError {
     /// Waiting for `on`; `detail` becomes one line.
-    pub fn wait(on: On, detail: impl Into<String>) -> Self {
+    pub fn wait(on: WaitingFor, detail: impl Into<String>) -> Self {
         // Programs say why on lines of their own, and the console has one.
         let detail: String = detail.into();
         let lines = detail.lines().map(|line| {
@@ -96,7 +96,7 @@ impl Stop {
 /// What a machine waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum On {
+pub enum WaitingFor {
     /// `/etc/postern/gateway.yaml`, which cloud-init writes from the user-data.
     GatewayFile,
     /// A default route and an address.
@@ -155,48 +155,48 @@ pub enum Reason {
     Removed,
 }
 
-impl On {
+impl WaitingFor {
     /// All of them.
-    pub const ALL: [On; 17] = [
-        On::GatewayFile,
-        On::Network,
-        On::Clock,
-        On::Cluster,
-        On::PodNetwork,
-        On::Preflight,
-        On::Palette,
-        On::RequestLimit,
-        On::PaletteView,
-        On::Manifests,
-        On::OverlordUid,
-        On::Evidence,
-        On::Jet,
-        On::FirstNode,
-        On::CloudInit,
-        On::Seed,
-        On::Disk,
+    pub const ALL: [WaitingFor; 17] = [
+        WaitingFor::GatewayFile,
+        WaitingFor::Network,
+        WaitingFor::Clock,
+        WaitingFor::Cluster,
+        WaitingFor::PodNetwork,
+        WaitingFor::Preflight,
+        WaitingFor::Palette,
+        WaitingFor::RequestLimit,
+        WaitingFor::PaletteView,
+        WaitingFor::Manifests,
+        WaitingFor::OverlordUid,
+        WaitingFor::Evidence,
+        WaitingFor::Jet,
+        WaitingFor::FirstNode,
+        WaitingFor::CloudInit,
+        WaitingFor::Seed,
+        WaitingFor::Disk,
     ];
 
     /// As it stands on the console: `waiting=default-route`.
     pub const fn name(self) -> &'static str {
         match self {
-            On::GatewayFile => "gateway-file",
-            On::Network => "network",
-            On::Clock => "clock",
-            On::Cluster => "cluster",
-            On::PodNetwork => "pod-network",
-            On::Preflight => "preflight",
-            On::Palette => "palette",
-            On::RequestLimit => "request-limit",
-            On::PaletteView => "palette-view",
-            On::Manifests => "manifests",
-            On::OverlordUid => "overlord-uid",
-            On::Evidence => "evidence",
-            On::Jet => "jet",
-            On::FirstNode => "first-node",
-            On::CloudInit => "cloud-init",
-            On::Seed => "seed",
-            On::Disk => "disk",
+            WaitingFor::GatewayFile => "gateway-file",
+            WaitingFor::Network => "network",
+            WaitingFor::Clock => "clock",
+            WaitingFor::Cluster => "cluster",
+            WaitingFor::PodNetwork => "pod-network",
+            WaitingFor::Preflight => "preflight",
+            WaitingFor::Palette => "palette",
+            WaitingFor::RequestLimit => "request-limit",
+            WaitingFor::PaletteView => "palette-view",
+            WaitingFor::Manifests => "manifests",
+            WaitingFor::OverlordUid => "overlord-uid",
+            WaitingFor::Evidence => "evidence",
+            WaitingFor::Jet => "jet",
+            WaitingFor::FirstNode => "first-node",
+            WaitingFor::CloudInit => "cloud-init",
+            WaitingFor::Seed => "seed",
+            WaitingFor::Disk => "disk",
         }
     }
 }
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_name_is_the_word_in_json() {
-        for on in On::ALL {
+        for on in WaitingFor::ALL {
             let json = serde_json::to_string(&on).unwrap();
             assert_eq!(json, format!("{:?}", on.name()));
         }

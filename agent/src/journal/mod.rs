@@ -68,9 +68,20 @@ pub struct Journal {
     /// What is known of Palette.
     #[serde(default)]
     pub contact: Contact,
+    /// When Palette may be asked first: machines that boot together take turns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub turn: Option<Timestamp>,
+    /// Refusals in a row because too many requests come from this address.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub refused: u32,
     /// What happened, oldest first.
     #[serde(default)]
     pub history: Vec<Entry>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// What is known about the registration with Palette.
@@ -145,6 +156,8 @@ impl Journal {
             registration: Registration::NotAsked,
             scrubbed: None,
             contact: Contact::default(),
+            turn: None,
+            refused: 0,
             history: Vec::new(),
         }
     }
@@ -158,6 +171,9 @@ impl Journal {
         if self.boot_id != boot_id {
             boot_id.clone_into(&mut self.boot_id);
             self.boots += 1;
+            // Others boot at the same time again.
+            self.turn = None;
+            self.refused = 0;
         }
         self
     }
@@ -165,6 +181,9 @@ impl Journal {
     /// Enters `state`.
     pub fn enter(&mut self, state: State, now: Timestamp) {
         self.attempts.remove(&self.state);
+        if state == State::Registered {
+            self.turn = None;
+        }
         self.state = state;
         self.since = now;
         self.note(now, state.name());
@@ -226,7 +245,7 @@ pub enum Found {
 }
 
 /// Keeps the journal. A trait so that a test can cut the power at any write.
-pub trait Keeper {
+pub trait JournalStore {
     /// Reads the journal; puts an unreadable one aside as `.broken-N`.
     ///
     /// # Errors
@@ -250,7 +269,7 @@ pub trait Keeper {
 #[derive(Clone, Debug)]
 pub struct JournalFile(pub PathBuf);
 
-impl Keeper for JournalFile {
+impl JournalStore for JournalFile {
     fn load(&self) -> io::Result<Found> {
         let found = self.peek()?;
         if let Found::Broken { aside, .. } = &found {

@@ -19,7 +19,7 @@ use postern_contract::paths;
 use super::cloud_init;
 use crate::host::mounts::Access;
 use crate::host::world::World;
-use crate::journal::condition::{On, Stop};
+use crate::journal::condition::{StepError, WaitingFor};
 use crate::pairing::pair::MANIFEST;
 
 /// Files that go.
@@ -46,13 +46,16 @@ const CURTINS: &str = "root";
 /// Removes everything; may be called again after any interruption.
 ///
 /// # Errors
-/// [`Stop::Wait`] while cloud-init still needs its files, or the seed cannot be
-/// written; [`Stop::Broken`] if
+/// [`StepError::Wait`] while cloud-init still needs its files, or the seed cannot be
+/// written; [`StepError::Broken`] if
 /// one cannot be removed.
-pub fn scrub(world: &World) -> Result<(), Stop> {
+pub fn scrub(world: &World) -> Result<(), StepError> {
     let at = |path: &str| world.root.at(path);
     if cloud_init::at_work(world) {
-        return Err(Stop::wait(On::CloudInit, "cloud-init has not finished yet"));
+        return Err(StepError::wait(
+            WaitingFor::CloudInit,
+            "cloud-init has not finished yet",
+        ));
     }
     cloud_init::keep_off(world)?;
     for instance in instances(&at(INSTANCES))? {
@@ -63,7 +66,7 @@ pub fn scrub(world: &World) -> Result<(), Stop> {
     for path in FILES {
         erase(&at(path))?;
     }
-    scrub_seed(world).map_err(|error| Stop::wait(On::Seed, error.to_string()))
+    scrub_seed(world).map_err(|error| StepError::wait(WaitingFor::Seed, error.to_string()))
 }
 
 fn instances(dir: &Path) -> io::Result<Vec<PathBuf>> {

@@ -10,27 +10,21 @@ use postern_contract::paths;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{LOOK, Life};
+use super::machine::Life;
 use crate::host::events::Events;
+use crate::host::files::takes_nothing;
 use crate::host::world::World;
-use crate::journal::condition::{Blocked, On, Reason, Trouble, Waiting};
+use crate::journal::condition::{Blocked, Condition, Reason, StepError, Waiting, WaitingFor};
 
+/// Between two looks at what is about to come up.
+pub(super) const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// Longest wait between two tries of a step.
-const MOST: Duration = Duration::from_secs(60);
-/// Before an answer nobody documents is asked for again.
-const SLOW: Duration = Duration::from_secs(600);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(60);
+/// Before a request is repeated whose answer no document describes.
+const UNKNOWN_ANSWER_DELAY: Duration = Duration::from_secs(600);
 
 /// What to do about a disk that takes nothing.
-const ROOM: &str = "make room under /var (`journalctl --vacuum-size=100M`, `k3s crictl rmi --prune`), or replace a disk that became read-only";
-
-/// Whether the disk is full or read-only: a start of the agent does not mend that.
-pub(super) fn takes_nothing(error: &io::Error) -> bool {
-    use io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    matches!(
-        error.kind(),
-        StorageFull | QuotaExceeded | ReadOnlyFilesystem
-    )
-}
+const FULL_DISK_REMEDY: &str = "make room under /var (`journalctl --vacuum-size=100M`, `k3s crictl rmi --prune`), or replace a disk that became read-only";
 
 /// What ended a wait.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -42,34 +36,65 @@ enum Woken {
 }
 
 impl Life<'_> {
-    pub(super) async fn wait(&mut self, on: On, detail: String) -> io::Result<()> {
-        let tries = self.journal.failed();
-        let since = match &self.reporter.status.trouble {
-            Some(Trouble::Waiting(before)) if before.on == on => before.since,
+    /// Waits for what can change why a step stopped.
+    pub(super) async fn wait_or_block(&mut self, stop: StepError) -> io::Result<()> {
+        match stop {
+            StepError::Broken(error) => Err(error),
+            StepError::Illegal(error) => Err(io::Error::other(error)),
+            StepError::Wait { on, detail } => self.wait(on, detail).await,
+            StepError::Block {
+                reason,
+                detail,
+                remedy,
+            } => self.block(reason, detail, remedy).await,
+        }
+    }
+
+    /// The same within a step that goes on then; false if there is another gateway
+    /// file: then the machine starts over.
+    pub(super) async fn wait_within(&mut self, stop: StepError) -> Result<bool, StepError> {
+        let state = self.journal.state;
+        self.wait_or_block(stop).await?;
+        Ok(self.journal.state == state)
+    }
+
+    /// Shows what the machine waits for, since when it waits for that.
+    pub(super) fn publish_waiting(&mut self, on: WaitingFor, detail: String) -> io::Result<()> {
+        let since = match &self.reporter.status.condition {
+            Some(Condition::Waiting(before)) if before.on == on => before.since,
             _ => self.world.pace.now(),
         };
-        let waiting = Waiting { on, since, detail };
-        self.publish(Some(Trouble::Waiting(waiting)))?;
+        self.publish(Some(Condition::Waiting(Waiting { on, since, detail })))
+    }
+
+    pub(super) async fn wait(&mut self, on: WaitingFor, detail: String) -> io::Result<()> {
+        let tries = self.journal.failed();
+        self.publish_waiting(on, detail)?;
         let pace = &self.world.pace;
         match on {
-            On::RequestLimit => {
-                self.refused = self.refused.saturating_add(1);
+            WaitingFor::RequestLimit => {
+                self.journal.refused = self.journal.refused.saturating_add(1);
+                self.save()?;
                 let turns = self.turns();
-                let spread = turns.again(self.refused);
-                self.until(turns.least() + pace.jitter(spread)).await
+                let spread = turns.again(self.journal.refused);
+                self.sleep_for(turns.least() + pace.jitter(spread)).await
             }
-            On::PaletteView => {
-                let rest = self.turns().between(LOOK);
-                self.until(rest + pace.jitter(rest / 2)).await
+            WaitingFor::PaletteView => {
+                let rest = self.turns().between(POLL_INTERVAL);
+                self.sleep_for(rest + pace.jitter(rest / 2)).await
             }
-            On::GatewayFile => self.sleep(None, false).await,
-            On::Network => self.sleep(Some(MOST), true).await,
+            WaitingFor::GatewayFile => self.sleep(None, false).await,
+            WaitingFor::Network => self.sleep(Some(MAX_RETRY_DELAY), true).await,
             // A pod that gets its network changes the machine's.
-            On::PodNetwork => self.sleep(Some(LOOK), true).await,
-            On::Jet | On::Evidence | On::FirstNode => {
-                self.until(LOOK + pace.jitter(LOOK / 5)).await
+            WaitingFor::PodNetwork => self.sleep(Some(POLL_INTERVAL), true).await,
+            WaitingFor::Jet | WaitingFor::Evidence | WaitingFor::FirstNode => {
+                self.sleep_for(POLL_INTERVAL + pace.jitter(POLL_INTERVAL / 5))
+                    .await
             }
-            _ => self.until(backoff(&**pace, tries, MOST)).await,
+            _ => {
+                self.sleep_for(backoff(&**pace, tries, MAX_RETRY_DELAY))
+                    .await
+            }
         }
     }
 
@@ -79,8 +104,8 @@ impl Life<'_> {
         detail: String,
         remedy: String,
     ) -> io::Result<()> {
-        let since = match &self.reporter.status.trouble {
-            Some(Trouble::Blocked(before)) if before.reason == reason => before.since,
+        let since = match &self.reporter.status.condition {
+            Some(Condition::Blocked(before)) if before.reason == reason => before.since,
             _ => self.world.pace.now(),
         };
         let blocked = Blocked {
@@ -89,9 +114,9 @@ impl Life<'_> {
             detail,
             remedy,
         };
-        self.publish(Some(Trouble::Blocked(blocked)))?;
+        self.publish(Some(Condition::Blocked(blocked)))?;
         match reason {
-            Reason::UnknownAnswer => self.until(SLOW).await,
+            Reason::UnknownAnswer => self.sleep_for(UNKNOWN_ANSWER_DELAY).await,
             Reason::Overlap | Reason::VirtualAddress => self.sleep(None, true).await,
             // A "no" stays a "no", and a gateway that is gone is gone, until the gateway file is another.
             _ => self.sleep(None, false).await,
@@ -100,19 +125,13 @@ impl Life<'_> {
 
     /// The disk takes nothing. What is known may be ahead of what is written, so
     /// nothing else is done until the journal is on it again.
-    pub(super) async fn wait_for_room(&mut self, error: io::Error) -> io::Result<()> {
+    pub(super) async fn wait_for_disk(&mut self, error: io::Error) -> io::Result<()> {
         let mut last = error;
         loop {
             let tries = self.journal.failed();
-            let since = match &self.reporter.status.trouble {
-                Some(Trouble::Waiting(before)) if before.on == On::Disk => before.since,
-                _ => self.world.pace.now(),
-            };
-            let detail = format!("{last}; {ROOM}");
-            let on = On::Disk;
-            self.publish(Some(Trouble::Waiting(Waiting { on, since, detail })))?;
+            self.publish_waiting(WaitingFor::Disk, format!("{last}; {FULL_DISK_REMEDY}"))?;
             let pace = &self.world.pace;
-            pace.sleep(backoff(&**pace, tries, MOST)).await;
+            pace.sleep(backoff(&**pace, tries, MAX_RETRY_DELAY)).await;
             match self.save() {
                 Err(error) if takes_nothing(&error) => last = error,
                 other => return other,
@@ -121,7 +140,7 @@ impl Life<'_> {
     }
 
     /// Waits for some time.
-    pub(super) async fn until(&mut self, time: Duration) -> io::Result<()> {
+    pub(super) async fn sleep_for(&mut self, time: Duration) -> io::Result<()> {
         self.sleep(Some(time), false).await
     }
 
@@ -146,7 +165,7 @@ impl Life<'_> {
                 changed?;
                 Woken::Again
             }
-            other = another(&self.folder, self.read, world) => {
+            other = gateway_file_changed(&self.folder, self.read, world) => {
                 other?;
                 Woken::GatewayFile
             }
@@ -164,7 +183,11 @@ impl Life<'_> {
 }
 
 /// Ends when the gateway file is not the one that was read.
-async fn another(folder: &Events, read: Option<[u8; 32]>, world: &World) -> io::Result<()> {
+async fn gateway_file_changed(
+    folder: &Events,
+    read: Option<[u8; 32]>,
+    world: &World,
+) -> io::Result<()> {
     loop {
         // Asked first: it may have changed before anybody listened.
         if digest(world).is_some_and(|now| Some(now) != read) {
@@ -177,17 +200,4 @@ async fn another(folder: &Events, read: Option<[u8; 32]>, world: &World) -> io::
 fn digest(world: &World) -> Option<[u8; 32]> {
     let text = fs_err::read(world.root.at(paths::GATEWAY_FILE)).ok()?;
     Some(Sha256::digest(Zeroizing::new(text)).into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_disk_is_known_by_the_kernels_own_error() {
-        let full = fs_err::write("/dev/full", "x").unwrap_err();
-        assert!(takes_nothing(&full), "{full}");
-        let absent = fs_err::read("/dev/full/x").unwrap_err();
-        assert!(!takes_nothing(&absent), "{absent}");
-    }
 }

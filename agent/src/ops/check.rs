@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::host::world::World;
-use crate::journal::condition::Stop;
+use crate::journal::condition::StepError;
 use crate::life::hidden;
 use crate::pairing;
 use crate::preflight::survey::{Subject, survey};
@@ -34,9 +34,9 @@ pub struct Report {
 /// Runs every check once.
 ///
 /// # Errors
-/// [`Stop`] if this machine has no settings yet, or none that can be used; no
+/// [`StepError`] if this machine has no settings yet, or none that can be used; no
 /// secret is in it.
-pub async fn check(world: &World) -> Result<Report, Stop> {
+pub async fn check(world: &World) -> Result<Report, StepError> {
     let wanted = configure::wanted(world)?;
     let mask = hidden::mask(&world.root, Some(&wanted));
     let settings = &wanted.settings;
@@ -46,7 +46,7 @@ pub async fn check(world: &World) -> Result<Report, Stop> {
         world,
         settings,
         subnets: &subnets,
-        strategy: strategy.as_deref(),
+        strategy: strategy.map(|it| (it.card().name, it.key().cloned())),
         k3s_version: &wanted.image.k3s_version,
     };
     let surveyed = survey(&subject)
@@ -67,14 +67,14 @@ pub async fn check(world: &World) -> Result<Report, Stop> {
     })
 }
 
-fn hide(stop: Stop, hidden: impl Fn(&str) -> String) -> Stop {
+fn hide(stop: StepError, hidden: impl Fn(&str) -> String) -> StepError {
     match stop {
-        Stop::Wait { on, detail } => Stop::wait(on, hidden(&detail)),
-        Stop::Block {
+        StepError::Wait { on, detail } => StepError::wait(on, hidden(&detail)),
+        StepError::Block {
             reason,
             detail,
             remedy,
-        } => Stop::block(reason, hidden(&detail), &hidden(&remedy)),
+        } => StepError::block(reason, hidden(&detail), &hidden(&remedy)),
         other => other,
     }
 }

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::host::world::World;
 use crate::journal::Found;
-use crate::journal::condition::Stop;
-use crate::pairing::pair;
+use crate::journal::condition::StepError;
+use crate::site::reach;
 use crate::site::settings::{self, Settings};
 
 /// Marks the namespaces of a gateway's agents (Palette's documentation, "Delete a PCG").
@@ -100,11 +100,11 @@ impl Gateway {
     /// # Errors
     /// [`RemoveError::Palette`] with its own words.
     pub async fn remove(&self, world: &World, key: &SecretString) -> Result<Removed, RemoveError> {
-        let local = |stop: Stop| RemoveError::Local(stop.to_string());
+        let local = |stop: StepError| RemoveError::Local(stop.to_string());
         let settings = &self.settings;
-        let outbound = pair::outbound(&world.root, settings, &self.subnets).map_err(local)?;
+        let outbound = reach::outbound(&world.root, settings, &self.subnets).map_err(local)?;
         let endpoint = &settings.endpoint;
-        let palette = pair::palette(&*world.client, &outbound, endpoint, &world.pace);
+        let palette = reach::palette(&*world.client, &outbound, endpoint, &world.pace);
         let palette = palette.map_err(local)?;
         match palette.tenant(key).remove(&self.uid).await {
             Ok(()) => Ok(Removed::Now),

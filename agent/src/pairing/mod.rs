@@ -5,9 +5,6 @@
 //! assumed. [`pair`] has the steps, [`turns`] is how machines behind one address
 //! share Palette's limit.
 
-use std::rc::Rc;
-
-use postern_contract::gateway::Pairing;
 use postern_contract::host::pace::Later;
 use postern_contract::palette::client::Palette;
 use postern_contract::palette::{Acquired, PairError, Registered, View};
@@ -17,6 +14,8 @@ use serde::{Deserialize, Serialize};
 pub mod pair;
 pub mod strategies;
 pub mod turns;
+
+pub use strategies::strategy;
 
 /// One way to pair.
 pub trait Strategy {
@@ -131,14 +130,5 @@ impl Evidence {
             Evidence::SpecOnly => "spec-only",
             Evidence::Experimental => "experimental",
         }
-    }
-}
-
-/// The strategy that the gateway file asks for.
-pub fn strategy(pairing: &Pairing) -> Rc<dyn Strategy> {
-    match pairing {
-        Pairing::Code(code) => Rc::new(strategies::pairing_code::PairingCode::new(code.clone())),
-        Pairing::Manifests(manifests) => Rc::new(strategies::manifests::Supplied::new(manifests)),
-        Pairing::ApiKey(key) => Rc::new(strategies::api_key::ApiKey::new(key.clone())),
     }
 }

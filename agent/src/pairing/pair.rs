@@ -4,66 +4,27 @@
 //! Each function does one of these once, may be interrupted anywhere, and may
 //! be called again. What must be remembered is the caller's, in the journal.
 
-use std::rc::Rc;
-
 use fs_err as fs;
-use ipnet::IpNet;
 use postern_contract::host::files::write_atomic;
-use postern_contract::host::http::{MakeClient, Outbound, Versions};
-use postern_contract::host::pace::Pace;
 use postern_contract::palette::PairError;
 use postern_contract::palette::client::Palette;
 use postern_contract::palette::manifest::{self, Manifest, Source};
 use sha2::{Digest, Sha256};
-use url::Url;
 
 use crate::cluster::evidence::{self, EvidenceError, Jet};
-use crate::host::world::{Root, World};
-use crate::journal::condition::{On, Reason, Stop};
+use crate::host::world::World;
+use crate::journal::condition::{Reason, StepError, WaitingFor};
 use crate::pairing::Strategy;
-use crate::site::settings::Settings;
 
 /// The manifest between its arrival and the end of pairing, mode 0600: a code
 /// may give it out only once.
 pub const MANIFEST: &str = "/var/lib/postern/manifest.json";
 
-/// How our own client reaches the world under these settings.
-///
-/// # Errors
-/// [`Stop::Block`] if the proxy cannot be used.
-pub fn outbound(root: &Root, settings: &Settings, subnets: &[IpNet]) -> Result<Outbound, Stop> {
-    settings
-        .outbound(root, subnets)
-        .map_err(|why| unusable(&why))
-}
-
-/// Palette at `endpoint`, reached so.
-///
-/// # Errors
-/// [`Stop::Block`] if this machine's trust or proxy cannot be used.
-pub fn palette(
-    make: &MakeClient,
-    outbound: &Outbound,
-    endpoint: &Url,
-    pace: &Rc<dyn Pace>,
-) -> Result<Palette, Stop> {
-    let client = make(outbound, Versions::Best).map_err(|e| unusable(&e.to_string()))?;
-    Ok(Palette::new(client, endpoint.clone(), Rc::clone(pace)))
-}
-
-fn unusable(why: &str) -> Stop {
-    Stop::block(
-        Reason::GatewayFile,
-        why,
-        "check certificates and proxy in the gateway file",
-    )
-}
-
 /// Whether the cluster proves by itself that Palette authorized this gateway.
 ///
 /// # Errors
-/// [`Stop::Wait`] if the cluster cannot be asked.
-pub async fn jet(world: &World) -> Result<Jet, Stop> {
+/// [`StepError::Wait`] if the cluster cannot be asked.
+pub async fn jet(world: &World) -> Result<Jet, StepError> {
     world
         .ask(|_, cluster| evidence::jet(cluster))
         .await
@@ -73,16 +34,16 @@ pub async fn jet(world: &World) -> Result<Jet, Stop> {
 /// The gateway's uid in Palette, as the cluster holds it.
 ///
 /// # Errors
-/// [`Stop::Wait`] if the cluster cannot be asked.
-pub async fn overlord_uid(world: &World) -> Result<Option<String>, Stop> {
+/// [`StepError::Wait`] if the cluster cannot be asked.
+pub async fn overlord_uid(world: &World) -> Result<Option<String>, StepError> {
     world
         .ask(|_, cluster| evidence::overlord_uid(cluster))
         .await
         .map_err(|e| unclear(&e))
 }
 
-fn unclear(error: &EvidenceError) -> Stop {
-    Stop::wait(On::Cluster, error.to_string())
+fn unclear(error: &EvidenceError) -> StepError {
+    StepError::wait(WaitingFor::Cluster, error.to_string())
 }
 
 /// The manifest: the one on disk if it is the one the journal names, else a
@@ -90,13 +51,13 @@ fn unclear(error: &EvidenceError) -> Stop {
 /// gateway's uid, if strategy or manifest say it.
 ///
 /// # Errors
-/// [`Stop`], if there is none or it may not be applied.
+/// [`StepError`], if there is none or it may not be applied.
 pub async fn manifest(
     world: &World,
     palette: &Palette,
     (strategy, name): (&dyn Strategy, &str),
     known: Option<&str>,
-) -> Result<(Manifest, Option<String>), Stop> {
+) -> Result<(Manifest, Option<String>), StepError> {
     let path = world.root.at(MANIFEST);
     let checked =
         |sources: &[Source]| manifest::parse(sources).map_err(|e| stop(PairError::from(e)));
@@ -120,8 +81,8 @@ pub async fn manifest(
 /// of their kinds are taken, so the first try may fail and a later one not.
 ///
 /// # Errors
-/// [`Stop::Wait`] with the cluster's own words.
-pub async fn apply(world: &World, manifest: &Manifest) -> Result<(), Stop> {
+/// [`StepError::Wait`] with the cluster's own words.
+pub async fn apply(world: &World, manifest: &Manifest) -> Result<(), StepError> {
     for (namespace, stream) in manifest.streams() {
         let namespace = namespace.map(str::to_owned);
         let applied = world
@@ -133,7 +94,7 @@ pub async fn apply(world: &World, manifest: &Manifest) -> Result<(), Stop> {
                 None => cluster.kubectl(&["apply", "-f", "-"], stream.as_bytes()),
             })
             .await;
-        applied.map_err(|e| Stop::wait(On::Manifests, e.to_string()))?;
+        applied.map_err(|e| StepError::wait(WaitingFor::Manifests, e.to_string()))?;
     }
     Ok(())
 }
@@ -142,21 +103,23 @@ pub async fn apply(world: &World, manifest: &Manifest) -> Result<(), Stop> {
 const REMOVED: &str = "if it was removed on purpose, release this machine in MAAS; to make it a gateway again, `postern-agent reset --pair-again FILE` with a new gateway file. Nothing is registered again by itself";
 
 /// What a strategy's "no" means for the machine.
-pub fn stop(error: PairError) -> Stop {
+pub fn stop(error: PairError) -> StepError {
     match error {
-        PairError::Later(detail) | PairError::Ambiguous(detail) => Stop::wait(On::Palette, detail),
-        PairError::Limited(detail) => Stop::wait(On::RequestLimit, detail),
-        PairError::Gone(detail) => Stop::block(Reason::Removed, detail, REMOVED),
-        PairError::Refused { detail, remedy } => Stop::block(Reason::Refused, detail, &remedy),
-        PairError::Unknown { detail, remedy } => {
-            Stop::block(Reason::UnknownAnswer, detail, &remedy)
+        PairError::Later(detail) | PairError::Ambiguous(detail) => {
+            StepError::wait(WaitingFor::Palette, detail)
         }
-        PairError::Local(error) => Stop::block(
+        PairError::Limited(detail) => StepError::wait(WaitingFor::RequestLimit, detail),
+        PairError::Gone(detail) => StepError::block(Reason::Removed, detail, REMOVED),
+        PairError::Refused { detail, remedy } => StepError::block(Reason::Refused, detail, &remedy),
+        PairError::Unknown { detail, remedy } => {
+            StepError::block(Reason::UnknownAnswer, detail, &remedy)
+        }
+        PairError::Local(error) => StepError::block(
             Reason::GatewayFile,
             error.to_string(),
             "check certificates and proxy in the gateway file",
         ),
-        PairError::Manifest(error) => Stop::block(
+        PairError::Manifest(error) => StepError::block(
             Reason::Manifest,
             error.to_string(),
             "have the vendor explain these objects; none of them was applied",

@@ -15,24 +15,24 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use postern_contract::gateway::{Part, Registries};
+use postern_contract::host::CommandError;
 use postern_contract::host::http::Client;
 use postern_contract::host::pace::{Later, Pace, RealPace};
-use postern_contract::host::{Command, CommandError};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::survey::Way;
+use super::way::Way;
 use crate::cluster::config::{RESOLV_CONF, dns_address};
+use crate::host::pods::Pods;
 use crate::host::world::Root;
 use crate::host::{names, netns};
-use crate::journal::condition::Stop;
+use crate::journal::condition::StepError;
 use crate::preflight::{Check, Names, Origin, bare};
+use crate::site::reach;
 use crate::site::settings::Settings;
 
 /// The subcommand that is run inside.
 pub const SUBCOMMAND: &str = "pod-preflight";
-/// So many namespaces are tried; one that a crash left behind has no address.
-const MOST: usize = 16;
 
 /// What a visitor is to do. Its form on standard input is JSON, and secret.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -60,63 +60,24 @@ pub struct Visit {
     pub checks: Vec<Check>,
 }
 
-/// The pods of this machine. A trait, so that a test needs none.
-pub trait Pods: Send + Sync {
-    /// Runs the errand in the first network that is a pod's; `None` if there is
-    /// none yet. Takes as long as its checks.
+impl Errand {
+    /// Sends this program on it into the first network that is a pod's; `None` if
+    /// there is none yet. Takes as long as its checks.
     ///
     /// # Errors
-    /// If no visitor could be sent.
-    fn visit(&self, errand: &Errand) -> Result<Option<Visit>, CommandError>;
-}
-
-/// Pods whose networks containerd keeps.
-#[derive(Clone, Debug)]
-pub struct Namespaces {
-    /// This program.
-    pub program: PathBuf,
-    /// Where namespaces are kept.
-    pub folder: PathBuf,
-}
-
-impl Default for Namespaces {
-    fn default() -> Self {
-        Self {
-            program: PathBuf::from("/proc/self/exe"),
-            folder: PathBuf::from(netns::FOLDER),
+    /// If nobody could be sent.
+    pub fn send(&self, pods: &dyn Pods) -> Result<Option<Visit>, CommandError> {
+        let failed = |e: serde_json::Error| CommandError::Io {
+            line: SUBCOMMAND.to_owned(),
+            source: e.into(),
+        };
+        let input = Zeroizing::new(serde_json::to_vec(self).map_err(failed)?);
+        match pods.run(SUBCOMMAND, &input)? {
+            Some(visit) => serde_json::from_slice(&visit).map(Some).map_err(failed),
+            None => Ok(None),
         }
     }
-}
 
-impl Pods for Namespaces {
-    fn visit(&self, errand: &Errand) -> Result<Option<Visit>, CommandError> {
-        let listing = || format!("ls {}", self.folder.display());
-        let failed = |line: String, source: io::Error| CommandError::Io { line, source };
-        let found = netns::of_pods(&self.folder).map_err(|e| failed(listing(), e))?;
-        let input =
-            serde_json::to_vec(errand).map_err(|e| failed(SUBCOMMAND.to_owned(), e.into()))?;
-        let mut last = Ok(None);
-        for path in found.into_iter().take(MOST) {
-            let visitor = Command::new(&self.program)
-                .arg(SUBCOMMAND)
-                .arg("--netns")
-                .arg(&path);
-            let visit = visitor.run_with_input(&input).and_then(|said| {
-                let visit = serde_json::from_slice::<Option<Visit>>(&said);
-                visit.map_err(|e| failed(visitor.to_string(), e.into()))
-            });
-            match visit {
-                Ok(Some(visit)) => return Ok(Some(visit)),
-                Ok(None) => {}
-                // A pod may end while it is visited; the next one may do.
-                Err(error) => last = Err(error),
-            }
-        }
-        last
-    }
-}
-
-impl Errand {
     /// All checks, for a machine with these settings.
     pub fn new(root: &Root, settings: &Settings, subnets: &[IpNet], patience: Duration) -> Self {
         let part = Part::Alone {
@@ -138,7 +99,7 @@ impl Errand {
     }
 
     /// Does it, where this thread is.
-    async fn run(&self) -> Result<Option<Visit>, Stop> {
+    async fn run(&self) -> Result<Option<Visit>, StepError> {
         let pods = &self.settings.pod_cidr;
         let own = netns::addresses()?;
         let Some(address) = own.into_iter().find(|a| pods.contains(a)) else {
@@ -151,9 +112,9 @@ impl Errand {
         Ok(Some(Visit { address, checks }))
     }
 
-    async fn checks(&self) -> Result<Vec<Check>, Stop> {
+    async fn checks(&self) -> Result<Vec<Check>, StepError> {
         let root = Root(self.root.clone());
-        let outbound = crate::pairing::pair::outbound(&root, &self.settings, &self.subnets)?;
+        let outbound = reach::outbound(&root, &self.settings, &self.subnets)?;
         let mut way = Way {
             settings: &self.settings,
             subnets: &self.subnets,

@@ -7,9 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use postern_contract::host::http::{Answer, HttpError, MakeClient, Outbound};
-use postern_contract::host::pace::Later;
-use postern_contract::palette::client::Palette;
+use postern_contract::host::http::{Answer, HttpError};
 use postern_contract::trust::{self, Certificate};
 use tokio::net::TcpStream;
 use url::Url;
@@ -17,67 +15,11 @@ use url::Url;
 use super::presented::presented;
 use super::protocols::protocols;
 use super::tunnel::{connect, target, tunnel};
-use super::{Check, Verdict};
-use crate::host::network::Network;
+use super::{Check, Names, Origin, Route, Verdict};
 
 /// Clock difference from which tokens and certificates are in danger; Palette's
 /// tokens live for 15 minutes.
 const SKEW: Duration = Duration::from_secs(300);
-
-/// Where a way to Palette begins. What is asked differs, so that no request limit
-/// of Palette (one for each parent resource) is charged twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// At the machine: everything is checked.
-    Machine,
-    /// In a pod's network: that jet's first request is answered.
-    Pod,
-}
-
-/// The way to Palette.
-pub struct Route<'a> {
-    /// Palette.
-    pub endpoint: &'a Url,
-    /// The proxy in front of it, if it is not reached directly.
-    pub proxy: Option<&'a Url>,
-    /// The conversation, over that client.
-    pub palette: &'a Palette,
-    /// The same way for a client of its own.
-    pub outbound: &'a Outbound,
-    /// What makes one.
-    pub make: &'a MakeClient,
-    /// Where it begins.
-    pub from: Origin,
-    /// How long the proxy may take to answer.
-    pub patience: Duration,
-}
-
-impl Route<'_> {
-    /// The first station: who must be reached before anyone else.
-    pub fn first(&self) -> &Url {
-        self.proxy.unwrap_or(self.endpoint)
-    }
-}
-
-/// Who knows addresses.
-pub trait Names {
-    /// The addresses of a name; none if it has none.
-    fn addresses<'a>(&'a self, name: &'a str) -> Later<'a, Vec<IpAddr>>;
-
-    /// What to do about a name that has none.
-    fn remedy(&self) -> &'static str;
-}
-
-/// The machine's own resolver.
-impl Names for &dyn Network {
-    fn addresses<'a>(&'a self, name: &'a str) -> Later<'a, Vec<IpAddr>> {
-        Box::pin(async move { self.resolve(name).unwrap_or_default() })
-    }
-
-    fn remedy(&self) -> &'static str {
-        "check the name servers and search domain that MAAS gave this machine (`resolvectl`), and the spelling"
-    }
-}
 
 /// Runs all checks on the way to Palette.
 pub async fn remote(route: &Route<'_>, names: &dyn Names, now: Timestamp) -> Vec<Check> {

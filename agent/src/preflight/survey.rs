@@ -1,25 +1,22 @@
 //! Everything preflight asks of this machine and its way to Palette, once.
 
 use std::io;
-use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ipnet::IpNet;
 use nix::sys::statvfs::statvfs;
 use postern_contract::host::CommandError;
-use postern_contract::host::http::{MakeClient, Outbound};
-use postern_contract::host::pace::Pace;
-use url::Url;
+use postern_contract::host::http::Outbound;
+use secrecy::SecretString;
 
 use super::pods::{Errand, Visit};
+use super::way::Way;
 use crate::host::hardware;
 use crate::host::kernel::Kernel;
 use crate::host::world::World;
-use crate::journal::condition::Stop;
-use crate::pairing::Strategy;
-use crate::pairing::pair;
-use crate::preflight::{self, Capacity, Check, Known, Names, Origin, Route, Verdict};
+use crate::journal::condition::StepError;
+use crate::preflight::{self, Capacity, Check, Known, Origin, Verdict};
+use crate::site::reach;
 use crate::site::settings::Settings;
 
 /// The agent's own folder, on the disk that k3s and its images use too.
@@ -33,8 +30,9 @@ pub struct Subject<'a> {
     pub settings: &'a Settings,
     /// The networks it is in.
     pub subnets: &'a [IpNet],
-    /// How it will pair, if it will.
-    pub strategy: Option<&'a dyn Strategy>,
+    /// How it will pair, if it will: the strategy's name, and a key that Palette can
+    /// be asked with.
+    pub strategy: Option<(String, Option<SecretString>)>,
     /// Its k3s, as the image names it.
     pub k3s_version: &'a str,
 }
@@ -50,15 +48,15 @@ pub struct Survey {
 /// Runs every check; checks that fail are no error here.
 ///
 /// # Errors
-/// [`Stop`] if this machine's trust or proxy cannot be used, or its own state not be read.
-pub async fn survey(subject: &Subject<'_>) -> Result<Survey, Stop> {
+/// [`StepError`] if this machine's trust or proxy cannot be used, or its own state not be read.
+pub async fn survey(subject: &Subject<'_>) -> Result<Survey, StepError> {
     let world = subject.world;
     let mut checks = machine(subject)?;
     let way = Way {
         make: &*world.client,
         settings: subject.settings,
         subnets: subject.subnets,
-        outbound: pair::outbound(&world.root, subject.settings, subject.subnets)?,
+        outbound: reach::outbound(&world.root, subject.settings, subject.subnets)?,
         patience: world.patience,
         from: Origin::Machine,
     };
@@ -68,8 +66,8 @@ pub async fn survey(subject: &Subject<'_>) -> Result<Survey, Stop> {
         .any(|c| c.name == "palette" && c.verdict == Verdict::Pass && !crowded);
     checks.extend(reached);
     checks.extend(from_a_pod(subject).await);
-    if let (Some(strategy), true) = (subject.strategy, answered) {
-        checks.extend(versions(subject, strategy, &way.outbound).await?);
+    if let (Some((name, key)), true) = (&subject.strategy, answered) {
+        checks.extend(versions(subject, (name, key.as_ref()), &way.outbound).await?);
     }
     Ok(Survey { checks, crowded })
 }
@@ -123,20 +121,20 @@ pub async fn visit(subject: &Subject<'_>, only_look: bool) -> Result<Option<Visi
     let mut errand = Errand::new(&world.root, settings, subnets, world.patience);
     errand.only_look = only_look;
     let pods = Arc::clone(&world.pods);
-    world.apart(move || pods.visit(&errand)).await
+    world.apart(move || errand.send(&*pods)).await
 }
 
 /// Whether Palette's version goes with what was chosen.
 async fn versions(
     subject: &Subject<'_>,
-    strategy: &dyn Strategy,
+    (name, key): (&str, Option<&SecretString>),
     outbound: &Outbound,
-) -> Result<Vec<Check>, Stop> {
-    let known = match strategy.key() {
+) -> Result<Vec<Check>, StepError> {
+    let known = match key {
         None => Known::NotAsked,
         Some(key) => {
             let endpoint = &subject.settings.endpoint;
-            let palette = pair::palette(
+            let palette = reach::palette(
                 &*subject.world.client,
                 outbound,
                 endpoint,
@@ -145,47 +143,7 @@ async fn versions(
             Known::from_reply(palette.agent_version(key).await)
         }
     };
-    let name = strategy.card().name;
-    Ok(preflight::version(&known, &name, subject.k3s_version))
-}
-
-/// A way to Palette, from wherever this process is.
-pub(super) struct Way<'a> {
-    pub settings: &'a Settings,
-    pub subnets: &'a [IpNet],
-    pub outbound: Outbound,
-    pub patience: Duration,
-    pub make: &'a MakeClient,
-    pub from: Origin,
-}
-
-impl Way<'_> {
-    /// Who must be reached before anyone else.
-    pub(super) fn first(&self) -> &Url {
-        let proxy = self.settings.proxy_to_palette(self.subnets);
-        proxy.unwrap_or(&self.settings.endpoint)
-    }
-
-    /// Runs the checks on it; and whether Palette had too many requests.
-    pub(super) async fn checked(
-        &self,
-        names: &dyn Names,
-        pace: &Rc<dyn Pace>,
-    ) -> Result<(Vec<Check>, bool), Stop> {
-        let endpoint = &self.settings.endpoint;
-        let palette = pair::palette(self.make, &self.outbound, endpoint, pace)?;
-        let route = Route {
-            endpoint,
-            proxy: self.settings.proxy_to_palette(self.subnets),
-            palette: &palette,
-            outbound: &self.outbound,
-            make: self.make,
-            from: self.from,
-            patience: self.patience,
-        };
-        let checks = preflight::remote(&route, names, pace.now()).await;
-        Ok((checks, palette.is_crowded()))
-    }
+    Ok(preflight::version(&known, name, subject.k3s_version))
 }
 
 fn capacity(world: &World) -> io::Result<Capacity> {

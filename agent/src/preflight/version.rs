@@ -8,7 +8,7 @@
 use std::fmt;
 
 use postern_contract::palette::PairError;
-use postern_contract::palette::client::Reply;
+use postern_contract::palette::reply::Reply;
 
 use super::Check;
 

@@ -25,7 +25,7 @@ use url::Url;
 
 use super::model::Status;
 use crate::host::world::Root;
-use crate::journal::condition::Trouble;
+use crate::journal::condition::Condition;
 
 /// Who says it.
 const ORIGIN: &str = "postern-agent";
@@ -172,21 +172,21 @@ impl Teller {
 }
 
 fn trouble(status: &Status) -> Option<&'static str> {
-    status.trouble.as_ref().map(|trouble| match trouble {
-        Trouble::Waiting(waiting) => waiting.on.name(),
-        Trouble::Blocked(blocked) => blocked.reason.name(),
+    status.condition.as_ref().map(|trouble| match trouble {
+        Condition::Waiting(waiting) => waiting.on.name(),
+        Condition::Blocked(blocked) => blocked.reason.name(),
     })
 }
 
 fn event(status: &Status, now: Timestamp) -> Event {
     let state = status.state.name();
-    let (description, level) = match &status.trouble {
+    let (description, level) = match &status.condition {
         None => (format!("gateway is {state}"), "INFO"),
-        Some(Trouble::Waiting(waiting)) => {
+        Some(Condition::Waiting(waiting)) => {
             let what = format!("waiting for {}: {}", waiting.on.name(), waiting.detail);
             (what, "INFO")
         }
-        Some(Trouble::Blocked(blocked)) => {
+        Some(Condition::Blocked(blocked)) => {
             let (reason, detail, remedy) =
                 (blocked.reason.name(), &blocked.detail, &blocked.remedy);
             let what = format!("blocked by {reason}: {detail}; help: {remedy}");

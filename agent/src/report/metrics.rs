@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use postern_contract::state::State;
 
 use super::model::Status;
-use crate::journal::condition::{On, Reason, Trouble};
+use crate::journal::condition::{Condition, Reason, WaitingFor};
 use crate::preflight::Verdict;
 
 /// Renders every metric.
@@ -20,7 +20,7 @@ pub fn render(status: &Status) -> String {
     let mut text = Exposition(String::new());
     about(&mut text, status);
     progress(&mut text, status);
-    trouble(&mut text, status.trouble.as_ref());
+    trouble(&mut text, status.condition.as_ref());
     preflight(&mut text, status);
     text.0
 }
@@ -74,14 +74,14 @@ fn progress(text: &mut Exposition, status: &Status) {
     text.sample("warnings", &[], status.warnings.len() as u64);
 }
 
-fn trouble(text: &mut Exposition, trouble: Option<&Trouble>) {
+fn trouble(text: &mut Exposition, trouble: Option<&Condition>) {
     let (on, reason, since) = match trouble {
-        Some(Trouble::Waiting(waiting)) => (Some(waiting.on), None, Some(waiting.since)),
-        Some(Trouble::Blocked(blocked)) => (None, Some(blocked.reason), Some(blocked.since)),
+        Some(Condition::Waiting(waiting)) => (Some(waiting.on), None, Some(waiting.since)),
+        Some(Condition::Blocked(blocked)) => (None, Some(blocked.reason), Some(blocked.since)),
         None => (None, None, None),
     };
     text.gauge("waiting", "Whether the gateway waits for this.");
-    for each in On::ALL {
+    for each in WaitingFor::ALL {
         let is = u64::from(Some(each) == on);
         text.sample("waiting", &[("for", each.name())], is);
     }

@@ -141,8 +141,8 @@ fn waiting() -> Status {
     status.updated = at(2_000);
     status.boot = 3;
     status.attempts = BTreeMap::from([(State::ClusterReady, 4)]);
-    status.trouble = Some(Trouble::Waiting(Waiting {
-        on: On::Preflight,
+    status.condition = Some(Condition::Waiting(Waiting {
+        on: WaitingFor::Preflight,
         since: at(1_500),
         detail: "the proxy says 407".into(),
     }));

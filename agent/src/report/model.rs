@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use postern_contract::state::State;
 use serde::{Deserialize, Serialize};
 
-use crate::journal::condition::Trouble;
+use crate::journal::condition::Condition;
 use crate::journal::contact::Contact;
 use crate::pairing::Card;
 use crate::preflight::Check;
@@ -29,7 +29,8 @@ pub struct Status {
     /// Boots that the agent saw.
     pub boot: u32,
     /// What it waits for, or what stops it.
-    pub trouble: Option<Trouble>,
+    #[serde(rename = "trouble")]
+    pub condition: Option<Condition>,
     /// Anything else a person should know, newest last.
     pub warnings: Vec<String>,
     /// Name of the gateway.
@@ -87,7 +88,7 @@ impl Status {
             since: now,
             updated: now,
             boot: 1,
-            trouble: None,
+            condition: None,
             warnings: Vec::new(),
             gateway: None,
             endpoint: None,

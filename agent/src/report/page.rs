@@ -6,7 +6,7 @@ use jiff::{SpanRound, Timestamp, Unit};
 use postern_contract::state::State;
 
 use super::model::Status;
-use crate::journal::condition::Trouble;
+use crate::journal::condition::Condition;
 use crate::preflight::Verdict;
 
 /// Columns of a text console.
@@ -105,8 +105,8 @@ fn palette(page: &mut Page, status: &Status, now: Timestamp) {
 }
 
 fn trouble(page: &mut Page, status: &Status, now: Timestamp) {
-    match &status.trouble {
-        Some(Trouble::Waiting(waiting)) => {
+    match &status.condition {
+        Some(Condition::Waiting(waiting)) => {
             page.line(
                 "waiting for",
                 &format!("{}, {}", waiting.on.name(), ago(waiting.since, now)),
@@ -116,7 +116,7 @@ fn trouble(page: &mut Page, status: &Status, now: Timestamp) {
                 page.line("", &format!("tried {tries} times in this state"));
             }
         }
-        Some(Trouble::Blocked(blocked)) => {
+        Some(Condition::Blocked(blocked)) => {
             page.line(
                 "stopped by",
                 &format!("{}, {}", blocked.reason.name(), ago(blocked.since, now)),
@@ -198,7 +198,7 @@ fn wrapped(line: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::condition::{On, Waiting};
+    use crate::journal::condition::{Waiting, WaitingFor};
     use crate::pairing::{Card, Evidence};
     use crate::preflight::Check;
     use crate::report::model::Image;
@@ -211,8 +211,8 @@ mod tests {
         status.state = State::ClusterReady;
         status.gateway = Some("edge-1".into());
         status.addresses = vec!["192.0.2.7/24".into()];
-        status.trouble = Some(Trouble::Waiting(Waiting {
-            on: On::Preflight,
+        status.condition = Some(Condition::Waiting(Waiting {
+            on: WaitingFor::Preflight,
             since: "2026-11-21T09:59:00Z".parse().unwrap(),
             detail:
                 "tls: the certificate of palette.example is not trusted\nissuer CN=Proxy\x1b[2J CA"

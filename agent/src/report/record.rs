@@ -3,7 +3,7 @@
 
 use super::model::Status;
 use crate::host::journald::Field;
-use crate::journal::condition::Trouble;
+use crate::journal::condition::Condition;
 
 /// Kinds of entries, for `journalctl MESSAGE_ID=…` (systemd.journal-fields(7)).
 mod id {
@@ -24,15 +24,15 @@ const INFO: &str = "6";
 
 /// The entry for a change; `line` is what the console shows.
 pub fn change<'a>(status: &'a Status, line: &'a str) -> Vec<Field<'a>> {
-    match &status.trouble {
+    match &status.condition {
         None => entry(status, line, id::MOVED, NOTICE),
-        Some(Trouble::Waiting(waiting)) => {
+        Some(Condition::Waiting(waiting)) => {
             let mut fields = entry(status, line, id::WAITING, INFO);
             fields.push(("POSTERN_WAITING", waiting.on.name().into()));
             fields.push(("POSTERN_DETAIL", waiting.detail.as_str().into()));
             fields
         }
-        Some(Trouble::Blocked(blocked)) => {
+        Some(Condition::Blocked(blocked)) => {
             let mut fields = entry(status, line, id::BLOCKED, WARNING);
             fields.push(("POSTERN_BLOCKED", blocked.reason.name().into()));
             fields.push(("POSTERN_DETAIL", blocked.detail.as_str().into()));
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn a_stop_has_fields_of_its_own() {
         let mut status = Status::new(Timestamp::UNIX_EPOCH);
-        status.trouble = Some(Trouble::Blocked(Blocked {
+        status.condition = Some(Condition::Blocked(Blocked {
             reason: Reason::Refused,
             since: Timestamp::UNIX_EPOCH,
             detail: "no\nreally".into(),

@@ -18,7 +18,7 @@ use super::metrics;
 use super::model::Status;
 use super::record;
 use crate::host::journald::Journald;
-use crate::journal::condition::Trouble;
+use crate::journal::condition::Condition;
 use crate::preflight::Check;
 
 /// Where changes go.
@@ -110,9 +110,9 @@ impl Reporter {
     /// What others wrote is what may quote a secret.
     fn hide(&mut self) {
         let mask = &self.mask;
-        match &mut self.status.trouble {
-            Some(Trouble::Waiting(waiting)) => waiting.detail = mask.apply(&waiting.detail),
-            Some(Trouble::Blocked(blocked)) => {
+        match &mut self.status.condition {
+            Some(Condition::Waiting(waiting)) => waiting.detail = mask.apply(&waiting.detail),
+            Some(Condition::Blocked(blocked)) => {
                 blocked.detail = mask.apply(&blocked.detail);
                 blocked.remedy = mask.apply(&blocked.remedy);
             }
@@ -135,12 +135,12 @@ fn line(status: &Status) -> String {
     if let Some(uid) = &status.overlord_uid {
         add("uid", uid);
     }
-    match &status.trouble {
-        Some(Trouble::Waiting(waiting)) => {
+    match &status.condition {
+        Some(Condition::Waiting(waiting)) => {
             add("waiting", waiting.on.name());
             add("detail", first_line(&waiting.detail));
         }
-        Some(Trouble::Blocked(blocked)) => {
+        Some(Condition::Blocked(blocked)) => {
             add("blocked", blocked.reason.name());
             add("detail", first_line(&blocked.detail));
             add("remedy", first_line(&blocked.remedy));
@@ -174,7 +174,7 @@ fn quoted(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::condition::{Blocked, On, Reason, Waiting};
+    use crate::journal::condition::{Blocked, Reason, Waiting, WaitingFor};
     use postern_contract::state::State;
     use std::cell::RefCell;
     use std::rc::Rc;
@@ -203,13 +203,13 @@ mod tests {
         reporter.publish(now).unwrap();
         reporter.publish(now).unwrap();
         reporter.status.state = State::Configured;
-        reporter.status.trouble = Some(Trouble::Waiting(Waiting {
-            on: On::Network,
+        reporter.status.condition = Some(Condition::Waiting(Waiting {
+            on: WaitingFor::Network,
             since: now,
             detail: "no route\nsecond line".into(),
         }));
         reporter.publish(now).unwrap();
-        reporter.status.trouble = Some(Trouble::Blocked(Blocked {
+        reporter.status.condition = Some(Condition::Blocked(Blocked {
             reason: Reason::Refused,
             since: now,
             detail: "code \"hunter2!\" is wrong".into(),

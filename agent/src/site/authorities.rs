@@ -2,7 +2,7 @@
 //!
 //! `/etc` is an overlay: what the image has of the CA bundle is hidden by the
 //! first change of it, and cloud-init may have changed it before (`ca_certs`).
-//! So the bundle is not made anew from the image's. Instead [`Record`] keeps
+//! So the bundle is not rebuilt from the image's. Instead [`Record`] keeps
 //! what was added, and what is there without that is the base for the next
 //! time. A certificate that the base has by itself is never added, so never
 //! removed.
@@ -20,9 +20,10 @@ use postern_contract::paths;
 use postern_contract::trust::{self, Named, TrustError};
 use serde::{Deserialize, Serialize};
 
-use super::configure::{put, take_away};
+use crate::host::consumers::{Consumer, File};
+use crate::host::files::{put, take_away};
 use crate::host::world::Root;
-use crate::journal::condition::{Reason, Stop};
+use crate::journal::condition::{Reason, StepError};
 
 /// CA certificates of the gateway file, kept apart from the image's.
 pub const CERTIFICATES: &str = "/etc/postern/certificates";
@@ -47,12 +48,12 @@ struct Record {
 }
 
 /// Makes the machine trust `certificates` (PEM) besides its own, and none that
-/// an earlier call was given and this one is not. Returns whether the bundle changed.
+/// an earlier call was given and this one is not.
 ///
 /// # Errors
-/// [`Stop::Block`] if the bundle or a certificate cannot be read; [`Stop::Broken`]
+/// [`StepError::Block`] if the bundle or a certificate cannot be read; [`StepError::Broken`]
 /// if a file cannot be written.
-pub fn write(root: &Root, certificates: &[String]) -> Result<bool, Stop> {
+pub fn write(root: &Root, certificates: &[String]) -> Result<(), StepError> {
     let mut all = Vec::new();
     for pem in certificates {
         all.extend(trust::parse(pem).map_err(unusable)?);
@@ -81,7 +82,14 @@ pub fn write(root: &Root, certificates: &[String]) -> Result<bool, Stop> {
     for (name, target) in &added.links {
         link(&root.at(CERTS).join(name), target)?;
     }
-    let changed = put(root, paths::CA_BUNDLE, added.bundle.as_bytes(), 0o644)?;
+    let bundle = File {
+        // It reads the bundle when it starts.
+        consumer: Consumer::K3s,
+        path: paths::CA_BUNDLE,
+        mode: 0o644,
+        text: Some(added.bundle.into()),
+    };
+    bundle.apply(root)?;
     for name in &before.names - &after.names {
         take_away(root, &format!("{CERTS}/{name}"))?;
     }
@@ -89,13 +97,13 @@ pub fn write(root: &Root, certificates: &[String]) -> Result<bool, Stop> {
     if after != before {
         save(root, &after)?;
     }
-    Ok(changed)
+    Ok(())
 }
 
-fn unusable(why: TrustError) -> Stop {
+fn unusable(why: TrustError) -> StepError {
     let detail = format!("{} {why}", paths::CA_BUNDLE);
     let remedy = "this image is broken: build it again";
-    Stop::block(Reason::Image, detail, remedy)
+    StepError::block(Reason::Image, detail, remedy)
 }
 
 /// The bundle as it would be if nothing had been added.
@@ -103,7 +111,7 @@ fn without(bundle: String, record: &Record) -> String {
     record.bundle.iter().rev().fold(bundle, |bundle, pem| {
         match bundle.rfind(pem.as_str()) {
             Some(at) => format!("{}{}", &bundle[..at], &bundle[at + pem.len()..]),
-            // update-ca-certificates made the bundle anew.
+            // update-ca-certificates rebuilt the bundle.
             None => bundle,
         }
     })
@@ -128,7 +136,7 @@ fn both(before: &Record, after: &Record) -> Record {
     both
 }
 
-/// A record that cannot be read counts as none: what it told of stays trusted.
+/// A record that cannot be read counts as none: what it named stays trusted.
 fn load(root: &Root) -> io::Result<Record> {
     let none = Record {
         schema: SCHEMA,
@@ -147,7 +155,7 @@ fn load(root: &Root) -> io::Result<Record> {
 
 fn save(root: &Root, record: &Record) -> io::Result<()> {
     let text = serde_json::to_vec_pretty(record)?;
-    put(root, RECORD, &text, 0o600).map(|_| ())
+    put(root, RECORD, &text, 0o600)
 }
 
 /// Copies for people and tools that want the gateway's certificates alone.
@@ -224,7 +232,15 @@ mod tests {
 
         fn configure(&self, which: &[usize]) -> bool {
             let certificates: Vec<_> = which.iter().map(|i| self.others[*i].clone()).collect();
-            write(&self.root(), &certificates).unwrap()
+            self.write(&certificates)
+        }
+
+        /// Whether k3s has to read the bundle again.
+        fn write(&self, certificates: &[String]) -> bool {
+            let root = self.root();
+            let _ = fs::remove_dir_all(root.at("/run"));
+            write(&root, certificates).unwrap();
+            Consumer::K3s.is_stale(&root)
         }
 
         /// Whether OpenSSL trusts a certificate by the bundle, and by the links.
@@ -300,8 +316,8 @@ mod tests {
     fn what_the_image_trusts_by_itself_stays() {
         let machine = Machine::new();
         let image = [machine.image.clone()];
-        assert!(!write(&machine.root(), &image).unwrap());
-        assert!(!write(&machine.root(), &[]).unwrap());
+        assert!(!machine.write(&image));
+        assert!(!machine.write(&[]));
         assert!(machine.trusts(&machine.image)[0]);
     }
 

@@ -5,17 +5,15 @@
 //! differs, so a second run changes nothing and restarts nothing.
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 
 use fs_err as fs;
 use ipnet::IpNet;
 use postern_contract::gateway::{GatewayFile, LiteralOnly, Pairing};
-use postern_contract::host::files::write_atomic;
 use postern_contract::image::ImageFacts;
 use postern_contract::paths;
 use postern_contract::problem::{Problem, Problems};
 use postern_contract::proxy::{APT_CONF, PROFILE_SCRIPT, Proxy, Rendered, SYSTEMD_CONF};
-use secrecy::ExposeSecret;
+use secrecy::SecretString;
 use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
@@ -26,9 +24,10 @@ use super::settings::{self, Settings};
 use crate::cluster::config::{RESOLV_CONF, Server, node_name, render};
 use crate::cluster::hardening::Reserved;
 use crate::cluster::registries;
+use crate::host::consumers::{Consumer, File};
 use crate::host::hardware;
 use crate::host::world::{Root, World};
-use crate::journal::condition::{On, Reason, Stop};
+use crate::journal::condition::{Reason, StepError, WaitingFor};
 
 /// Keys that sshd accepts for the user `spectro`, beside those in its home.
 pub const AUTHORIZED_KEYS: &str = "/etc/ssh/authorized_keys.d/spectro";
@@ -55,24 +54,11 @@ pub struct Wanted {
     pub warnings: Vec<String>,
 }
 
-/// What was written, by who must read it again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Written {
-    /// k3s' own files changed.
-    pub k3s: bool,
-    /// systemd's files changed.
-    pub systemd: bool,
-    /// The name servers changed.
-    pub dns: bool,
-    /// The time servers changed.
-    pub ntp: bool,
-}
-
 /// Reads the gateway file over the image, or the settings of an earlier boot.
 ///
 /// # Errors
-/// [`Stop::Wait`] without either; [`Stop::Block`] if the gateway file breaks a rule.
-pub fn wanted(world: &World) -> Result<Wanted, Stop> {
+/// [`StepError::Wait`] without either; [`StepError::Block`] if the gateway file breaks a rule.
+pub fn wanted(world: &World) -> Result<Wanted, StepError> {
     let image = image(&world.root)?;
     let kept = settings::load(&world.root)?;
     let file = match gateway(world)? {
@@ -80,7 +66,7 @@ pub fn wanted(world: &World) -> Result<Wanted, Stop> {
         Some(Err(problems)) => {
             // A machine that was configured once comes up whatever is written now.
             let Some(settings) = kept else {
-                return Err(Stop::block(
+                return Err(StepError::block(
                     Reason::GatewayFile,
                     problems.to_string(),
                     "correct /etc/postern/gateway.yaml; the agent reads it again at once",
@@ -97,7 +83,7 @@ pub fn wanted(world: &World) -> Result<Wanted, Stop> {
         None => {
             let settings = kept.ok_or_else(|| {
                 let detail = "cloud-init delivered no /etc/postern/gateway.yaml: this machine was deployed without `postern user-data`";
-                Stop::wait(On::GatewayFile, detail)
+                StepError::wait(WaitingFor::GatewayFile, detail)
             })?;
             return Ok(Wanted {
                 settings,
@@ -116,7 +102,7 @@ pub fn wanted(world: &World) -> Result<Wanted, Stop> {
     let maas = maas_host(&world.root)?.or(kept.and_then(|kept| kept.maas_host));
     let part = file.gateway.cluster.part().ok_or_else(|| {
         let detail = "the gateway file does not say which of its machines this is";
-        Stop::block(Reason::GatewayFile, detail, MAKE_USER_DATA)
+        StepError::block(Reason::GatewayFile, detail, MAKE_USER_DATA)
     })?;
     let mut settings = Settings::merged(&file, part, &image, node, maas);
     settings.encrypts = encrypts;
@@ -128,7 +114,7 @@ pub fn wanted(world: &World) -> Result<Wanted, Stop> {
     })
 }
 
-fn gateway(world: &World) -> Result<Option<Result<GatewayFile, Problems>>, Stop> {
+fn gateway(world: &World) -> Result<Option<Result<GatewayFile, Problems>>, StepError> {
     let bytes = match fs::read(world.root.at(paths::GATEWAY_FILE)) {
         Ok(bytes) => Zeroizing::new(bytes),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -157,10 +143,10 @@ fn gateway(world: &World) -> Result<Option<Result<GatewayFile, Problems>>, Stop>
     )))
 }
 
-fn image(root: &Root) -> Result<ImageFacts, Stop> {
+fn image(root: &Root) -> Result<ImageFacts, StepError> {
     let block = |why: String| {
         let detail = format!("reading {}: {why}", paths::IMAGE_FACTS);
-        Stop::block(
+        StepError::block(
             Reason::Image,
             detail,
             "this image is broken: build it again",
@@ -200,13 +186,23 @@ fn maas_host(root: &Root) -> io::Result<Option<String>> {
     Ok(config.and_then(|c| c.datasource.maas.metadata_url.host_str().map(str::to_owned)))
 }
 
-/// Writes everything that follows from the settings for a machine in `subnets`.
+/// Makes every file what follows from the settings for a machine in `subnets`, and
+/// notes who has to read it again.
 ///
 /// # Errors
-/// [`Stop`] if a file cannot be written; what was written stays and is right.
-pub fn write(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Written, Stop> {
+/// [`StepError`] if a file cannot be written; what was written stays and is right.
+pub fn write(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<(), StepError> {
     let root = &world.root;
-    let mut written = Written::default();
+    for file in files(root, settings, subnets)? {
+        file.apply(root)?;
+    }
+    authorities::write(root, &settings.certificates)?;
+    inheritance::write(root, settings, subnets)?;
+    Ok(settings::save(root, settings)?)
+}
+
+/// The files that follow from the settings alone, each with who reads it.
+fn files(root: &Root, settings: &Settings, subnets: &[IpNet]) -> io::Result<Vec<File>> {
     let resolv_conf = root.at(RESOLV_CONF).exists().then_some(RESOLV_CONF);
     let k3s = render(&Server {
         node_name: &settings.node_name,
@@ -219,92 +215,59 @@ pub fn write(world: &World, settings: &Settings, subnets: &[IpNet]) -> Result<Wr
         only_mirrors: !settings.registries.fall_back,
         reserved: Reserved::of(hardware::cpus()?, hardware::memory()?),
     });
-    written.k3s |= put(root, paths::K3S_CONFIG, k3s.as_bytes(), 0o600)?;
-    written.k3s |= match registries::render(&settings.registries) {
-        Some(text) => put(root, paths::K3S_REGISTRIES, text.as_bytes(), 0o600)?,
-        None => take_away(root, paths::K3S_REGISTRIES)?,
-    };
-    let (k3s, systemd) = write_proxy(root, settings.proxy(subnets).as_ref())?;
-    written.k3s |= k3s;
-    written.systemd |= systemd;
+    let registries = registries::render(&settings.registries);
     let dns: Vec<_> = settings.dns.iter().map(ToString::to_string).collect();
-    written.dns = write_list(root, RESOLVED_CONF, "[Resolve]\nDNS=", &dns)?;
-    written.ntp = write_list(root, TIMESYNCD_CONF, "[Time]\nNTP=", &settings.ntp)?;
-    write_keys(root, &settings.ssh_authorized_keys)?;
-    // k3s reads the CA bundle when it starts.
-    written.k3s |= authorities::write(root, &settings.certificates)?;
-    inheritance::write(root, settings, subnets)?;
-    settings::save(root, settings)?;
-    Ok(written)
+    let dns = list("[Resolve]\nDNS=", &dns);
+    let ntp = list("[Time]\nNTP=", &settings.ntp);
+    let file = |consumer, path, mode, text: Option<String>| File {
+        consumer,
+        path,
+        mode,
+        text: text.map(SecretString::from),
+    };
+    let mut files = vec![
+        file(Consumer::K3s, paths::K3S_CONFIG, 0o600, Some(k3s)),
+        file(Consumer::K3s, paths::K3S_REGISTRIES, 0o600, registries),
+        file(Consumer::Resolved, RESOLVED_CONF, 0o644, dns),
+        file(Consumer::Timesyncd, TIMESYNCD_CONF, 0o644, ntp),
+        file(
+            Consumer::EveryTime,
+            AUTHORIZED_KEYS,
+            0o644,
+            keys(&settings.ssh_authorized_keys),
+        ),
+    ];
+    files.extend(proxy_files(settings.proxy(subnets).as_ref()));
+    Ok(files)
 }
 
-/// Returns whether k3s' and systemd's files changed.
-fn write_proxy(root: &Root, proxy: Option<&Proxy>) -> Result<(bool, bool), Stop> {
-    let Some(proxy) = proxy else {
-        let k3s = take_away(root, paths::K3S_ENV)?;
-        let systemd = take_away(root, SYSTEMD_CONF)?;
-        take_away(root, PROFILE_SCRIPT)?;
-        take_away(root, APT_CONF)?;
-        return Ok((k3s, systemd));
+fn proxy_files(proxy: Option<&Proxy>) -> [File; 4] {
+    let file = |consumer, path, rendered: Option<Rendered>| File {
+        consumer,
+        path,
+        mode: rendered.as_ref().map_or(0, |rendered| rendered.mode),
+        text: rendered.map(|rendered| rendered.text),
     };
-    let rendered = |r: &Rendered| {
-        let path = r.path.to_string_lossy();
-        put(root, &path, r.text.expose_secret().as_bytes(), r.mode)
-    };
-    let k3s = rendered(&proxy.k3s_environment())?;
     // Any user may ask systemd for its environment, whatever the mode of the
     // file it came from: a password does not go there.
-    let systemd = if proxy.has_password() {
-        take_away(root, SYSTEMD_CONF)?
-    } else {
-        rendered(&proxy.systemd_environment())?
-    };
-    rendered(&proxy.profile_script())?;
-    rendered(&proxy.apt_conf())?;
-    Ok((k3s, systemd))
+    let for_systemd = proxy.filter(|proxy| !proxy.has_password());
+    let for_systemd = for_systemd.map(Proxy::systemd_environment);
+    let (k3s, shells) = (Proxy::k3s_environment, Proxy::profile_script);
+    [
+        file(Consumer::K3s, paths::K3S_ENV, proxy.map(k3s)),
+        file(Consumer::Systemd, SYSTEMD_CONF, for_systemd),
+        file(Consumer::EveryTime, PROFILE_SCRIPT, proxy.map(shells)),
+        file(Consumer::EveryTime, APT_CONF, proxy.map(Proxy::apt_conf)),
+    ]
 }
 
-/// One list in one drop-in, or no drop-in for an empty list.
-fn write_list(root: &Root, path: &str, head: &str, words: &[String]) -> io::Result<bool> {
-    if words.is_empty() {
-        return take_away(root, path);
-    }
-    let text = format!(
-        "# Written by postern-agent from the gateway file.\n{head}{}\n",
-        words.join(" ")
-    );
-    put(root, path, text.as_bytes(), 0o644)
+/// One list in one drop-in; no drop-in for an empty list.
+fn list(head: &str, words: &[String]) -> Option<String> {
+    let head = format!("# Written by postern-agent from the gateway file.\n{head}");
+    (!words.is_empty()).then(|| format!("{head}{}\n", words.join(" ")))
 }
 
-fn write_keys(root: &Root, keys: &[String]) -> io::Result<bool> {
-    if keys.is_empty() {
-        return take_away(root, AUTHORIZED_KEYS);
-    }
-    let text: String = keys
-        .iter()
-        .map(|key| format!("{}\n", key.trim_end()))
-        .collect();
-    put(root, AUTHORIZED_KEYS, text.as_bytes(), 0o644)
-}
-
-/// Writes a file unless it is there with these bytes and this mode; returns
-/// whether it wrote.
-pub fn put(root: &Root, path: &str, bytes: &[u8], mode: u32) -> io::Result<bool> {
-    let path = root.at(path);
-    let same = fs::read(&path).is_ok_and(|old| old == bytes)
-        && fs::metadata(&path).is_ok_and(|m| m.permissions().mode() & 0o7777 == mode);
-    if same {
-        return Ok(false);
-    }
-    write_atomic(&path, bytes, mode)?;
-    Ok(true)
-}
-
-/// Removes a file of ours; returns whether it was there.
-pub fn take_away(root: &Root, path: &str) -> io::Result<bool> {
-    match fs::remove_file(root.at(path)) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
-    }
+fn keys(keys: &[String]) -> Option<String> {
+    let lines = keys.iter().map(|key| format!("{}\n", key.trim_end()));
+    (!keys.is_empty()).then(|| lines.collect())
 }

@@ -4,29 +4,29 @@
 //! a running gateway. Its name and Palette's address are how Palette knows it,
 //! and its agents in the cluster have them from their manifests; k3s does
 //! not take other networks or another token than it began with (assumed, not
-//! verified with a real k3s). Those stay what they were, and the machine says so.
+//! verified with a real k3s). Those stay what they were, and the machine shows a warning.
 
 use postern_contract::gateway::Part;
 
 use super::settings::Settings;
 
-/// Puts back what must not change; tells what that was, one line each.
-pub fn hold(kept: &Settings, wanted: &mut Settings) -> Vec<String> {
-    let mut told = Vec::new();
-    let mut tell = |what: &str, new: &str, old: &str, why: &str| {
-        told.push(format!(
-            "the gateway file's {what} {new} is not used: {why} {old}; deploy it anew to change that"
+/// Puts back what must not change; returns what that was, one line each.
+pub fn restore(kept: &Settings, wanted: &mut Settings) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let mut warn = |what: &str, new: &str, old: &str, why: &str| {
+        warnings.push(format!(
+            "the gateway file's {what} {new} is not used: {why} {old}; deploy the machine again to change that"
         ));
     };
     let registered = "this machine is registered with";
     if wanted.endpoint != kept.endpoint {
         let (new, old) = (wanted.endpoint.as_str(), kept.endpoint.as_str());
-        tell("palette.endpoint", new, old, registered);
+        warn("palette.endpoint", new, old, registered);
         wanted.endpoint = kept.endpoint.clone();
     }
     if wanted.name != kept.name {
         let why = "this machine is registered as";
-        tell("name", &wanted.name, &kept.name, why);
+        warn("name", &wanted.name, &kept.name, why);
         wanted.name.clone_from(&kept.name);
     }
     let networks = [
@@ -36,19 +36,19 @@ pub fn hold(kept: &Settings, wanted: &mut Settings) -> Vec<String> {
     for (key, new, old) in networks {
         if *new != old {
             let (what, why) = (format!("network.{key}"), "the cluster began with");
-            tell(&what, &new.to_string(), &old.to_string(), why);
+            warn(&what, &new.to_string(), &old.to_string(), why);
             *new = old;
         }
     }
     if !same_cluster(&kept.part, &wanted.part) {
-        told.push(format!(
+        warnings.push(format!(
             "the gateway file's `nodes`, `node` and `cluster-token` are not used: this machine {}; that needs a new deployment",
             begun_as(&kept.part)
         ));
         wanted.part = kept.part.clone();
         wanted.node = kept.node;
     }
-    told
+    warnings
 }
 
 /// Whether a machine can go from one part to another with the cluster it has: who

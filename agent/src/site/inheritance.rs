@@ -8,9 +8,9 @@ use ipnet::IpNet;
 use postern_contract::paths;
 use secrecy::ExposeSecret;
 
-use super::configure::{put, take_away};
 use super::settings::Settings;
 use crate::cluster::workloads::{MANIFEST, render};
+use crate::host::files::{put, take_away};
 use crate::host::world::Root;
 
 /// k3s keeps its own keys there, so it is root's alone, as k3s makes it.
@@ -23,7 +23,7 @@ const SERVER: &str = "/var/lib/rancher/k3s/server";
 /// Any I/O error, naming the path.
 pub fn write(root: &Root, settings: &Settings, subnets: &[IpNet]) -> io::Result<()> {
     if settings.part.joins() {
-        return take_away(root, MANIFEST).map(|_| ());
+        return take_away(root, MANIFEST);
     }
     let proxy = settings.proxy(subnets);
     let mut certificates = of_image(root)?;
@@ -38,7 +38,7 @@ pub fn write(root: &Root, settings: &Settings, subnets: &[IpNet]) -> io::Result<
         fs::set_permissions(&server, std::fs::Permissions::from_mode(0o700))?;
     }
     let text = render(proxy.as_ref(), &certificates);
-    put(root, MANIFEST, text.expose_secret().as_bytes(), 0o600).map(|_| ())
+    put(root, MANIFEST, text.expose_secret().as_bytes(), 0o600)
 }
 
 /// The private CAs that the image brings, PEM, by file name.

@@ -6,7 +6,8 @@ use secrecy::ExposeSecret;
 use crate::document::{Complaint, Findings, Item};
 use crate::trust::{self, Certificate, Distrust, TrustError};
 
-use super::secrets::{self, Secrets};
+use super::secrets;
+use crate::host::secrets::Secrets;
 
 /// The CA certificates of a list whose values are PEM or `{file: …}`, each once.
 pub(super) fn read_list(

@@ -15,8 +15,9 @@ use crate::document::{Complaint, Fields, Findings, Item};
 use crate::problem::Problem;
 
 use super::rules;
-use super::secrets::{self, Secrets};
+use super::secrets;
 use super::virtual_address::{self, VirtualAddress};
+use crate::host::secrets::Secrets;
 
 /// Fewest characters of a token: 128 bits as hex are twice as many.
 const SHORTEST: usize = 16;

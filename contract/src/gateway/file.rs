@@ -10,8 +10,8 @@ use crate::problem::{Problem, Problems};
 use super::maas::{self, MaasRequest};
 use super::network::{self, Network};
 use super::pairing::{self, Obtain, Pairing, Said};
-use super::secrets::Secrets;
 use super::{Gateway, certificates, cluster, registries, rules};
+use crate::host::secrets::Secrets;
 
 /// Everything a gateway file says, every rule kept.
 #[derive(Debug)]

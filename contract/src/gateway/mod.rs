@@ -21,9 +21,10 @@ mod secrets;
 mod virtual_address;
 
 use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub use crate::host::secrets::{LiteralOnly, Secrets};
+pub use crate::proxy::{ProxySettings, masked};
 pub use certificates::read_certificates;
 pub use cluster::{Cluster, Node, Nodes, Part, Token};
 pub use deliver::Undeliverable;
@@ -32,7 +33,6 @@ pub use maas::MaasRequest;
 pub use network::{NoProxy, read_proxy};
 pub use pairing::{Manifests, Obtain, Pairing};
 pub use registries::{Login, Mirror, Password, Registries, Rewrite, host_of};
-pub use secrets::{LiteralOnly, Secrets};
 pub use virtual_address::VirtualAddress;
 
 /// A gateway file that kept every rule.
@@ -62,41 +62,6 @@ pub struct Gateway {
     pub certificates: Vec<String>,
     /// Keys for the user `spectro`, in `authorized_keys` form.
     pub ssh_authorized_keys: Vec<String>,
-}
-
-/// Proxy as a person writes it: the three values go together.
-///
-/// The URLs may carry a password, so this type's `Debug` hides the user information.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct ProxySettings {
-    /// Proxy for `http://` addresses.
-    pub http: Url,
-    /// Proxy for `https://` addresses, reached by CONNECT.
-    pub https: Url,
-    /// Names, `.suffix`es, addresses and CIDRs reached directly.
-    #[serde(default)]
-    pub no_proxy: Vec<String>,
-}
-
-impl std::fmt::Debug for ProxySettings {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ProxySettings")
-            .field("http", &masked(&self.http))
-            .field("https", &masked(&self.https))
-            .field("no_proxy", &self.no_proxy)
-            .finish()
-    }
-}
-
-/// The URL without its password, for people to read.
-pub fn masked(url: &Url) -> String {
-    let mut url = url.clone();
-    if url.password().is_some() {
-        // Cannot fail: a URL with a password has a host.
-        let _ = url.set_password(Some("***"));
-    }
-    url.to_string()
 }
 
 #[cfg(test)]

@@ -7,10 +7,11 @@ use secrecy::ExposeSecret;
 use url::{Host, Url};
 
 use crate::document::{Complaint, Fields, Findings, Item};
-use crate::proxy;
+use crate::proxy::{self, ProxySettings};
 
-use super::secrets::{self, Secrets};
-use super::{ProxySettings, rules};
+use super::rules;
+use super::secrets;
+use crate::host::secrets::Secrets;
 
 /// Prefix lengths of the pod network: k3s gives each node a /24 of it.
 const POD_PREFIXES: (u8, u8) = (8, 24);

@@ -6,7 +6,8 @@ use url::Url;
 use crate::document::{Complaint, Fields, Findings, Item, Value};
 
 use super::rules;
-use super::secrets::{self, Secrets};
+use super::secrets;
+use crate::host::secrets::Secrets;
 
 /// How a gateway pairs.
 #[derive(Debug)]

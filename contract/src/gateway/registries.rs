@@ -13,7 +13,8 @@ use url::Url;
 use crate::document::{Complaint, Findings, Item};
 use crate::problem::Problem;
 
-use super::secrets::{self, Secrets};
+use super::secrets;
+use crate::host::secrets::Secrets;
 
 /// Where images come from. As a gateway file and the settings hold it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

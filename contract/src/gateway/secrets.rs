@@ -4,55 +4,7 @@
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::document::{Complaint, Findings, Item, Value};
-
-/// Where `{file: …}` and `{env: …}` are looked up. An error is one clause that
-/// says what is wrong, and never the value.
-pub trait Secrets {
-    /// The text of a file; a relative path starts at the gateway file's directory.
-    ///
-    /// # Errors
-    /// Why there is none.
-    fn file(&self, path: &str) -> Result<SecretString, Complaint>;
-
-    /// The value of an environment variable.
-    ///
-    /// # Errors
-    /// Why there is none.
-    fn env(&self, name: &str) -> Result<SecretString, Complaint>;
-
-    /// Whether `{from: palette}` may stand for what Palette is asked for later.
-    ///
-    /// # Errors
-    /// Why it may not.
-    fn palette(&self) -> Result<(), Complaint> {
-        Ok(())
-    }
-}
-
-/// Only values as they are: a delivered gateway file refers to nothing.
-#[derive(Clone, Copy, Debug)]
-pub struct LiteralOnly;
-
-impl Secrets for LiteralOnly {
-    fn file(&self, _: &str) -> Result<SecretString, Complaint> {
-        Err(not_here("a file"))
-    }
-
-    fn env(&self, _: &str) -> Result<SecretString, Complaint> {
-        Err(not_here("the environment"))
-    }
-
-    fn palette(&self) -> Result<(), Complaint> {
-        Err(not_here("Palette"))
-    }
-}
-
-fn not_here(place: &str) -> Complaint {
-    Complaint::new(
-        format!("refers to {place}, which a delivered gateway file may not"),
-        "make the user-data with `postern user-data`, which puts the value in",
-    )
-}
+use crate::host::secrets::Secrets;
 
 /// The value of `item`, wherever it is kept, without the line feed at the end
 /// that editors leave in files.

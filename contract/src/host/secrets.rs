@@ -6,10 +6,58 @@ use fs_err as fs;
 use secrecy::SecretString;
 
 use crate::document::Complaint;
-use crate::gateway::Secrets;
 
 /// A secret, a certificate bundle or a manifest is not larger than this, in bytes.
 const LIMIT: u64 = 4 << 20;
+
+/// Where `{file: …}` and `{env: …}` are looked up. An error is one clause that
+/// says what is wrong, and never the value.
+pub trait Secrets {
+    /// The text of a file; a relative path starts at the gateway file's directory.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn file(&self, path: &str) -> Result<SecretString, Complaint>;
+
+    /// The value of an environment variable.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn env(&self, name: &str) -> Result<SecretString, Complaint>;
+
+    /// Whether `{from: palette}` may stand for what Palette is asked for later.
+    ///
+    /// # Errors
+    /// Why it may not.
+    fn palette(&self) -> Result<(), Complaint> {
+        Ok(())
+    }
+}
+
+/// Only values as they are: a delivered gateway file refers to nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct LiteralOnly;
+
+impl Secrets for LiteralOnly {
+    fn file(&self, _: &str) -> Result<SecretString, Complaint> {
+        Err(not_here("a file"))
+    }
+
+    fn env(&self, _: &str) -> Result<SecretString, Complaint> {
+        Err(not_here("the environment"))
+    }
+
+    fn palette(&self) -> Result<(), Complaint> {
+        Err(not_here("Palette"))
+    }
+}
+
+fn not_here(place: &str) -> Complaint {
+    Complaint::new(
+        format!("refers to {place}, which a delivered gateway file may not"),
+        "make the user-data with `postern user-data`, which puts the value in",
+    )
+}
 
 /// Looks values up on this machine.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! Palette, as builder and agent talk to it.
 //!
 //! [`client`] is the conversation of a gateway, [`tenant`] the one with a tenant
-//! administrator's key, [`manifest`] the guard in front of the cluster: what Palette
+//! administrator's key, [`reply`] what an answer means, [`manifest`] the guard in front of the cluster: what Palette
 //! sends is input like any other. [`overlord_config`] is where it names a gateway.
 
 use std::fmt;
@@ -14,6 +14,7 @@ use crate::host::http::HttpError;
 pub mod client;
 pub mod manifest;
 pub mod overlord_config;
+pub mod reply;
 pub mod tenant;
 
 use manifest::{ManifestError, Source};

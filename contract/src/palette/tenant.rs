@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::manifest::{CAP, Source};
+use super::reply::{Call, Reply, not_as_documented, unanswered};
 use super::{Acquired, PairError};
 use crate::host::http::{Answer, Client};
-use crate::palette::client::{Call, Reply, not_as_documented, unanswered};
 
 /// Largest list of gateways, in bytes of JSON.
 const LIST: usize = 4 << 20;

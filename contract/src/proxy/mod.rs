@@ -28,15 +28,15 @@
 #[cfg(test)]
 mod readers;
 mod render;
+mod settings;
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
 use url::{Host, Url};
 
-use crate::gateway::ProxySettings;
-
 pub use render::{APT_CONF, PROFILE_SCRIPT, Rendered, SYSTEMD_CONF};
+pub use settings::{ProxySettings, masked};
 
 /// Reached directly from every gateway: the machine itself, cloud metadata
 /// (without it pods do not start behind a proxy, says Palette's page on gateway

@@ -95,3 +95,21 @@ fn every_page_is_in_the_summary() {
         .collect();
     assert_eq!(listed, pages);
 }
+
+#[test]
+fn every_path_of_the_repository_exists() {
+    let folders = [
+        "agent", "builder", "contract", "docs", "overlays", "profiles", "tests",
+    ];
+    let mut missing = Vec::new();
+    for document in documents(&repository()).unwrap() {
+        let path = |span: &&String| {
+            let (first, rest) = span.split_once('/').unwrap_or_default();
+            folders.contains(&first) && !rest.contains(['*', '…'])
+        };
+        let paths = document.spans.iter().filter(path);
+        let gone = paths.filter(|path| !repository().join(path).exists());
+        missing.extend(gone.map(|path| format!("{}: {path}", document.path.display())));
+    }
+    assert!(missing.is_empty(), "{}", missing.join("\n"));
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use fs_err as fs;
-use postern_agent::journal::condition::{On, Reason};
+use postern_agent::journal::condition::{Reason, WaitingFor};
 use postern_docs::repository;
 
 /// A page of the guide, and words of a program that it quotes.
@@ -73,7 +73,7 @@ fn rows(page: &str, head: &str) -> BTreeSet<String> {
 #[test]
 fn the_tables_name_everything_that_a_machine_waits_for() {
     let page = page("operate.md");
-    let waiting = On::ALL.map(|on| on.name().to_owned());
+    let waiting = WaitingFor::ALL.map(|on| on.name().to_owned());
     assert_eq!(rows(&page, "| `waiting=`"), BTreeSet::from(waiting));
     let blocked = Reason::ALL.map(|reason| reason.name().to_owned());
     assert_eq!(rows(&page, "| `blocked=`"), BTreeSet::from(blocked));

@@ -9,8 +9,9 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use postern_agent::host::pods::Namespaces;
 use postern_agent::host::world::Root;
-use postern_agent::preflight::pods::{Errand, Namespaces, Pods, Visit};
+use postern_agent::preflight::pods::{Errand, Visit};
 use postern_agent::preflight::{Check, Verdict};
 use postern_agent::site::settings::Settings;
 use postern_contract::host::Command;
@@ -168,7 +169,7 @@ impl Site {
             program: program("postern-agent"),
             ..Namespaces::default()
         };
-        let visited = tokio::task::spawn_blocking(move || pods.visit(&errand));
+        let visited = tokio::task::spawn_blocking(move || errand.send(&pods));
         visited.await.unwrap().unwrap()
     }
 }

@@ -19,10 +19,10 @@ use postern_sim::proxy::{Proxy, ProxyConfig};
 use postern_sim::tls::Authority;
 use serde_json::json;
 
-use super::super::*;
 use super::stand_ins::{
     Cut, TestCluster, TestKeeper, TestNetwork, TestPace, TestPods, TestServices,
 };
+use super::*;
 use crate::host::world::Root;
 use crate::journal::JournalFile;
 use crate::report::model;
@@ -121,6 +121,7 @@ impl Bench {
             uid: uid.clone(),
             clock: clock.clone(),
             agents_register: AtomicBool::new(false),
+            ageless: AtomicBool::new(false),
             sleepy: Mutex::new(false),
             down: Mutex::new(0..0),
         });
@@ -264,7 +265,7 @@ certificates:
                 changed.await;
             }
         };
-        let limited = tokio::time::timeout(Duration::from_secs(20), async {
+        let limited = tokio::time::timeout(Duration::from_secs(200), async {
             tokio::select! {
                 ended = life.live() => Err(ended.unwrap_err()),
                 journal = finished => Ok(journal),

@@ -148,7 +148,7 @@ async fn another_name_endpoint_or_network_is_not_used_and_says_why() {
             "edge-1",
             "other.example",
             "is registered",
-            "deploy it anew",
+            "deploy the machine again",
         ],
     );
     warned(

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::drift::{handed, healthy_again};
 use super::*;
-use crate::journal::condition::{Reason, Trouble};
+use crate::journal::condition::{Condition, Reason};
 use crate::ops::remove::{self, Gateway, Removed};
 use crate::ops::reset::{self, Next};
 
@@ -102,7 +102,7 @@ async fn a_gateway_that_palette_removed_is_named_and_not_made_again() {
         () = bench.says("blocked=removed") => {}
     }
     let status = bench.status();
-    let Some(Trouble::Blocked(blocked)) = status.trouble else {
+    let Some(Condition::Blocked(blocked)) = status.condition else {
         panic!("{status:?}");
     };
     assert_eq!(blocked.reason, Reason::Removed);
@@ -138,7 +138,7 @@ async fn palette_may_be_silent_for_days() {
             tokio::task::yield_now().await;
         }
         let status = bench.status();
-        assert_eq!((status.state, status.trouble), (State::Healthy, None));
+        assert_eq!((status.state, status.condition), (State::Healthy, None));
         let silent = status.contact.silent.unwrap();
         assert!(silent.why.contains("503"), "{silent:?}");
         assert!(silent.calls > 40, "{silent:?}");
@@ -236,23 +236,25 @@ async fn another_key_to_the_same_gateway_is_no_other_pairing() {
     assert_eq!(bench.files_with("a-newer-key"), [""; 0]);
 }
 
+/// How a gateway file pairs with manifests of `image` for the gateway `uid`.
+pub fn manifests(image: &str, uid: &str) -> String {
+    let config = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "overlord-config", "namespace": "jet-system"}, "data": {"overlord-config.yaml": format!("overlordUid: {uid}")}});
+    let jet = serde_json::json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "jet", "namespace": "jet-system", "labels": {"image": image}}});
+    let jet = serde_json::json!(format!("---\n{config}\n---\n{jet}\n"));
+    let ally = serde_json::json!(
+        "{apiVersion: v1, kind: ConfigMap, metadata: {name: cluster-info, namespace: jet-system}}"
+    );
+    format!("{{manifests: {{jet: {jet}, ally: {ally}}}}}")
+}
+
 #[tokio::test]
 async fn renewed_manifests_of_the_same_gateway_are_applied() {
     let mut bench = Bench::new().await;
     bench.cluster.agents_register.store(true, Ordering::Relaxed);
     let uid = bench.uid.clone();
-    let pairing = |image: &str, uid: &str| {
-        let config = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "overlord-config", "namespace": "jet-system"}, "data": {"overlord-config.yaml": format!("overlordUid: {uid}")}});
-        let jet = serde_json::json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "jet", "namespace": "jet-system", "labels": {"image": image}}});
-        let jet = serde_json::json!(format!("---\n{config}\n---\n{jet}\n"));
-        let ally = serde_json::json!(
-            "{apiVersion: v1, kind: ConfigMap, metadata: {name: cluster-info, namespace: jet-system}}"
-        );
-        format!("{{manifests: {{jet: {jet}, ally: {ally}}}}}")
-    };
-    bench.pairing = pairing("one", &uid);
+    bench.pairing = manifests("one", &uid);
     bench.deploy();
-    let (old, new) = (bench.pairing.clone(), pairing("two", &uid));
+    let (old, new) = (bench.pairing.clone(), manifests("two", &uid));
     given(&bench, |file| file.replace(&old, &new)).await;
     let applied = |bench: &Bench| {
         let lines = bench.cluster.lines.lock().unwrap().clone();
@@ -266,7 +268,7 @@ async fn renewed_manifests_of_the_same_gateway_are_applied() {
     // Those of another gateway are not.
     let other = bench
         .gateway()
-        .replace(&old, &pairing("three", "another-uid"));
+        .replace(&old, &manifests("three", "another-uid"));
     bench.put(paths::GATEWAY_FILE, &other);
     bench
         .boot(2, None, |j| j.boots == 2 && clean(j))

@@ -7,6 +7,7 @@ mod cloud_init;
 mod drift;
 mod faults;
 mod fleet;
+mod killed;
 mod later;
 mod maas;
 mod pods;
@@ -16,15 +17,25 @@ mod stand_ins;
 mod strategies;
 mod unknown;
 
+use std::io;
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use fs_err as fs;
-use jiff::SignedDuration;
+use ipnet::IpNet;
+use jiff::{SignedDuration, Timestamp};
+use postern_contract::paths;
+use postern_contract::state::State;
 use postern_sim::events::Event as Seen;
 use postern_sim::palette::{Fault, Route};
 use postern_sim::tls::Authority;
 
 use super::*;
+use crate::host::events::Events;
+use crate::host::world::World;
+use crate::journal::{Found, Journal, Registration};
+use crate::report::reporter::Reporter;
 use crate::site::settings::SETTINGS;
 use bench::{Bench, PASSWORD};
 use stand_ins::Cut;
@@ -52,7 +63,7 @@ async fn a_machine_pairs_and_cleans_up() {
     let names = State::ALL.map(State::name);
     assert_eq!(states[..7], names[1..]);
     let status = bench.status();
-    assert_eq!((status.state, status.trouble), (State::Healthy, None));
+    assert_eq!((status.state, status.condition), (State::Healthy, None));
     assert_eq!(status.preflight.len(), 15, "{:?}", status.preflight);
 }
 

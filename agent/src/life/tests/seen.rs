@@ -9,6 +9,7 @@ use postern_contract::host::{Command, CommandError};
 use super::bench::{Bench, PASSWORD};
 use super::*;
 use crate::host::kubectl::Cluster;
+use crate::life::reset::{ACTS, ASKED, resume};
 use crate::ops::{bundle, check, reset};
 use crate::preflight::Verdict;
 
@@ -189,20 +190,20 @@ fn paired(bench: &Bench) {
 
 #[tokio::test]
 async fn a_reset_that_is_cut_anywhere_is_finished_at_the_next_boot() {
-    for cut in 0..=reset::ACTS.len() {
+    for cut in 0..=ACTS.len() {
         let bench = Bench::new().await;
         paired(&bench);
         let before = bench.files_with("old");
         let (first, _) = bench.world(1, None);
         reset::ask(&first, None).unwrap();
-        let told = reset::resume(&first).unwrap().unwrap();
+        let told = resume(&first).unwrap().unwrap();
         assert!(told.contains("restart"), "{told}");
         assert_eq!(bench.files_with("old"), before, "k3s may still run");
         let (second, _) = bench.world(2, None);
-        for act in &reset::ACTS[..cut] {
+        for act in &ACTS[..cut] {
             act.perform(&second.root).unwrap();
         }
-        let told = reset::resume(&second).unwrap().unwrap();
+        let told = resume(&second).unwrap().unwrap();
         assert!(told.contains("was reset"), "{told}");
         let left = bench.files_with("old");
         let aside = format!("{}.reset-1", paths::JOURNAL);
@@ -210,8 +211,8 @@ async fn a_reset_that_is_cut_anywhere_is_finished_at_the_next_boot() {
             left,
             [aside.as_str(), "/var/lib/rancher/k3s/agent/images/k3s.tar"]
         );
-        assert!(!bench.at(reset::ASKED).exists());
-        assert_eq!(reset::resume(&second).unwrap(), None);
+        assert!(!bench.at(ASKED).exists());
+        assert_eq!(resume(&second).unwrap(), None);
     }
 }
 
@@ -221,9 +222,9 @@ async fn nothing_is_reset_unless_a_person_asked() {
     paired(&bench);
     let before = bench.files_with("old");
     let (world, _) = bench.world(2, None);
-    assert_eq!(reset::resume(&world).unwrap(), None);
-    bench.put(reset::ASKED, "{\"schema\": 9}");
-    let told = reset::resume(&world).unwrap().unwrap();
+    assert_eq!(resume(&world).unwrap(), None);
+    bench.put(ASKED, "{\"schema\": 9}");
+    let told = resume(&world).unwrap().unwrap();
     assert!(told.contains("nothing was reset"), "{told}");
     assert_eq!(bench.files_with("old"), before);
 }

@@ -18,13 +18,14 @@ use postern_sim::clock::Clock;
 use postern_sim::palette::{Palette as Sim, Stage};
 use serde_json::{Value, json};
 
-use super::super::*;
+use super::*;
 use crate::host::kubectl::Cluster;
 use crate::host::network::Network;
+use crate::host::pods::Pods;
 use crate::host::services::Services;
-use crate::journal::{JournalFile, Keeper};
+use crate::journal::{JournalFile, JournalStore};
 use crate::preflight::Check;
-use crate::preflight::pods::{Errand, Pods, Visit};
+use crate::preflight::pods::Visit;
 
 /// Time that a wait moves at once, shared with the stand-ins.
 pub struct TestPace {
@@ -152,6 +153,8 @@ pub struct TestCluster {
     /// Whether Palette's agents register the gateway by themselves, as those of
     /// a self-hosted one do.
     pub agents_register: AtomicBool,
+    /// It does not say since when `jet` is up.
+    pub ageless: AtomicBool,
     /// Palette's agents have not come up yet.
     pub sleepy: Mutex<bool>,
     /// Which calls, counted from 1, find the API server down.
@@ -219,11 +222,12 @@ impl TestCluster {
         let authorized =
             self.palette.stage(&uid) >= Some(Stage::Running) && !*self.sleepy.lock().unwrap();
         let since = self.clock.now() - SignedDuration::from_mins(1);
+        let since = (!self.ageless.load(Ordering::Relaxed)).then(|| since.to_string());
         object["status"] = json!({"conditions": [{
             "type": "Available",
             "status": if authorized { "True" } else { "False" },
             "message": "Deployment does not have minimum availability.",
-            "lastTransitionTime": since.to_string(),
+            "lastTransitionTime": since,
         }]});
         Ok(object.to_string().into_bytes())
     }
@@ -254,15 +258,18 @@ impl Default for TestPods {
 }
 
 impl Pods for TestPods {
-    fn visit(&self, errand: &Errand) -> Result<Option<Visit>, CommandError> {
-        let text = serde_json::to_string(errand).unwrap();
+    fn run(&self, _: &str, errand: &[u8]) -> Result<Option<Vec<u8>>, CommandError> {
+        let text = String::from_utf8(errand.to_vec()).unwrap();
         self.errands.lock().unwrap().push(text);
         let one_less = |left: u32| left.checked_sub(1);
         let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
         if self.late.fetch_update(set, fetch, one_less).is_ok() {
             return Ok(None);
         }
-        Ok(self.visit.lock().unwrap().clone())
+        let visit = self.visit.lock().unwrap();
+        Ok(visit
+            .as_ref()
+            .map(|visit| serde_json::to_vec(visit).unwrap()))
     }
 }
 
@@ -288,7 +295,7 @@ pub struct TestKeeper {
     pub changed: tokio::sync::Notify,
 }
 
-impl Keeper for TestKeeper {
+impl JournalStore for TestKeeper {
     fn load(&self) -> io::Result<Found> {
         self.file.load()
     }

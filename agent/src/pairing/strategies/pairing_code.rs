@@ -5,8 +5,9 @@
 //! what is taken for granted.
 
 use postern_contract::host::pace::Later;
-use postern_contract::palette::client::{Palette, Reply};
+use postern_contract::palette::client::Palette;
 use postern_contract::palette::manifest::Source;
+use postern_contract::palette::reply::Reply;
 use postern_contract::palette::{Acquired, PairError, Registered};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};

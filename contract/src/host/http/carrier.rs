@@ -1,14 +1,14 @@
 //! What brings a request to the other side: the network, and in tests of many
 //! machines something without one.
 
-use std::error::Error as _;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
 use reqwest::{Request, Version};
 
-use super::{Answer, HttpError};
+use super::answer::Answer;
+use super::error::{HttpError, causes};
 
 /// An answer on its way.
 pub type Carried<'a> = Pin<Box<dyn Future<Output = Result<Answer, HttpError>> + Send + 'a>>;
@@ -75,20 +75,4 @@ fn failed(what: &str, error: reqwest::Error) -> HttpError {
             untrusted,
         }
     }
-}
-
-/// The chain of causes, outermost first, without any URL.
-pub(super) fn causes(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let words = cause.to_string();
-        if !text.ends_with(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        next = cause.source();
-    }
-    text
 }

@@ -7,6 +7,7 @@
 
 mod answer;
 mod carrier;
+mod error;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -24,8 +25,9 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 pub use answer::{Answer, V1Error};
-use carrier::causes;
 pub use carrier::{Carried, Carrier};
+pub use error::HttpError;
+use error::causes;
 
 /// From the first byte sent to the last received (Palette's own client has the same).
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -48,48 +50,6 @@ pub struct Outbound {
     pub extra: Vec<String>,
     /// Names whose addresses are known already: nobody else is asked for them.
     pub known: Vec<(String, Vec<IpAddr>)>,
-}
-
-/// Why there is no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum HttpError {
-    /// The CA bundle cannot be used.
-    #[error("reading the CA certificates in {path}: {why}")]
-    Trust {
-        /// The bundle.
-        path: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// The client cannot be made.
-    #[error("preparing the HTTP client: {0}")]
-    Client(String),
-    /// The other side could not be reached: it never saw the request.
-    #[error("{what}: {why}")]
-    Unreachable {
-        /// The request in words that hold no secret.
-        what: String,
-        /// The causes, outermost first.
-        why: String,
-        /// Whether a certificate was refused.
-        untrusted: bool,
-    },
-    /// The request was sent and the answer did not come whole: the other side may have acted on it.
-    #[error("{what}: no whole answer: {why}")]
-    Lost {
-        /// The request in words that hold no secret.
-        what: String,
-        /// The causes, outermost first.
-        why: String,
-    },
-    /// The body is larger than anything the caller can use.
-    #[error("{what}: the answer is larger than {cap} bytes")]
-    TooLarge {
-        /// The request in words that hold no secret.
-        what: String,
-        /// Bytes allowed.
-        cap: usize,
-    },
 }
 
 /// Which versions of HTTP a client speaks.

@@ -27,7 +27,7 @@ use postern_sim::palette::Gate;
 use postern_sim::proxy::{Event as Way, Fault as ProxyFault, Interception, Proxy};
 
 use super::*;
-use crate::journal::condition::Trouble;
+use crate::journal::condition::Condition;
 use crate::preflight::Verdict;
 
 /// Paired, by one registration, and the journal tells of it.
@@ -45,14 +45,14 @@ fn paired_once(bench: &Bench, journal: &Journal) {
 /// The machine says why it stands still and what to do.
 fn named(bench: &Bench) {
     let status = bench.status();
-    match &status.trouble {
-        Some(Trouble::Blocked(blocked)) => {
+    match &status.condition {
+        Some(Condition::Blocked(blocked)) => {
             assert!(
                 !blocked.remedy.is_empty() && !blocked.detail.is_empty(),
                 "{blocked:?}"
             );
         }
-        Some(Trouble::Waiting(waiting)) => assert!(!waiting.detail.is_empty(), "{waiting:?}"),
+        Some(Condition::Waiting(waiting)) => assert!(!waiting.detail.is_empty(), "{waiting:?}"),
         None => panic!("no trouble: {}", bench.console()),
     }
     let failed = status
@@ -249,7 +249,7 @@ async fn k3s_is_slow_to_start() {
     let bench = Bench::new().await;
     let (up, slow) = std::sync::mpsc::channel();
     *bench.services.slow.lock().unwrap() = Some(slow);
-    let words = ["waiting=cluster", "has not said yet that it is up"];
+    let words = ["waiting=cluster", "k3s is starting"];
     mended(&bench, &words, || up.send(()).unwrap()).await;
 }
 

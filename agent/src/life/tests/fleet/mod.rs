@@ -75,7 +75,7 @@ struct FleetKeeper {
     done: Rc<tokio::sync::Notify>,
 }
 
-impl crate::journal::Keeper for FleetKeeper {
+impl crate::journal::JournalStore for FleetKeeper {
     fn load(&self) -> io::Result<Found> {
         self.file.load()
     }
@@ -197,6 +197,7 @@ impl Fleet {
                 uid,
                 clock: self.clock.clone(),
                 agents_register: AtomicBool::new(self.site.keys),
+                ageless: AtomicBool::new(false),
                 sleepy: Mutex::new(false),
                 down: Mutex::new(0..0),
             }),
