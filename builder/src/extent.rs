@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn zeros_are_told_from_the_rest() {
+    fn zeros_are_recognised() {
         let mut bytes = vec![0; 100];
         assert!(is_zero(&bytes) && is_zero(&[]) && is_zero(&[0]) && !is_zero(&[1]));
         for at in [0, 1, 50, 99] {

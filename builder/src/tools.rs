@@ -36,8 +36,8 @@ pub const fn packages(arch: Arch) -> &'static [&'static str] {
     }
 }
 
-/// The one among them whose own files get onto the disk: GRUB's images and
-/// modules, which a legacy BIOS starts.
+/// The one whose own files get onto the disk: GRUB's images and modules, which a
+/// legacy BIOS starts.
 pub const ON_DISK: &str = "grub-pc-bin";
 
 /// Every program that the builder runs from the tree.
@@ -97,7 +97,7 @@ impl Tools {
         Self::unpack(&packed, arch, cache, key.digest())
     }
 
-    /// What the tree consists of: an input of everything that it makes.
+    /// Digest of the tree: an input of everything that its programs make.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -137,7 +137,7 @@ impl Tools {
         let loader = loaders.into_iter().find(|loader| loader.is_file());
         let loader = loader.with_context(|| {
             format!(
-                "the locked tools bring no {}\n  help: run `postern lock --update`",
+                "the locked tools contain no {}\n  help: run `postern lock --update`",
                 arch.loader()
             )
         })?;
@@ -165,7 +165,7 @@ impl Tools {
             .collect();
         ensure!(
             missing.is_empty(),
-            "the locked tools bring no {}\n  help: run `postern lock --update`",
+            "the locked tools contain no {}\n  help: run `postern lock --update`",
             missing.join(", ")
         );
         for program in programs(arch) {
@@ -174,7 +174,9 @@ impl Tools {
             let (loader, rest) = words.split_first().context("a program has words")?;
             let listed = Command::new(loader).args(rest).run()?;
             if let Some(library) = foreign(&String::from_utf8_lossy(&listed), root).first() {
-                bail!("{program} of the locked tools would use {library} of this machine");
+                bail!(
+                    "{program} of the locked tools would use {library} of this machine\n  help: run `postern lock --update`"
+                );
             }
         }
         Ok(())
@@ -195,7 +197,7 @@ impl Tools {
                     loader.into(),
                     "--library-path".into(),
                     dirs.join(":".as_ref()),
-                    // mtools does what its name says.
+                    // mtools acts by its name.
                     "--argv0".into(),
                     program.into(),
                     // Checked when the tree was made.
@@ -205,7 +207,7 @@ impl Tools {
         }
     }
 
-    /// Keeps the machine's own settings away.
+    /// Runs it without the machine's own settings.
     fn prepared(&self, command: Command) -> Command {
         match &self.from {
             #[cfg(test)]
@@ -230,8 +232,8 @@ impl Tools {
 
 /// Versions of [`packages`], for the manifest.
 pub fn versions(lock: &Lock) -> BTreeMap<String, String> {
-    let asked = lock.tools.iter().filter(|p| p.reason == Reason::Asked);
-    asked
+    let requested = lock.tools.iter().filter(|p| p.reason == Reason::Requested);
+    requested
         .map(|package| (package.name.clone(), package.version.clone()))
         .collect()
 }
@@ -240,7 +242,7 @@ pub fn versions(lock: &Lock) -> BTreeMap<String, String> {
 fn pack(packages: &[LockedPackage], store: &Store, out: &Path) -> anyhow::Result<()> {
     let mut packed = tar::Builder::new(BufWriter::new(fs::File::create(out)?));
     for package in packages {
-        let deb = Deb::open(&store.file(&package.sha256.parse()?)?)?;
+        let deb = Deb::open(&store.file(&package.sha256)?)?;
         for entry in deb.data()?.entries()? {
             let mut entry = entry?;
             let path = entry.path()?.into_owned();
@@ -333,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn a_library_from_elsewhere_is_seen() {
+    fn a_library_of_this_machine_is_found() {
         let listed = "\tlinux-vdso.so.1 (0x00007f)\n\
                       \tlibz.so.1 => /t/usr/lib/libz.so.1 (0x00007f)\n\
                       \tlibc.so.6 => /usr/lib/libc.so.6 (0x00007f)\n\

@@ -3,6 +3,8 @@
 //! The order is a contract: curtin takes the **last** partition that holds
 //! `/curtin` as its target (curtin `block/__init__.py`, `get_root_device`).
 
+use uuid::{Uuid, uuid};
+
 /// A partition of the appliance disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
@@ -39,15 +41,14 @@ impl Role {
         }
     }
 
-    /// GPT type GUID on x86-64, lower case
-    /// (UAPI group, Discoverable Partitions Specification).
-    pub const fn type_guid(self) -> &'static str {
+    /// GPT type GUID on x86-64 (UAPI group, Discoverable Partitions Specification).
+    pub const fn type_guid(self) -> Uuid {
         match self {
-            Role::Esp => "c12a7328-f81f-11d2-ba4b-00a0c93ec93b",
-            Role::RootA | Role::RootB => "4f68bce3-e8cd-4db1-96e7-fbcaf984b709",
-            Role::RootAVerity | Role::RootBVerity => "2c7357ed-ebd2-46d9-aec1-23d437ec2bf5",
-            Role::Seed => "0fc63daf-8483-4772-8e79-3d69d8477de4",
-            Role::State => "4d21b016-b534-45c2-a9fb-5c16e091fd2d",
+            Role::Esp => uuid!("c12a7328-f81f-11d2-ba4b-00a0c93ec93b"),
+            Role::RootA | Role::RootB => uuid!("4f68bce3-e8cd-4db1-96e7-fbcaf984b709"),
+            Role::RootAVerity | Role::RootBVerity => uuid!("2c7357ed-ebd2-46d9-aec1-23d437ec2bf5"),
+            Role::Seed => uuid!("0fc63daf-8483-4772-8e79-3d69d8477de4"),
+            Role::State => uuid!("4d21b016-b534-45c2-a9fb-5c16e091fd2d"),
         }
     }
 }

@@ -2,6 +2,9 @@
 //! written it. The install hook believes nothing else.
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::digest::Digest;
 
 /// `manifest.json` on the seed partition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,12 +16,12 @@ pub struct SeedManifest {
     pub name: String,
     /// Image version, as in the profile.
     pub version: String,
-    /// GPT disk GUID, lower case with dashes: tells the right disk from a wrong one.
-    pub disk_guid: String,
+    /// GPT disk GUID: tells the right disk from a wrong one.
+    pub disk_guid: Uuid,
     /// Bytes that MAAS writes; the target disk must have at least this many.
     pub disk_size: u64,
-    /// Root hash of the verity tree, 64 lower-case hex digits.
-    pub root_hash: String,
+    /// Root hash of the verity tree.
+    pub root_hash: Digest,
     /// The partitions of the image in disk order.
     pub partitions: Vec<SeedPartition>,
     /// Stretches of the disk outside of all partitions that a legacy BIOS
@@ -36,15 +39,14 @@ pub struct SeedManifest {
 pub struct SeedPartition {
     /// GPT name, see [`super::partitions::Role::label`].
     pub label: String,
-    /// Partition GUID, lower case with dashes.
-    pub guid: String,
+    /// Partition GUID.
+    pub guid: Uuid,
     /// First byte on the disk.
     pub offset: u64,
     /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of all `size` bytes, 64 lower-case hex digits; only for
-    /// partitions nothing may write to.
-    pub sha256: Option<String>,
+    /// Of all `size` bytes; only for partitions nothing may write to.
+    pub sha256: Option<Digest>,
 }
 
 /// Bytes outside of all partitions that nothing may write to.
@@ -57,8 +59,8 @@ pub struct SeedArea {
     pub offset: u64,
     /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of all `size` bytes, 64 lower-case hex digits.
-    pub sha256: String,
+    /// Of all `size` bytes.
+    pub sha256: Digest,
 }
 
 /// One file on the ESP.
@@ -67,6 +69,6 @@ pub struct SeedArea {
 pub struct SeedFile {
     /// Path from the root of the ESP, with slashes: `EFI/BOOT/BOOTX64.EFI`.
     pub path: String,
-    /// SHA-256 of its bytes, 64 lower-case hex digits.
-    pub sha256: String,
+    /// Of its bytes.
+    pub sha256: Digest,
 }

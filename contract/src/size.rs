@@ -33,6 +33,24 @@ pub fn parse(text: &str) -> Result<u64, Complaint> {
         })
 }
 
+/// `bytes` for a person, in binary units with up to three digits: `999 B`,
+/// `1.5 KiB`, `103 MiB`.
+pub fn approximate(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+    let mut value = bytes as f64;
+    let mut unit = 0;
+    // 999.5 would round to 1000 below.
+    while value >= 999.5 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{bytes} B"),
+        _ if value < 9.95 => format!("{value:.1} {}", UNITS[unit]),
+        _ => format!("{value:.0} {}", UNITS[unit]),
+    }
+}
+
 /// The shortest way to write `bytes`, such that [`parse`] gives it back.
 pub fn display(bytes: u64) -> String {
     let fits = |(_, unit): &&(&str, u64)| bytes != 0 && bytes.is_multiple_of(*unit);
@@ -62,6 +80,23 @@ mod tests {
             ("99999999999TiB", None),
         ] {
             assert_eq!(parse(text).ok(), bytes, "{text}");
+        }
+    }
+
+    #[test]
+    fn approximates_with_three_digits() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (999, "999 B"),
+            (1000, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (10_200, "10 KiB"),
+            (1023 << 10, "1.0 MiB"),
+            (128 * MIB, "128 MiB"),
+            (60 * GIB, "60 GiB"),
+            (u64::MAX, "16777216 TiB"),
+        ] {
+            assert_eq!(approximate(bytes), text);
         }
     }
 

@@ -70,7 +70,7 @@ impl Machine {
 fn seed_partition(label: &str, n: u64) -> SeedPartition {
     SeedPartition {
         label: label.into(),
-        guid: String::new(),
+        guid: uuid::Uuid::nil(),
         offset: n * MIB,
         size: MIB,
         sha256: None,

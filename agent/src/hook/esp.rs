@@ -3,13 +3,13 @@
 //! curtin mounts every partition read-write while it looks for the target, so
 //! the ESP's bytes may change (dirty flag, times). Its files may not.
 
-use std::io::{self, Read};
+use std::io;
 use std::path::{Component, Path};
 
 use fs_err as fs;
 use nix::mount::MsFlags;
+use postern_contract::digest::Digest;
 use postern_contract::seed::SeedFile;
-use sha2::{Digest, Sha256};
 
 use super::mounts::{HELPER_DIR, Mount, Mounted};
 
@@ -85,16 +85,8 @@ fn compare(root: &Path, files: &[SeedFile]) -> Vec<String> {
         .collect()
 }
 
-fn hash(path: &Path) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hex::encode(hasher.finalize())),
-            got => hasher.update(&buffer[..got]),
-        }
-    }
+fn hash(path: &Path) -> io::Result<Digest> {
+    Ok(Digest::of_reader(fs::File::open(path)?)?.0)
 }
 
 #[cfg(test)]
@@ -104,7 +96,7 @@ mod tests {
     fn file(path: &str, content: &[u8]) -> SeedFile {
         SeedFile {
             path: path.into(),
-            sha256: hex::encode(Sha256::digest(content)),
+            sha256: Digest::of(content),
         }
     }
 

@@ -3,11 +3,12 @@
 use std::io::{Cursor, Seek, SeekFrom, Write};
 
 use gptman::{GPT, GPTPartitionEntry};
+use postern_contract::digest::Digest;
 use postern_contract::partitions::Role;
 use postern_contract::seed::{SeedArea, SeedManifest, SeedPartition};
-use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
-use super::gpt::{SECTOR, guid_text};
+use super::gpt::SECTOR;
 
 /// Partition borders are multiples of this; small, so that tests are fast.
 pub const UNIT: u64 = 64 << 10;
@@ -46,10 +47,10 @@ pub fn image() -> (Vec<u8>, SeedManifest) {
         let read_only = matches!(role, Role::RootA | Role::RootAVerity);
         partitions.push(SeedPartition {
             label: role.label().into(),
-            guid: guid_text(&guid),
+            guid: Uuid::from_bytes_le(guid),
             offset,
             size,
-            sha256: read_only.then(|| hex::encode(Sha256::digest(&bytes))),
+            sha256: read_only.then(|| Digest::of(&bytes)),
         });
     }
     table.write_into(&mut disk).unwrap();
@@ -64,15 +65,15 @@ pub fn image() -> (Vec<u8>, SeedManifest) {
         label: label.into(),
         offset,
         size,
-        sha256: hex::encode(Sha256::digest(&image[offset as usize..][..size as usize])),
+        sha256: Digest::of(&image[offset as usize..][..size as usize]),
     };
     let manifest = SeedManifest {
         schema: 1,
         name: "demo".into(),
         version: "1.0.0".into(),
-        disk_guid: guid_text(&[0x5a; 16]),
+        disk_guid: Uuid::from_bytes_le([0x5a; 16]),
         disk_size: IMAGE,
-        root_hash: "ab".repeat(32),
+        root_hash: "ab".repeat(32).parse().unwrap(),
         partitions,
         areas: vec![area("boot-code", (0, 440)), area("boot-loader", GAP)],
         esp_files: Vec::new(),

@@ -158,7 +158,7 @@ fn chosen(config: &str, own: &Disk, serial: Option<&str>, others: usize) -> Opti
 }
 
 fn is_same(table: &Table, manifest: &SeedManifest) -> bool {
-    gpt::guid_text(&table.header.disk_guid) == manifest.disk_guid
+    table.disk_guid() == manifest.disk_guid
 }
 
 /// The EFI system partitions in `table`, as the kernel knows them.
@@ -168,7 +168,7 @@ fn esps<'a>(
 ) -> impl Iterator<Item = &'a disk::Partition> {
     let entries = table
         .used()
-        .filter(|entry| gpt::guid_text(&entry.partition_type_guid) == Role::Esp.type_guid());
+        .filter(|entry| entry.partition_type_guid == Role::Esp.type_guid().to_bytes_le());
     entries.filter_map(|entry| {
         let extent = gpt::extent(entry)?;
         partitions.iter().find(|p| (p.offset, p.size) == extent)

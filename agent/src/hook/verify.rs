@@ -9,13 +9,11 @@
 use std::fmt;
 use std::io::{self, Read, Seek, SeekFrom};
 
+use postern_contract::digest::Digest;
 use postern_contract::seed::SeedManifest;
-use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::gpt::{self, SECTOR, Table, TableError};
-
-/// Bytes per read: large enough that a spinning disk streams.
-const CHUNK: usize = 4 << 20;
 
 /// One way in which the disk is not what was built.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,16 +32,16 @@ pub enum Finding {
     /// The disk holds another image, or none of ours.
     WrongDisk {
         /// GPT disk GUID on the disk.
-        found: String,
+        found: Uuid,
         /// GPT disk GUID by the manifest.
-        expected: String,
+        expected: Uuid,
     },
     /// The table lacks a partition.
     Missing {
         /// Its label.
         label: String,
         /// Its GUID.
-        guid: String,
+        guid: Uuid,
     },
     /// A partition is not where it was built.
     Moved {
@@ -174,10 +172,10 @@ pub fn verify<D: Read + Seek>(
         Err(error) => findings.push(unreadable("disk", &error)),
     }
     match Table::read_at(disk, 1) {
-        Ok(table) if gpt::guid_text(&table.header.disk_guid) != manifest.disk_guid => {
+        Ok(table) if table.disk_guid() != manifest.disk_guid => {
             findings.push(Finding::WrongDisk {
-                found: gpt::guid_text(&table.header.disk_guid),
-                expected: manifest.disk_guid.clone(),
+                found: table.disk_guid(),
+                expected: manifest.disk_guid,
             });
             return Err(Findings(findings));
         }
@@ -205,8 +203,8 @@ fn unreadable(label: &str, error: &io::Error) -> Finding {
 fn compare(table: &Table, manifest: &SeedManifest) -> Vec<Finding> {
     let expected = manifest.partitions.iter().filter_map(|wanted| {
         let label = wanted.label.clone();
-        let Some(entry) = table.by_guid(&wanted.guid) else {
-            let guid = wanted.guid.clone();
+        let Some(entry) = table.by_guid(wanted.guid) else {
+            let guid = wanted.guid;
             return Some(Finding::Missing { label, guid });
         };
         let (found, expected) = (gpt::extent(entry), (wanted.offset, wanted.size));
@@ -216,10 +214,10 @@ fn compare(table: &Table, manifest: &SeedManifest) -> Vec<Finding> {
             expected,
         })
     });
-    let known = |guid: &str| manifest.partitions.iter().any(|p| p.guid == guid);
+    let known = |guid: Uuid| manifest.partitions.iter().any(|p| p.guid == guid);
     let unexpected = table
         .used()
-        .filter(|entry| !known(&gpt::guid_text(&entry.unique_partition_guid)))
+        .filter(|entry| !known(Uuid::from_bytes_le(entry.unique_partition_guid)))
         .map(|entry| Finding::Unexpected {
             name: entry.partition_name.to_string(),
         });
@@ -228,7 +226,7 @@ fn compare(table: &Table, manifest: &SeedManifest) -> Vec<Finding> {
 
 fn hash_all<D: Read + Seek>(disk: &mut D, manifest: &SeedManifest) -> (Verified, Vec<Finding>) {
     let mut findings = Vec::new();
-    let mut good = |label: &str, (offset, size), expected: &str| {
+    let mut good = |label: &str, (offset, size), expected: Digest| {
         let finding = match hash(disk, offset, size) {
             Ok(found) if found == expected => return size,
             Ok(_) => Finding::Damaged {
@@ -247,10 +245,10 @@ fn hash_all<D: Read + Seek>(disk: &mut D, manifest: &SeedManifest) -> (Verified,
         bytes: 0,
     };
     for area in &manifest.areas {
-        verified.bytes += good(&area.label, (area.offset, area.size), &area.sha256);
+        verified.bytes += good(&area.label, (area.offset, area.size), area.sha256);
     }
     for part in &manifest.partitions {
-        if let Some(expected) = &part.sha256 {
+        if let Some(expected) = part.sha256 {
             verified.partitions += 1;
             verified.bytes += good(&part.label, (part.offset, part.size), expected);
         }
@@ -258,26 +256,11 @@ fn hash_all<D: Read + Seek>(disk: &mut D, manifest: &SeedManifest) -> (Verified,
     (verified, findings)
 }
 
-/// SHA-256 of `size` bytes in lower-case hex, read once from front to back.
-/// A disk that ends early gives the hash of what is there, which matches nothing.
-fn hash<D: Read + Seek>(disk: &mut D, offset: u64, size: u64) -> io::Result<String> {
+/// Digest of `size` bytes, read once from front to back. A disk that ends early
+/// gives the digest of what is there, which matches nothing.
+fn hash<D: Read + Seek>(disk: &mut D, offset: u64, size: u64) -> io::Result<Digest> {
     disk.seek(SeekFrom::Start(offset))?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; CHUNK];
-    let mut left = size;
-    while left > 0 {
-        let want = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-        match disk.read(&mut buffer[..want]) {
-            Ok(0) => break,
-            Ok(got) => {
-                hasher.update(&buffer[..got]);
-                left -= got as u64;
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(hex::encode(hasher.finalize()))
+    Ok(Digest::of_reader(disk.take(size))?.0)
 }
 
 #[cfg(test)]

@@ -130,7 +130,7 @@ fn a_smaller_disk_is_refused() {
 #[test]
 fn another_image_is_the_wrong_disk() {
     let (image, mut manifest) = image();
-    manifest.disk_guid = "00000000-0000-0000-0000-000000000001".into();
+    manifest.disk_guid = Uuid::from_u128(1);
     let found = findings(image, &manifest);
     assert!(matches!(found[..], [Finding::WrongDisk { .. }]));
 }
@@ -220,9 +220,9 @@ fn every_message_is_one_line() {
 
 #[test]
 fn a_partition_of_several_reads_is_hashed_whole() {
-    let bytes: Vec<u8> = (0..CHUNK * 2 + 512).map(|at| (at / 3) as u8).collect();
-    for (offset, size) in [(0, CHUNK * 2 + 512), (512, CHUNK), (7, 1), (9, 0)] {
-        let expected = hex::encode(Sha256::digest(&bytes[offset..offset + size]));
+    let bytes: Vec<u8> = (0..(8 << 20) + 512).map(|at| (at / 3) as u8).collect();
+    for (offset, size) in [(0, bytes.len()), (512, 4 << 20), (7, 1), (9, 0)] {
+        let expected = Digest::of(&bytes[offset..offset + size]);
         let mut disk = Cursor::new(&bytes);
         let found = hash(&mut disk, offset as u64, size as u64).unwrap();
         assert_eq!(found, expected, "{size} at {offset}");

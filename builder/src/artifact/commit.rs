@@ -1,22 +1,22 @@
 //! From a staging directory to the real one, in one step.
 //!
 //! The staging directory lies beside its target and is locked (flock(2)) as
-//! long as its build lives, so a later build tells a dead one's from a live
-//! one's and removes it.
+//! long as its build lives, so a later build can remove a dead one's.
 
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use nix::errno::Errno;
-use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
+use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use postern_contract::host::files::sync_dir;
 use rayon::prelude::*;
 use walkdir::WalkDir;
 
 use super::manifest::Manifest;
 use super::sums::{self, Sums};
-use super::{ArtifactError, MANIFEST, SUMS, failed};
+use super::{ArtifactError, MANIFEST, SUMS};
 
 /// Beginning of the name of every staging directory.
 const PREFIX: &str = ".postern-new-";
@@ -28,8 +28,8 @@ pub struct Staging {
     out: PathBuf,
     dir: PathBuf,
     target: PathBuf,
-    /// Held for its effect: says that this build is alive.
-    _alive: Flock<std::fs::File>,
+    /// Locked as long as this build lives.
+    _lock: fs::File,
 }
 
 impl Staging {
@@ -39,22 +39,21 @@ impl Staging {
     /// [`ArtifactError::InTheWay`] if the target is no artifact directory;
     /// [`ArtifactError::Io`].
     pub fn begin(out: &Path, name: &str, version: &str) -> Result<Self, ArtifactError> {
-        fs::create_dir_all(out).map_err(failed("creating", out))?;
+        fs::create_dir_all(out)?;
         let target = out.join(format!("{name}-{version}"));
         check_free(&target)?;
-        let _guard = lock_out(out)?;
+        let _guard = lock(out)?;
         remove_dead(out)?;
         let dir = tempfile::Builder::new()
             .prefix(PREFIX)
             .permissions(std::fs::Permissions::from_mode(0o755))
-            .tempdir_in(out)
-            .map_err(failed("creating a directory in", out))?;
-        let alive = lock(dir.path(), FlockArg::LockExclusiveNonblock)?;
+            .tempdir_in(out)?;
+        let lock = lock(dir.path())?;
         Ok(Self {
             out: out.to_owned(),
             dir: dir.keep(),
             target,
-            _alive: alive,
+            _lock: lock,
         })
     }
 
@@ -65,7 +64,7 @@ impl Staging {
     pub fn path(&self, path: &str) -> Result<PathBuf, ArtifactError> {
         let path = self.dir.join(path);
         if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(failed("creating", parent))?;
+            fs::create_dir_all(parent)?;
         }
         Ok(path)
     }
@@ -77,20 +76,19 @@ impl Staging {
     /// # Errors
     /// [`ArtifactError`]; the older directory is then untouched.
     pub fn commit(self, manifest: &Manifest) -> Result<PathBuf, ArtifactError> {
-        let json = manifest.to_json().map_err(|e| ArtifactError::Manifest {
-            path: self.dir.join(MANIFEST),
-            why: e.to_string(),
-        })?;
-        self.write(MANIFEST, &json)?;
+        self.write(MANIFEST, &manifest.to_json().map_err(io::Error::from)?)?;
         let sums = self.sums(manifest)?;
         self.write(SUMS, sums::render(&sums).as_bytes())?;
         self.sync()?;
-        let _guard = lock_out(&self.out)?;
+        let _guard = lock(&self.out)?;
         check_free(&self.target)?;
-        publish(&self.dir, &self.target).map_err(failed("replacing", &self.target))?;
-        sync_dir(&self.out).map_err(failed("syncing", &self.out))?;
-        // `self` is dropped here: if there was an older directory, it lies
-        // where the staging directory was, and goes.
+        publish(&self.dir, &self.target).map_err(|error| {
+            let target = self.target.display();
+            io::Error::new(error.kind(), format!("replacing {target}: {error}"))
+        })?;
+        sync_dir(&self.out)?;
+        // `self` is dropped here: an older directory now lies where the staging
+        // directory was, and is removed.
         Ok(self.target.clone())
     }
 
@@ -99,37 +97,32 @@ impl Staging {
     /// # Errors
     /// [`ArtifactError::Io`].
     pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), ArtifactError> {
-        let path = self.path(path)?;
-        fs::write(&path, bytes).map_err(failed("writing", &path))
+        Ok(fs::write(self.path(path)?, bytes)?)
     }
 
     /// Makes files and the directories they are named in survive a power cut.
-    fn sync(&self) -> Result<(), ArtifactError> {
+    fn sync(&self) -> io::Result<()> {
         let entries: Vec<_> = WalkDir::new(&self.dir)
             .into_iter()
-            .collect::<Result<_, _>>()
-            .map_err(|e| failed("listing", &self.dir)(e.into()))?;
+            .collect::<Result<_, _>>()?;
         entries
             .par_iter()
             .try_for_each(|entry| fs::File::open(entry.path())?.sync_all())
-            .map_err(failed("syncing", &self.dir))
     }
 
     /// Digests of all files: those the manifest knows are not hashed again.
-    fn sums(&self, manifest: &Manifest) -> Result<Sums, ArtifactError> {
+    fn sums(&self, manifest: &Manifest) -> io::Result<Sums> {
         let known: Sums = manifest
             .artifacts
             .iter()
-            .map(|a| (a.path.clone(), a.sha256.clone()))
+            .map(|a| (a.path.clone(), a.sha256))
             .collect();
         let named = |path: PathBuf| {
             let relative = path.strip_prefix(&self.dir).unwrap_or(&path);
             let name = relative.to_string_lossy().into_owned();
             match known.get(&name) {
-                Some(digest) => Ok((name, digest.clone())),
-                None => sums::digest(&path)
-                    .map(|(_, digest)| (name, digest))
-                    .map_err(failed("hashing", &path)),
+                Some(digest) => Ok((name, *digest)),
+                None => Ok((name, sums::digest(&path)?)),
             }
         };
         files(&self.dir)?.into_iter().map(named).collect()
@@ -144,10 +137,10 @@ impl Drop for Staging {
 }
 
 /// All files below `dir`, sorted; links are not followed.
-pub(super) fn files(dir: &Path) -> Result<Vec<PathBuf>, ArtifactError> {
+pub(super) fn files(dir: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for entry in WalkDir::new(dir).sort_by_file_name() {
-        let entry = entry.map_err(|e| failed("listing", dir)(e.into()))?;
+        let entry = entry?;
         if !entry.file_type().is_dir() {
             found.push(entry.into_path());
         }
@@ -167,31 +160,30 @@ fn check_free(target: &Path) -> Result<(), ArtifactError> {
     Ok(())
 }
 
-fn lock_out(out: &Path) -> Result<Flock<std::fs::File>, ArtifactError> {
-    lock(out, FlockArg::LockExclusive)
-}
-
-fn lock(dir: &Path, how: FlockArg) -> Result<Flock<std::fs::File>, ArtifactError> {
-    let file = fs::File::open(dir).map_err(failed("opening", dir))?;
-    Flock::lock(file.into_parts().0, how).map_err(|(_, error)| failed("locking", dir)(error.into()))
+/// Locks a directory until the returned file is dropped; waits for others.
+fn lock(dir: &Path) -> io::Result<fs::File> {
+    let file = fs::File::open(dir)?;
+    file.file().lock()?;
+    Ok(file)
 }
 
 /// Called with `out` locked, so nobody is between making a directory and locking it.
-fn remove_dead(out: &Path) -> Result<(), ArtifactError> {
-    for entry in fs::read_dir(out).map_err(failed("listing", out))? {
-        let path = entry.map_err(failed("listing", out))?.path();
+fn remove_dead(out: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(out)? {
+        let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if !name.starts_with(PREFIX) {
             continue;
         }
-        if let Ok(_dead) = lock(&path, FlockArg::LockExclusiveNonblock) {
-            fs::remove_dir_all(&path).map_err(failed("removing", &path))?;
+        let dir = fs::File::open(&path)?;
+        if dir.file().try_lock().is_ok() {
+            fs::remove_dir_all(&path)?;
         }
     }
     Ok(())
 }
 
-fn publish(new: &Path, target: &Path) -> std::io::Result<()> {
+fn publish(new: &Path, target: &Path) -> io::Result<()> {
     let rename = |flags| renameat2(AT_FDCWD, new, AT_FDCWD, target, flags);
     match rename(RenameFlags::RENAME_EXCHANGE) {
         Ok(()) => Ok(()),
@@ -202,16 +194,16 @@ fn publish(new: &Path, target: &Path) -> std::io::Result<()> {
     }
 }
 
-fn in_two_steps(new: &Path, target: &Path) -> std::io::Result<()> {
+fn in_two_steps(new: &Path, target: &Path) -> io::Result<()> {
     let mut name = new.file_name().unwrap_or_default().to_owned();
     name.push("-old");
     let old = new.with_file_name(name);
     match fs::rename(target, &old) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => fs::rename(new, target)?,
     }
     match fs::remove_dir_all(&old) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }

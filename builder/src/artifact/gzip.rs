@@ -1,4 +1,4 @@
-//! The disk as gzip: parallel, reproducible, cheap where there is nothing to gain.
+//! The disk as gzip: parallel, reproducible, cheap where nothing shrinks.
 //!
 //! The input is cut into blocks of [`BLOCK`] bytes, each of them a gzip member
 //! of its own (RFC 1952, section 2.2: members may follow each other), so
@@ -14,24 +14,24 @@ use std::io::{self, Write};
 use std::ops::Range;
 
 use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use postern_contract::digest::{Digest, Hasher};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use crate::extent::{ReadAt, is_zero};
 
 /// Bytes of input in a member; the last one may have fewer.
 pub(super) const BLOCK: usize = 1 << 20;
-/// Members in flight for each thread: bounds the memory, keeps threads busy.
-const BATCH: usize = 4;
+/// Members at once for each thread: bounds the memory, keeps threads busy.
+const MEMBERS_PER_THREAD: usize = 4;
 /// Deflate level of blocks that shrink.
 const LEVEL: u32 = 2;
-/// A block is tried by this many samples of [`SAMPLE`] bytes, evenly spread.
+/// A block is judged by this many samples of [`SAMPLE`] bytes, evenly spread.
 const SAMPLES: usize = 8;
 const SAMPLE: usize = 4096;
-/// It is stored unless the samples shrink below this share, in percent.
-const WORTHWHILE: usize = 95;
+/// A block is stored unless its samples shrink below this share, in percent.
+const STORED_ABOVE_PERCENT: usize = 95;
 /// Most bytes of a stored deflate block (RFC 1951, section 3.2.4).
-const STORED: usize = 65535;
+const MAX_STORED_BYTES: usize = 65535;
 
 /// Length of a member's header with our extra field.
 pub(super) const HEADER: usize = 10 + 2 + 8;
@@ -40,13 +40,13 @@ const TRAILER: usize = 8;
 /// Name of the extra field (RFC 1952, section 2.3.1.1): "Postern member size".
 const EXTRA: [u8; 2] = *b"Pm";
 
-/// What a compressed stream turned out to be.
+/// Sizes and digest of a compressed stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Packed {
+pub struct PackedStream {
     /// Bytes written.
     pub size: u64,
-    /// SHA-256 of the bytes written, 64 lower-case hex digits.
-    pub sha256: String,
+    /// Of the bytes written.
+    pub sha256: Digest,
     /// Bytes read: what `zcat` gives back.
     pub uncompressed_size: u64,
 }
@@ -55,10 +55,10 @@ pub struct Packed {
 ///
 /// # Errors
 /// Any I/O error of either side.
-pub fn compress(source: &dyn ReadAt, out: &mut (impl Write + Send)) -> io::Result<Packed> {
+pub fn compress(source: &dyn ReadAt, out: &mut (impl Write + Send)) -> io::Result<PackedStream> {
     let plan = Plan::new(source);
     let zeros = member(&vec![0; BLOCK], Method::Deflate(9))?;
-    let size = rayon::current_num_threads() * BATCH;
+    let size = rayon::current_num_threads() * MEMBERS_PER_THREAD;
     let blocks: Vec<u64> = (0..plan.blocks()).collect();
     let mut sink = Sink::new(out);
     let mut ready = Vec::new();
@@ -121,14 +121,13 @@ impl<'a> Plan<'a> {
 
 struct Sink<'a, W> {
     out: &'a mut W,
-    hash: Sha256,
-    size: u64,
+    hasher: Hasher,
 }
 
 impl<'a, W: Write> Sink<'a, W> {
     fn new(out: &'a mut W) -> Self {
-        let hash = Sha256::new();
-        Self { out, hash, size: 0 }
+        let hasher = Hasher::default();
+        Self { out, hasher }
     }
 
     fn write(&mut self, blocks: &[Block], zeros: &[u8]) -> io::Result<()> {
@@ -138,17 +137,16 @@ impl<'a, W: Write> Sink<'a, W> {
                 Block::Member(bytes) => bytes,
             };
             self.out.write_all(bytes)?;
-            self.hash.update(bytes);
-            self.size += bytes.len() as u64;
+            self.hasher.update(bytes);
         }
         Ok(())
     }
 
-    fn finish(self, uncompressed_size: u64) -> io::Result<Packed> {
+    fn finish(self, uncompressed_size: u64) -> io::Result<PackedStream> {
         self.out.flush()?;
-        Ok(Packed {
-            size: self.size,
-            sha256: hex::encode(self.hash.finalize()),
+        Ok(PackedStream {
+            size: self.hasher.len(),
+            sha256: self.hasher.digest(),
             uncompressed_size,
         })
     }
@@ -160,7 +158,8 @@ enum Method {
     Deflate(u32),
 }
 
-/// Decides by samples, so that nobody works on a block that is compressed already.
+/// Decides by samples, so that no time is lost on a block that is compressed
+/// already.
 fn method(block: &[u8]) -> io::Result<Method> {
     let step = (block.len() / SAMPLES).max(SAMPLE);
     let samples: Vec<u8> = block
@@ -170,7 +169,7 @@ fn method(block: &[u8]) -> io::Result<Method> {
         .collect();
     let mut packed = Vec::with_capacity(samples.len() + SAMPLE);
     deflate(&samples, 1, &mut packed)?;
-    if packed.len() * 100 > samples.len() * WORTHWHILE {
+    if packed.len() * 100 > samples.len() * STORED_ABOVE_PERCENT {
         Ok(Method::Stored)
     } else {
         Ok(Method::Deflate(LEVEL))
@@ -219,17 +218,17 @@ fn deflate(block: &[u8], level: u32, out: &mut Vec<u8>) -> io::Result<()> {
         if status == Status::StreamEnd {
             return Ok(());
         }
-        out.reserve(STORED);
+        out.reserve(MAX_STORED_BYTES);
     }
 }
 
 const fn stored_size(block: usize) -> usize {
-    block + 5 * block.div_ceil(STORED)
+    block + 5 * block.div_ceil(MAX_STORED_BYTES)
 }
 
 /// Deflate's stored blocks: a byte (1 in the last one), length, its complement, bytes.
 fn store(block: &[u8], out: &mut Vec<u8>) {
-    let mut parts = block.chunks(STORED).peekable();
+    let mut parts = block.chunks(MAX_STORED_BYTES).peekable();
     while let Some(part) = parts.next() {
         let length = part.len() as u16;
         out.push(u8::from(parts.peek().is_none()));

@@ -41,13 +41,13 @@ pub(in crate::artifact) fn mixed() -> Vec<u8> {
 
 fn packed(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
-    let told = compress(&Bytes(bytes.to_vec()), &mut out).unwrap();
-    let expected = Packed {
+    let stream = compress(&Bytes(bytes.to_vec()), &mut out).unwrap();
+    let expected = PackedStream {
         size: out.len() as u64,
-        sha256: hex::encode(Sha256::digest(&out)),
+        sha256: Digest::of(&out),
         uncompressed_size: bytes.len() as u64,
     };
-    assert_eq!(told, expected);
+    assert_eq!(stream, expected);
     out
 }
 

@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
+use postern_contract::digest::Digest;
 use postern_contract::seed::{SeedArea, SeedPartition};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::boot::Firmware;
 use crate::lock::LockedPackage;
 
 /// The manifest of one build.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct Manifest {
     /// Version of this format; 1.
@@ -26,8 +27,8 @@ pub struct Manifest {
     pub distro: String,
     /// Code name of the distribution's release.
     pub release: String,
-    /// Root hash of the verity tree, 64 lower-case hex digits.
-    pub root_hash: String,
+    /// Root hash of the verity tree.
+    pub root_hash: Digest,
     /// What starts the disk.
     #[serde(default = "uefi_only")]
     pub firmware: Vec<Firmware>,
@@ -38,8 +39,8 @@ pub struct Manifest {
     pub areas: Vec<Area>,
     /// The partitions MAAS writes, in disk order.
     pub partitions: Vec<Partition>,
-    /// SHA-256 of the lock it was built from.
-    pub lock_sha256: String,
+    /// Digest of the lock it was built from.
+    pub lock_sha256: Digest,
     /// Versions of the tools that made it.
     pub tools: BTreeMap<String, String>,
     /// Seconds since the epoch that every time stamp is clamped to.
@@ -47,7 +48,7 @@ pub struct Manifest {
 }
 
 /// One file a build made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct Artifact {
     /// What it is for.
@@ -56,17 +57,15 @@ pub struct Artifact {
     pub path: String,
     /// Bytes of the file.
     pub size: u64,
-    /// SHA-256 of the file, 64 lower-case hex digits.
-    pub sha256: String,
+    /// Of the file.
+    pub sha256: Digest,
     /// Bytes once unpacked; for `ddgz` what MAAS writes to the machine. The
     /// same as `size` if nothing is compressed.
     pub uncompressed_size: u64,
 }
 
 /// What an artifact is for.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// The disk, compressed: MAAS' file type `ddgz`.
@@ -86,24 +85,24 @@ pub enum Kind {
 }
 
 /// A partition of the disk.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct Partition {
     /// GPT name.
     pub label: String,
-    /// Partition GUID, lower case with dashes.
-    pub guid: String,
+    /// Partition GUID.
+    pub guid: Uuid,
     /// First byte.
     pub offset: u64,
     /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of the whole partition, if nothing may write to it.
+    /// Of the whole partition, if nothing may write to it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sha256: Option<String>,
+    pub sha256: Option<Digest>,
 }
 
 /// Bytes of the disk outside of all partitions.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "snake_case")]
 pub struct Area {
     /// What it is: `boot-code`, `boot-loader`.
@@ -112,18 +111,18 @@ pub struct Area {
     pub offset: u64,
     /// Size in bytes.
     pub size: u64,
-    /// SHA-256 of all of it, 64 lower-case hex digits.
-    pub sha256: String,
+    /// Of all of it.
+    pub sha256: Digest,
 }
 
-/// Images of before there was a choice.
+/// The firmware of images from before there was a choice.
 fn uefi_only() -> Vec<Firmware> {
     vec![Firmware::Uefi]
 }
 
 impl Kind {
-    /// The word in a manifest.
-    pub const fn word(self) -> &'static str {
+    /// The keyword in a manifest.
+    pub const fn keyword(self) -> &'static str {
         match self {
             Kind::Ddgz => "ddgz",
             Kind::Raw => "raw",
@@ -138,7 +137,7 @@ impl Kind {
 
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word())
+        f.write_str(self.keyword())
     }
 }
 
@@ -148,7 +147,7 @@ impl From<&SeedArea> for Area {
             label: seed.label.clone(),
             offset: seed.offset,
             size: seed.size,
-            sha256: seed.sha256.clone(),
+            sha256: seed.sha256,
         }
     }
 }
@@ -157,10 +156,10 @@ impl From<&SeedPartition> for Partition {
     fn from(seed: &SeedPartition) -> Self {
         Self {
             label: seed.label.clone(),
-            guid: seed.guid.clone(),
+            guid: seed.guid,
             offset: seed.offset,
             size: seed.size,
-            sha256: seed.sha256.clone(),
+            sha256: seed.sha256,
         }
     }
 }
@@ -183,7 +182,7 @@ impl Manifest {
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         let manifest: Self = serde_json::from_slice(bytes).map_err(|e| e.to_string())?;
         if manifest.schema != 1 {
-            return Err(format!("schema {} is not known here", manifest.schema));
+            return Err(format!("schema {} is unknown", manifest.schema));
         }
         for artifact in &manifest.artifacts {
             if !inside(&artifact.path) {
@@ -191,9 +190,6 @@ impl Manifest {
                     "`{}` is not a path inside its directory",
                     artifact.path
                 ));
-            }
-            if !is_digest(&artifact.sha256) {
-                return Err(format!("`{}` has no SHA-256", artifact.path));
             }
         }
         Ok(manifest)
@@ -206,10 +202,6 @@ pub(super) fn inside(path: &str) -> bool {
     !path.is_empty() && components.all(|c| matches!(c, Component::Normal(_)))
 }
 
-pub(super) fn is_digest(text: &str) -> bool {
-    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-}
-
 /// An installed package, as `packages.json` lists it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -220,8 +212,8 @@ pub struct Package {
     pub version: String,
     /// `amd64` or `all`.
     pub arch: String,
-    /// SHA-256 of the `.deb`, 64 lower-case hex digits.
-    pub sha256: String,
+    /// Of the `.deb`.
+    pub sha256: Digest,
 }
 
 /// `packages.json`: what is installed, sorted as the lock is.
@@ -233,7 +225,7 @@ pub fn packages_json(packages: &[LockedPackage]) -> serde_json::Result<Vec<u8>> 
         name: p.name.clone(),
         version: p.version.clone(),
         arch: p.arch.clone(),
-        sha256: p.sha256.clone(),
+        sha256: p.sha256,
     };
     let list: Vec<_> = packages.iter().map(package).collect();
     let mut bytes = serde_json::to_vec_pretty(&list)?;
@@ -245,6 +237,10 @@ pub fn packages_json(packages: &[LockedPackage]) -> serde_json::Result<Vec<u8>> 
 pub(super) mod tests {
     use super::*;
 
+    fn digest(digit: &str) -> Digest {
+        digit.repeat(64).parse().unwrap()
+    }
+
     pub(in crate::artifact) fn manifest(artifacts: Vec<Artifact>) -> Manifest {
         Manifest {
             schema: 1,
@@ -253,12 +249,12 @@ pub(super) mod tests {
             arch: "amd64".to_owned(),
             distro: "debian".to_owned(),
             release: "trixie".to_owned(),
-            root_hash: "0".repeat(64),
+            root_hash: digest("0"),
             firmware: uefi_only(),
             artifacts,
             areas: Vec::new(),
             partitions: Vec::new(),
-            lock_sha256: "1".repeat(64),
+            lock_sha256: digest("1"),
             tools: BTreeMap::from([("mksquashfs".to_owned(), "4.5.1".to_owned())]),
             source_date_epoch: 1_700_000_000,
         }
@@ -269,7 +265,7 @@ pub(super) mod tests {
             kind: Kind::Ddgz,
             path: path.to_owned(),
             size: 2,
-            sha256: "2".repeat(64),
+            sha256: digest("2"),
             uncompressed_size: 3,
         }
     }
@@ -279,7 +275,7 @@ pub(super) mod tests {
         let mut manifest = manifest(vec![artifact("disk.raw.gz")]);
         manifest.partitions.push(Partition {
             label: "esp".to_owned(),
-            guid: "g".to_owned(),
+            guid: Uuid::nil(),
             offset: 1,
             size: 2,
             sha256: None,
@@ -309,7 +305,7 @@ pub(super) mod tests {
           "partitions": [
             {
               "label": "esp",
-              "guid": "g",
+              "guid": "00000000-0000-0000-0000-000000000000",
               "offset": 1,
               "size": 2
             }
@@ -338,8 +334,6 @@ pub(super) mod tests {
     fn a_manifest_that_lies_is_refused() {
         let mut newer = manifest(Vec::new());
         newer.schema = 2;
-        let mut short = artifact("disk.raw.gz");
-        short.sha256.pop();
         for (bad, why) in [
             (newer, "schema 2"),
             (
@@ -347,11 +341,15 @@ pub(super) mod tests {
                 "not a path inside",
             ),
             (manifest(vec![artifact("/etc/passwd")]), "not a path inside"),
-            (manifest(vec![short]), "no SHA-256"),
         ] {
             let error = Manifest::parse(&bad.to_json().unwrap()).unwrap_err();
             assert!(error.contains(why), "{error}");
         }
         assert!(Manifest::parse(b"{}").unwrap_err().contains("schema"));
+        let good = manifest(vec![artifact("disk.raw.gz")]).to_json().unwrap();
+        let good = String::from_utf8(good).unwrap();
+        let short = good.replace(&"2".repeat(64), &"2".repeat(63));
+        let error = Manifest::parse(short.as_bytes()).unwrap_err();
+        assert!(error.contains("is not a SHA-256 digest"), "{error}");
     }
 }

@@ -19,7 +19,7 @@ pub use manifest::{Area, Artifact, Kind, Manifest, Package, Partition, packages_
 pub use verify::{Artifacts, Mismatch};
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Name of the manifest in an artifact directory.
 pub const MANIFEST: &str = "manifest.json";
@@ -33,25 +33,23 @@ pub const SUMS: &str = "SHA256SUMS";
 /// Why artifacts cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
-    /// Reading or writing.
-    #[error("{doing} {path}: {source}")]
-    Io {
-        /// Gerund.
-        doing: &'static str,
-        /// The file or directory.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// Reading or writing; the cause names the file.
+    #[error("reading or writing artifacts")]
+    Io(#[from] io::Error),
+    /// There is no artifact directory.
+    #[error(
+        "{0} is not an image: it has no {MANIFEST}\n  help: name the directory that `postern build` printed"
+    )]
+    Absent(PathBuf),
     /// Writing the raw disk.
     #[error(transparent)]
     Disk(#[from] crate::disk::DiskError),
-    /// The place is taken by something we did not make and will not delete.
+    /// Something that postern did not make is in the way.
     #[error(
-        "{0} is in the way: it holds no manifest.json\n  help: move it elsewhere or choose another --out"
+        "{0} is in the way: it has no {MANIFEST}, so it is not replaced\n  help: move it away, or choose another directory with --out"
     )]
     InTheWay(PathBuf),
-    /// A manifest that is none.
+    /// A manifest or a list of digests that cannot be read.
     #[error("{path}: {why}\n  help: build the image again")]
     Manifest {
         /// The manifest.
@@ -60,7 +58,7 @@ pub enum ArtifactError {
         why: String,
     },
     /// Files that are not what the lists say.
-    #[error("{dir} is not as it was built:{}", listed(.mismatches))]
+    #[error("{dir} is not as it was built:{}\n  help: copy it again from where it was built, or build it again", listed(.mismatches))]
     Changed {
         /// The artifact directory.
         dir: PathBuf,
@@ -71,15 +69,4 @@ pub enum ArtifactError {
 
 fn listed(mismatches: &[Mismatch]) -> String {
     mismatches.iter().map(|m| format!("\n  {m}")).collect()
-}
-
-fn failed<'a>(
-    doing: &'static str,
-    path: &'a Path,
-) -> impl Fn(io::Error) -> ArtifactError + use<'a> {
-    move |source| ArtifactError::Io {
-        doing,
-        path: path.to_owned(),
-        source,
-    }
 }

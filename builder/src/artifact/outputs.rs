@@ -4,15 +4,19 @@ use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use fs_err as fs;
+use postern_contract::digest::Digest;
 
 use super::commit::Staging;
 use super::gzip::compress;
 use super::manifest::{Artifact, Kind};
-use super::{ArtifactError, failed, qcow2, sums};
+use super::{ArtifactError, qcow2};
 use crate::boot::esp::uki_name;
 use crate::disk::Disk;
 use crate::extent::{FileBytes, ReadAt};
 use crate::tree::Tree;
+
+/// Bytes that are buffered when an output is written.
+const BUFFER_BYTES: usize = 1 << 20;
 
 impl Staging {
     /// Writes `disk.raw.gz`.
@@ -20,19 +24,7 @@ impl Staging {
     /// # Errors
     /// [`ArtifactError::Io`].
     pub fn ddgz(&self, disk: &Disk) -> Result<Artifact, ArtifactError> {
-        let path = self.path("disk.raw.gz")?;
-        let write = || {
-            let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(&path)?);
-            compress(disk, &mut out)
-        };
-        let packed = write().map_err(failed("compressing the disk to", &path))?;
-        Ok(Artifact {
-            kind: Kind::Ddgz,
-            path: "disk.raw.gz".to_owned(),
-            size: packed.size,
-            sha256: packed.sha256,
-            uncompressed_size: packed.uncompressed_size,
-        })
+        self.compressed(Kind::Ddgz, "disk.raw.gz", disk)
     }
 
     /// Writes `disk.raw`, sparse.
@@ -40,28 +32,19 @@ impl Staging {
     /// # Errors
     /// [`ArtifactError`].
     pub fn raw(&self, disk: &Disk) -> Result<Artifact, ArtifactError> {
-        let path = self.path("disk.raw")?;
-        disk.write(&path)?;
-        let (size, sha256) = sums::digest(&path).map_err(failed("hashing", &path))?;
-        debug_assert_eq!(size, disk.size());
-        Ok(plain(Kind::Raw, "disk.raw", size, sha256))
+        disk.write(&self.path("disk.raw")?)?;
+        self.hashed(Kind::Raw, "disk.raw")
     }
 
     /// Writes `disk.qcow2`.
     ///
     /// # Errors
-    /// [`ArtifactError`].
+    /// [`ArtifactError::Io`].
     pub fn qcow2(&self, disk: &Disk) -> Result<Artifact, ArtifactError> {
-        let path = self.path("disk.qcow2")?;
-        let write = || {
-            let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(&path)?);
-            qcow2::write(disk, &mut out)?;
-            sums::digest(&path)
-        };
-        let (size, sha256) = write().map_err(failed("writing", &path))?;
+        qcow2::write(disk, &mut self.create("disk.qcow2")?)?;
         Ok(Artifact {
             uncompressed_size: disk.size(),
-            ..plain(Kind::Qcow2, "disk.qcow2", size, sha256)
+            ..self.hashed(Kind::Qcow2, "disk.qcow2")?
         })
     }
 
@@ -72,24 +55,13 @@ impl Staging {
     /// [`ArtifactError::Io`].
     pub fn tgz(&self, tree: &Tree) -> Result<Artifact, ArtifactError> {
         let path = self.path("rootfs.tar.gz")?;
-        let write = || {
-            let dir = path.parent().unwrap_or(Path::new("."));
-            let mut tar = tempfile::NamedTempFile::new_in(dir)?;
-            let mut out = BufWriter::with_capacity(1 << 20, tar.as_file_mut());
-            tree.write_tar(&mut out)?;
-            out.flush()?;
-            drop(out);
-            let mut out = BufWriter::with_capacity(1 << 20, fs::File::create(&path)?);
-            compress(&FileBytes::open(tar.path())?, &mut out)
-        };
-        let packed = write().map_err(failed("compressing the root's files to", &path))?;
-        Ok(Artifact {
-            kind: Kind::Tgz,
-            path: "rootfs.tar.gz".to_owned(),
-            size: packed.size,
-            sha256: packed.sha256,
-            uncompressed_size: packed.uncompressed_size,
-        })
+        let dir = path.parent().unwrap_or(Path::new("."));
+        let mut tar = tempfile::NamedTempFile::new_in(dir)?;
+        let mut out = BufWriter::with_capacity(BUFFER_BYTES, tar.as_file_mut());
+        tree.write_tar(&mut out)?;
+        out.flush()?;
+        drop(out);
+        self.compressed(Kind::Tgz, "rootfs.tar.gz", &FileBytes::open(tar.path())?)
     }
 
     /// Writes what an update of a running machine needs: the UKI, the root
@@ -104,37 +76,51 @@ impl Staging {
         root: &Path,
         verity: &Path,
     ) -> Result<Vec<Artifact>, ArtifactError> {
-        let uki_path = format!("update/{}", uki_name(name, version));
-        let target = self.path(&uki_path)?;
-        fs::write(&target, uki).map_err(failed("writing", &target))?;
-        let (size, sha256) = sums::digest(&target).map_err(failed("hashing", &target))?;
-        let uki = plain(Kind::Uki, &uki_path, size, sha256);
+        let path = format!("update/{}", uki_name(name, version));
+        self.write(&path, uki)?;
         let (root, verity) = rayon::join(
             || self.copy(Kind::Root, "update/root.squashfs", root),
             || self.copy(Kind::Verity, "update/root.verity", verity),
         );
-        Ok(vec![uki, root?, verity?])
+        Ok(vec![self.hashed(Kind::Uki, &path)?, root?, verity?])
     }
 
     fn copy(&self, kind: Kind, path: &str, source: &Path) -> Result<Artifact, ArtifactError> {
-        let target = self.path(path)?;
-        let (copied, digest) = rayon::join(
-            || fs::copy(source, &target),
-            || sums::digest(source).map_err(failed("hashing", source)),
-        );
-        copied.map_err(failed("copying to", &target))?;
-        let (size, sha256) = digest?;
-        Ok(plain(kind, path, size, sha256))
+        fs::copy(source, self.path(path)?)?;
+        self.hashed(kind, path)
     }
-}
 
-fn plain(kind: Kind, path: &str, size: u64, sha256: String) -> Artifact {
-    Artifact {
-        kind,
-        path: path.to_owned(),
-        size,
-        sha256,
-        uncompressed_size: size,
+    fn create(&self, path: &str) -> Result<BufWriter<fs::File>, ArtifactError> {
+        let file = fs::File::create(self.path(path)?)?;
+        Ok(BufWriter::with_capacity(BUFFER_BYTES, file))
+    }
+
+    fn compressed(
+        &self,
+        kind: Kind,
+        path: &str,
+        source: &dyn ReadAt,
+    ) -> Result<Artifact, ArtifactError> {
+        let packed = compress(source, &mut self.create(path)?)?;
+        Ok(Artifact {
+            kind,
+            path: path.to_owned(),
+            size: packed.size,
+            sha256: packed.sha256,
+            uncompressed_size: packed.uncompressed_size,
+        })
+    }
+
+    /// A file that is not compressed, as it was written.
+    fn hashed(&self, kind: Kind, path: &str) -> Result<Artifact, ArtifactError> {
+        let (sha256, size) = Digest::of_reader(fs::File::open(self.path(path)?)?)?;
+        Ok(Artifact {
+            kind,
+            path: path.to_owned(),
+            size,
+            sha256,
+            uncompressed_size: size,
+        })
     }
 }
 

@@ -16,8 +16,8 @@ use rayon::prelude::*;
 use super::gzip::{HEADER, member_length};
 use crate::extent::{ReadAt, is_zero};
 
-/// Most bytes a member may unpack to; one that says more is not ours.
-const LARGEST: u32 = 16 << 20;
+/// Most bytes that a member may unpack to; one that says more is not postern's.
+const MAX_MEMBER_BYTES: u32 = 16 << 20;
 
 /// One member of the file.
 #[derive(Clone, Copy, Debug)]
@@ -129,7 +129,7 @@ fn member_at(file: &fs::File, offset: u64, start: u64, end: u64) -> io::Result<M
     let mut size = [0; 4];
     file.read_exact_at(&mut size, behind - 4)?;
     let size = u32::from_le_bytes(size);
-    if size == 0 || size > LARGEST {
+    if size == 0 || size > MAX_MEMBER_BYTES {
         return Err(refuse("a member has an impossible size"));
     }
     Ok(Member {

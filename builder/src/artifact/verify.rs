@@ -1,15 +1,17 @@
-//! Reading an artifact directory, and checking that it is as it was built.
+//! Reads an artifact directory, and checks that it is as it was built.
 
 use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use postern_contract::digest::Digest;
 use rayon::prelude::*;
 
 use super::commit::files;
 use super::manifest::{Artifact, Kind, Manifest};
 use super::sums::{self, Sums};
-use super::{ArtifactError, MANIFEST, SUMS, failed};
+use super::{ArtifactError, MANIFEST, SUMS};
 
 /// An artifact directory whose manifest is well-formed.
 #[derive(Debug)]
@@ -45,13 +47,18 @@ impl fmt::Display for Mismatch {
 }
 
 impl Artifacts {
-    /// Reads the manifest in `dir`. Files are looked at only when asked for.
+    /// Reads the manifest in `dir`, and no other file.
     ///
     /// # Errors
-    /// [`ArtifactError::Io`] or [`ArtifactError::Manifest`].
+    /// [`ArtifactError`].
     pub fn open(dir: &Path) -> Result<Self, ArtifactError> {
         let path = dir.join(MANIFEST);
-        let bytes = fs::read(&path).map_err(failed("reading", &path))?;
+        let bytes = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(ArtifactError::Absent(dir.to_owned()));
+            }
+            read => read?,
+        };
         let manifest =
             Manifest::parse(&bytes).map_err(|why| ArtifactError::Manifest { path, why })?;
         let dir = dir.to_owned();
@@ -74,17 +81,17 @@ impl Artifacts {
         Some((artifact, self.dir.join(&artifact.path)))
     }
 
-    /// Hashes every file; returns how many there are.
+    /// Hashes every file; returns their number.
     ///
     /// # Errors
     /// [`ArtifactError::Changed`] with every difference, or what cannot be read.
     pub fn verify(&self) -> Result<usize, ArtifactError> {
         let path = self.dir.join(SUMS);
-        let text = fs::read_to_string(&path).map_err(failed("reading", &path))?;
+        let text = fs::read_to_string(&path)?;
         let sums = sums::parse(&text).map_err(|why| ArtifactError::Manifest { path, why })?;
         let mut mismatches: Vec<_> = sums
             .par_iter()
-            .filter_map(|(path, digest)| self.check(path, digest).transpose())
+            .filter_map(|(path, digest)| self.check(path, *digest).transpose())
             .collect::<Result<_, _>>()?;
         mismatches.extend(self.disagreements(&sums));
         mismatches.extend(self.unlisted(&sums)?);
@@ -95,15 +102,15 @@ impl Artifacts {
         Err(ArtifactError::Changed { dir, mismatches })
     }
 
-    fn check(&self, path: &str, expected: &str) -> Result<Option<Mismatch>, ArtifactError> {
+    fn check(&self, path: &str, expected: Digest) -> Result<Option<Mismatch>, ArtifactError> {
         let file = self.dir.join(path);
         match sums::digest(&file) {
-            Ok((_, found)) if found == expected => Ok(None),
+            Ok(found) if found == expected => Ok(None),
             Ok(_) => Ok(Some(Mismatch::Digest(path.to_owned()))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Ok(Some(Mismatch::Absent(path.to_owned())))
             }
-            Err(error) => Err(failed("hashing", &file)(error)),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -70,7 +70,9 @@ fn kernel_version(root: &Path) -> anyhow::Result<String> {
     };
     match names?.as_slice() {
         [one] => Ok(one.to_string_lossy().into_owned()),
-        [] => bail!("no kernel was installed: check the profile's `kernel`"),
-        several => bail!("several kernels were installed, one is needed: {several:?}"),
+        [] => bail!("no kernel was installed\n  help: check `kernel.package` in the profile"),
+        several => bail!(
+            "several kernels were installed, but an image has one: {several:?}\n  help: remove all but one in `packages.remove`"
+        ),
     }
 }

@@ -15,7 +15,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::statvfs::{FsFlags, statvfs};
 use postern_contract::host::Command;
 
-use super::dpkg_fault::DpkgFault;
+use super::dpkg_error::DpkgError;
 use super::plan::{InstallPlan, Package};
 use crate::source::deb::Deb;
 
@@ -235,7 +235,7 @@ impl Chroot<'_> {
         if output.status.success() {
             return Ok(());
         }
-        Err(DpkgFault::read(&String::from_utf8_lossy(&output.stdout)).into())
+        Err(DpkgError::read(&String::from_utf8_lossy(&output.stdout)).into())
     }
 }
 

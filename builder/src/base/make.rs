@@ -11,15 +11,16 @@ use tempfile::TempDir;
 use super::plan::{InitrdPlan, InstallPlan, Package, Plan, RootFrom};
 use super::sandbox;
 use crate::cache::{Cache, Key};
+use crate::host::memory;
 use crate::lock::LockedPackage;
 use crate::report::{Report, StepGuard};
 use crate::source::{Digest, Store};
 
 /// Changes whenever the same packages would give another layer or initrd.
 const FORMAT: u32 = 3;
-/// Memory that must be free for the scratch root to live there, in KiB: an
-/// installed server with the generic kernel takes under 2 GiB.
-const MEMORY: u64 = 4 << 20;
+/// Available memory that allows the scratch root to be there: an installed
+/// server with the generic kernel takes under 2 GiB.
+pub const MIN_MEMORY_BYTES: u64 = 4 << 30;
 
 /// What the base step leaves.
 #[derive(Clone, Debug)]
@@ -92,7 +93,7 @@ fn layer_key(inputs: Inputs<'_>) -> anyhow::Result<Key> {
 
 fn initrd_key(layer: &Key) -> anyhow::Result<Key> {
     let recipe = super::initrd::recipe();
-    let inputs = json!({"base": layer.digest().to_string(), "recipe": recipe});
+    let inputs = json!({"base": layer.digest(), "recipe": recipe});
     Key::of("initrd", FORMAT, &inputs)
 }
 
@@ -109,8 +110,8 @@ impl Sandboxed<'_> {
         let step = self.report.step("Installing packages");
         let blobs = self.store.blobs();
         let package = |locked: &LockedPackage| {
-            let digest = locked.sha256.parse()?;
-            let blob = self.store.file(&digest)?.strip_prefix(&blobs)?.to_owned();
+            let blob = self.store.file(&locked.sha256)?;
+            let blob = blob.strip_prefix(&blobs)?.to_owned();
             Ok(Package {
                 name: locked.name.clone(),
                 version: locked.version.clone(),
@@ -152,7 +153,7 @@ impl Sandboxed<'_> {
         let scratch = scratch_in(beside.parent().context("an output has a directory")?)?;
         let plan = Plan {
             scratch: scratch.path().to_owned(),
-            in_memory: available_memory()? >= MEMORY,
+            in_memory: memory::available()? >= MIN_MEMORY_BYTES,
             epoch: self.inputs.epoch,
             root,
             initrd: initrd.map(|out| InitrdPlan { out }),
@@ -167,15 +168,4 @@ fn scratch_in(dir: &Path) -> anyhow::Result<TempDir> {
     Ok(tempfile::Builder::new()
         .prefix(crate::cache::SCRATCH)
         .tempdir_in(dir)?)
-}
-
-/// `MemAvailable` in KiB (proc_meminfo(5)).
-fn available_memory() -> anyhow::Result<u64> {
-    let text = fs::read_to_string("/proc/meminfo")?;
-    let line = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"));
-    let number = line.and_then(|l| l.split_whitespace().next());
-    number
-        .context("/proc/meminfo has no MemAvailable")?
-        .parse()
-        .context("reading /proc/meminfo")
 }

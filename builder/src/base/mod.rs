@@ -8,13 +8,13 @@
 //! - `plan`: what to make, as data that crosses into the sandbox
 //! - [`sandbox`]: entering it, and the program that runs inside
 //! - `install`: packages → installed root
-//! - `dpkg_fault`: which package did not install, and why
-//! - `scrub`: nothing in the root that tells when or where it was made
+//! - `dpkg_error`: which package did not install, and why
+//! - `scrub`: removes what tells when or where the root was made
 //! - `initrd`: installed root → initrd, by the distribution's dracut
 //! - `capture`: installed root → layer
 
 mod capture;
-mod dpkg_fault;
+mod dpkg_error;
 mod initrd;
 mod initrd_overlay;
 mod install;
@@ -23,5 +23,5 @@ mod plan;
 pub mod sandbox;
 mod scrub;
 
-pub use make::{Base, Inputs, make};
+pub use make::{Base, Inputs, MIN_MEMORY_BYTES, make};
 pub use plan::{InitrdPlan, InstallPlan, Package, Plan, RootFrom};

@@ -1,4 +1,4 @@
-//! What the sandbox is asked to make. The plan is its only input, so its
+//! What the sandbox makes. The plan is its only input, so its
 //! digest is the cache key of what comes out.
 
 use std::path::PathBuf;

@@ -24,13 +24,13 @@ pub enum SandboxError {
     #[error(transparent)]
     Command(#[from] CommandError),
     /// Talking to the program inside.
-    #[error("talking to the build sandbox: {0}")]
+    #[error("talking to the build sandbox")]
     Io(#[from] std::io::Error),
     /// The kernel or the machine's set-up forbids it.
-    #[error("{said}\n  help: {remedy}")]
+    #[error("{message}\n  help: {remedy}")]
     Forbidden {
-        /// What `unshare` said.
-        said: String,
+        /// What failed, with the output of `unshare`.
+        message: String,
         /// What to do.
         remedy: &'static str,
     },
@@ -42,14 +42,14 @@ pub enum SandboxError {
 /// What the program inside reports, one JSON document per line.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum Said {
+enum Message {
     Step(String),
     Failed(String),
     Done,
 }
 
 /// Carries out `plan` in a new sandbox; `program` is this builder's own binary,
-/// `step` hears the name of each step as it begins.
+/// `step` gets the name of each step as it begins.
 ///
 /// # Errors
 /// [`SandboxError`]; the outputs named in the plan are then not there.
@@ -57,15 +57,15 @@ pub fn run(program: &Path, plan: &Plan, mut step: impl FnMut(&str)) -> Result<()
     let mut child = enter(program).spawn(Stdio::piped(), Stdio::piped(), Stdio::piped())?;
     if let Some(mut stdin) = child.stdin.take() {
         let plan = serde_json::to_vec(plan).map_err(std::io::Error::other)?;
-        // If it ended early, its own words say why, better than a broken pipe.
+        // If it ended early, its output says why, better than a broken pipe.
         let _ = stdin.write_all(&plan);
     }
     let mut last = None;
     if let Some(stdout) = child.stdout.take() {
         for line in BufReader::new(stdout).lines() {
             match serde_json::from_str(&line?) {
-                Ok(Said::Step(name)) => step(&name),
-                Ok(said) => last = Some(said),
+                Ok(Message::Step(name)) => step(&name),
+                Ok(message) => last = Some(message),
                 Err(error) => return Err(std::io::Error::other(error).into()),
             }
         }
@@ -76,10 +76,10 @@ pub fn run(program: &Path, plan: &Plan, mut step: impl FnMut(&str)) -> Result<()
     }
     let status = child.wait()?;
     match last {
-        Some(Said::Done) if status.success() => Ok(()),
-        Some(Said::Failed(message)) => Err(SandboxError::Inside(message)),
+        Some(Message::Done) if status.success() => Ok(()),
+        Some(Message::Failed(message)) => Err(SandboxError::Inside(message)),
         _ => Err(SandboxError::Forbidden {
-            said: format!(
+            message: format!(
                 "entering the build sandbox failed ({status}): {}",
                 stderr.trim()
             ),
@@ -107,15 +107,15 @@ fn enter(program: &Path) -> Command {
 /// The program inside: reads a plan from `input`, reports to `output`.
 /// Returns whether all went well.
 pub fn inside(input: impl Read, mut output: impl Write) -> bool {
-    let said = match work(input, &mut output) {
-        Ok(()) => Said::Done,
-        Err(error) => Said::Failed(format!("{error:#}")),
+    let message = match work(input, &mut output) {
+        Ok(()) => Message::Done,
+        Err(error) => Message::Failed(format!("{error:#}")),
     };
-    say(&mut output, &said).is_ok() && matches!(said, Said::Done)
+    send(&mut output, &message).is_ok() && matches!(message, Message::Done)
 }
 
-fn say(output: &mut impl Write, said: &Said) -> std::io::Result<()> {
-    serde_json::to_writer(&mut *output, said)?;
+fn send(output: &mut impl Write, message: &Message) -> std::io::Result<()> {
+    serde_json::to_writer(&mut *output, message)?;
     output.write_all(b"\n")?;
     output.flush()
 }
@@ -124,7 +124,7 @@ fn work(input: impl Read, output: &mut impl Write) -> anyhow::Result<()> {
     let plan: Plan = serde_json::from_reader(input)?;
     // Packages are installed as on any machine, whoever builds.
     umask(Mode::from_bits_truncate(0o022));
-    let mut step = |name: &str| say(output, &Said::Step(name.to_owned()));
+    let mut step = |name: &str| send(output, &Message::Step(name.to_owned()));
     let root = scratch(&plan)?;
     let install = match &plan.root {
         RootFrom::Install(install) => {

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use fs_err as fs;
 
-/// Files and directories that go.
-const GONE: [&str; 24] = [
+/// Files and directories that are removed.
+const REMOVED: [&str; 24] = [
     "etc/.pwd.lock",
     "etc/group-",
     "etc/gshadow-",
@@ -34,7 +34,7 @@ const GONE: [&str; 24] = [
     "var/log/journal",
 ];
 
-/// Directories that stay and lose what is in them.
+/// Directories that are emptied.
 const EMPTIED: [&str; 7] = [
     "run",
     "tmp",
@@ -47,7 +47,7 @@ const EMPTIED: [&str; 7] = [
 
 /// Scrubs the installed root.
 pub fn scrub(root: &Path) -> io::Result<()> {
-    for path in GONE {
+    for path in REMOVED {
         remove(&root.join(path))?;
     }
     for dir in EMPTIED {
@@ -62,7 +62,7 @@ pub fn scrub(root: &Path) -> io::Result<()> {
     fs::write(root.join("etc/machine-id"), "")
 }
 
-/// Logs go; the directories that packages made for them stay.
+/// Removes logs; the directories that packages made for them stay.
 fn logs(dir: &Path) -> io::Result<()> {
     for path in entries(dir)? {
         if path.is_dir() && !path.is_symlink() {

@@ -7,15 +7,17 @@
 
 use std::fmt;
 
+use postern_contract::document::Complaint;
+
 use crate::verity::RootHash;
 
-/// Words every image has unless the profile gives the same key.
+/// Words of every image, unless the profile has the same key.
 ///
 /// - `console`: the last one is `/dev/console`; both show the boot, and a
 ///   machine without a serial port falls back to the first.
 /// - `lsm`: Debian's and Ubuntu's usual list without `bpf`, whose program made
 ///   systemd wait half a minute in emulation and that nothing here uses.
-/// - `panic`: a machine nobody can walk to restarts, so that boot counting
+/// - `panic`: a machine that nobody can walk to restarts, so that boot counting
 ///   can fall back to the other slot.
 ///
 /// `systemd.gpt_auto=0` is left out on purpose: with `root=` given, all that
@@ -28,8 +30,9 @@ const DEFAULTS: [(&str, &str); 4] = [
     ("panic", "30"),
 ];
 
-/// Keys that say which root is booted and how it is verified.
-const OURS: [&str; 8] = [
+/// Keys that say which root is booted, what it starts and how it is verified.
+const RESERVED_KEYS: [&str; 9] = [
+    "init",
     "ro",
     "rw",
     "root",
@@ -43,31 +46,33 @@ const OURS: [&str; 8] = [
 /// Longest command line the x86-64 kernel keeps, in bytes without the final
 /// zero (`COMMAND_LINE_SIZE`, arch/x86/include/asm/setup.h), less what GRUB
 /// puts in front of it: `BOOT_IMAGE=(uki)N+N `, twice eight digits.
-const LONGEST: usize = 2047 - 34;
+const MAX_BYTES: usize = 2047 - 34;
 
 /// A command line that boots a verified root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cmdline(Vec<String>);
 
-/// Words the profile may not add, each with the reason.
+/// The command line is longer than the kernel keeps.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("kernel command line: {}", .0.join("; "))]
-pub struct CmdlineError(pub Vec<String>);
+#[error(
+    "the kernel command line has {0} bytes, and the kernel keeps {MAX_BYTES}\n  help: remove words from `kernel.cmdline`"
+)]
+pub struct CmdlineError(pub usize);
 
 impl Cmdline {
     /// The command line for one root file system, of type `fstype`
-    /// (`squashfs`), with the profile's further words.
+    /// (`squashfs`), with the profile's further words, each of which
+    /// [`check_word`] has accepted.
     ///
     /// # Errors
-    /// [`CmdlineError`] with every word that cannot be taken.
+    /// [`CmdlineError`].
     pub fn new(root: &RootHash, fstype: &str, extra: &[String]) -> Result<Self, CmdlineError> {
-        let mut problems: Vec<String> = extra.iter().filter_map(|word| problem(word)).collect();
         let mut words = vec![
             format!("roothash={root}"),
             "root=/dev/mapper/root".to_owned(),
             format!("rootfstype={fstype}"),
             "ro".to_owned(),
-            // A changed block stops the machine, not just the one who reads it.
+            // A changed block stops the machine, not only the program that reads it.
             "systemd.verity_root_options=panic-on-corruption".to_owned(),
         ];
         let given = |key: &str| extra.iter().any(|word| key_of(word) == key);
@@ -80,15 +85,9 @@ impl Cmdline {
         words.extend(extra.iter().cloned());
         let line = Self(words);
         let length = line.to_string().len();
-        if length > LONGEST {
-            problems.push(format!(
-                "{length} bytes are more than the kernel keeps ({LONGEST})"
-            ));
-        }
-        if problems.is_empty() {
-            Ok(line)
-        } else {
-            Err(CmdlineError(problems))
+        match length > MAX_BYTES {
+            true => Err(CmdlineError(length)),
+            false => Ok(line),
         }
     }
 }
@@ -111,25 +110,27 @@ fn key_of(word: &str) -> &str {
     word.split_once('=').map_or(word, |(key, _)| key)
 }
 
-fn problem(word: &str) -> Option<String> {
+/// Whether a profile may add this word.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_word(word: &str) -> Result<(), Complaint> {
     let key = key_of(word);
-    if word.is_empty() {
-        Some("an empty word".to_owned())
-    } else if !word.bytes().all(|b| b.is_ascii_graphic() && b != b'"') {
-        Some(format!(
-            "`{word}` is not one plain ASCII word: write one word per entry"
-        ))
-    } else if word.contains(['\'', '\\']) {
-        Some(format!(
-            "`{word}` would reach the kernel changed where a BIOS boots: write it without quotes and backslashes"
-        ))
-    } else if OURS.contains(&key) || key.starts_with("systemd.verity_") {
-        Some(format!(
-            "`{key}` is set by the build: it names the verified root"
-        ))
-    } else {
-        None
+    let plain = |b: u8| b.is_ascii_graphic() && b != b'"';
+    if word.is_empty() || !word.bytes().all(plain) {
+        let what = format!("`{word}` is not one plain ASCII word");
+        return Err(Complaint::new(what, "write one `- key=value` a line"));
     }
+    if word.contains(['\'', '\\']) {
+        let what = format!("`{word}` would reach the kernel changed where a BIOS boots");
+        let remedy = "write it without quotes and backslashes";
+        return Err(Complaint::new(what, remedy));
+    }
+    if RESERVED_KEYS.contains(&key) || key.starts_with("systemd.verity_") {
+        let what = format!("`{key}` is set by the build: it selects the verified root");
+        return Err(Complaint::new(what, "remove it"));
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -156,22 +157,23 @@ mod tests {
     }
 
     #[test]
-    fn every_bad_word_is_told() {
-        let CmdlineError(problems) = line(&[
+    fn a_profile_adds_plain_words_that_do_not_select_the_root() {
+        for bad in [
             "root=/dev/sda1",
             "a b",
             "",
             "ro",
+            "init=/bin/sh",
             "systemd.verity_root_data=/x",
-            "ok",
             "é",
             "it's",
             r"a\x2db",
-        ])
-        .unwrap_err();
-        assert_eq!(problems.len(), 8, "{problems:?}");
-        let CmdlineError(problems) = line(&[&"x".repeat(2000)]).unwrap_err();
-        assert!(problems[0].contains("2013"), "{problems:?}");
+        ] {
+            check_word(bad).unwrap_err();
+        }
+        check_word("ok").unwrap();
+        let error = line(&[&"x".repeat(2000)]).unwrap_err().to_string();
+        assert!(error.contains("2013"), "{error}");
     }
 
     #[test]

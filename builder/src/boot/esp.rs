@@ -1,11 +1,11 @@
 //! What is on the EFI system partition, as data.
 
+use postern_contract::digest::Digest;
 use postern_contract::seed::SeedFile;
-use sha2::{Digest, Sha256};
 
 use super::bios;
 
-/// Boots systemd-boot may try before it calls a new UKI bad
+/// How often systemd-boot tries a new UKI before it calls it bad
 /// (UAPI group, Boot Loader Specification, "Boot counting").
 const TRIES: u32 = 3;
 
@@ -57,7 +57,7 @@ pub fn digests(files: &[EspFile]) -> Vec<SeedFile> {
         .iter()
         .map(|(path, bytes)| SeedFile {
             path: path.clone(),
-            sha256: hex::encode(Sha256::digest(bytes)),
+            sha256: Digest::of(bytes),
         })
         .collect()
 }
@@ -86,7 +86,7 @@ mod tests {
         assert_eq!(digests[1].path, "EFI/Linux/edge_1.2-rc1+3.efi");
         // printf uki | sha256sum
         let expected = "80fb8ca4";
-        assert_eq!(&digests[1].sha256[..8], expected);
+        assert_eq!(&digests[1].sha256.to_string()[..8], expected);
     }
 
     #[test]

@@ -58,14 +58,14 @@ pub enum PeError {
     NoRoom {
         /// Headers that fit.
         room: usize,
-        /// Headers asked for.
+        /// Headers needed.
         needed: usize,
     },
     /// The stub has that section already.
     #[error("the stub already has a section {0}")]
     Twice(String),
     /// Appending would break the signature.
-    #[error("the stub is signed: use the unsigned one and sign the result")]
+    #[error("the stub is signed\n  help: use the unsigned stub and sign the result")]
     Signed,
     /// More than 32-bit offsets can express.
     #[error("the image would exceed 4 GiB")]

@@ -52,13 +52,13 @@ fn data<'a>(name: &'a str, data: &'a [u8]) -> NewSection<'a> {
 fn objdump(bytes: &[u8]) -> Vec<(String, usize, usize)> {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), bytes).unwrap();
-    let said = Command::new("objdump")
+    let output = Command::new("objdump")
         .arg("-h")
         .arg(file.path())
         .run()
         .unwrap();
     let hex = |field: &str| usize::from_str_radix(field, 16).unwrap();
-    String::from_utf8(said)
+    String::from_utf8(output)
         .unwrap()
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>())

@@ -23,11 +23,11 @@ pub struct Uki {
 #[derive(Debug, thiserror::Error)]
 pub enum UkiError {
     /// The stub or the finished image.
-    #[error("unified kernel image: {0}")]
-    Image(PeError),
+    #[error("unified kernel image")]
+    Image(#[source] PeError),
     /// The kernel has no EFI entry (`CONFIG_EFI_STUB`).
-    #[error("the kernel cannot be started by firmware: {0}")]
-    Kernel(PeError),
+    #[error("firmware cannot start the kernel")]
+    Kernel(#[source] PeError),
     /// A section that every UKI of ours has is missing or no text.
     #[error("the unified kernel image has no {0}")]
     Absent(&'static str),

@@ -8,7 +8,7 @@ use anyhow::Context;
 use fs_err as fs;
 
 use super::layers::file_name;
-use super::{FORMAT, Workshop};
+use super::{BuildContext, FORMAT};
 use crate::artifact::sbom::{self, Bundled, K3sMaterials, Materials};
 use crate::cache::{Cache, Key};
 use crate::inspect::is_stand_in;
@@ -23,7 +23,7 @@ const DOC: &str = "usr/share/doc";
 /// What a bill is made from.
 pub(super) struct Bill<'a> {
     pub(super) locked: &'a LockedProfile,
-    pub(super) shop: Workshop<'a>,
+    pub(super) context: BuildContext<'a>,
     pub(super) cache: &'a Cache,
     pub(super) tree: &'a Tree,
 }
@@ -38,20 +38,20 @@ impl Bill<'_> {
     ) -> anyhow::Result<Vec<u8>> {
         let profile = self.locked.profile();
         let k3s = &profile.k3s;
-        let binary = self.shop.store.file(&k3s.binary.sha256.parse()?)?;
+        let binary = self.context.store.file(&k3s.binary.sha256)?;
         let images = self.images()?;
         let bundle = k3s.images.as_ref();
-        let bundle = bundle.map(|b| (file_name(&b.origin), b.sha256.as_str()));
+        let bundle = bundle.map(|b| (file_name(&b.origin), b.sha256));
         let materials = Materials {
             image: (&profile.name, &profile.version),
             distro: (profile.base.distro.id(), &profile.base.release),
-            root_hash: &root.to_string(),
+            root_hash: root.digest(),
             lock: self.locked.lock(),
-            kernel: (&release, &Digest::of(&kernel).to_string()),
-            agent: &Digest::of(&fs::read(self.shop.agent)?).to_string(),
+            kernel: (&release, Digest::of(&kernel)),
+            agent: Digest::of(&fs::read(self.context.agent)?),
             k3s: K3sMaterials {
                 version: &k3s.version,
-                sha256: &k3s.binary.sha256,
+                sha256: k3s.binary.sha256,
                 stand_in: is_stand_in(&k3s.version, &head(&binary)?),
                 images: bundle
                     .as_ref()
@@ -69,7 +69,7 @@ impl Bill<'_> {
         };
         let key = Key::of("k3s-images", FORMAT, &bundle.sha256)?;
         let list = self.cache.file(&key, |out| {
-            let path = self.shop.store.file(&bundle.sha256.parse()?)?;
+            let path = self.context.store.file(&bundle.sha256)?;
             let images = sbom::images(&path).with_context(|| {
                 let name = file_name(&bundle.origin);
                 format!("reading the list of images in {name}")

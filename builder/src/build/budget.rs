@@ -5,7 +5,6 @@ use postern_contract::size;
 
 use crate::disk::Layout;
 use crate::inspect::sizes;
-use crate::report::bytes;
 use crate::tree::Tree;
 
 /// Fails if the disk has more than `budget` bytes, and says what is in it;
@@ -20,13 +19,13 @@ pub(super) fn check(
         return Ok(());
     }
     let partition = |slot: &crate::disk::Slot| {
-        let size = bytes(slot.size.0);
+        let size = size::display(slot.size.0);
         format!("{} {size}", slot.role.label())
     };
     let partitions: Vec<_> = layout.slots().iter().map(partition).collect();
     let weights = sizes::of_tree(&tree()?)?;
     bail!(
-        "the disk would have {}, more than `disk.budget` allows ({})\n  partitions: {}{}\n  \
+        "the disk would have {}, but `disk.budget` allows {}\n  partitions: {}{}\n  \
          help: remove packages or files, or raise `disk.budget` in the profile",
         size::display(size),
         size::display(budget),
@@ -52,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_over_its_budget_is_told_with_what_is_in_it() {
+    fn a_disk_over_its_budget_is_refused_with_its_contents() {
         let identity = Identity {
             name: "edge".to_owned(),
             version: "1".to_owned(),
@@ -70,11 +69,11 @@ mod tests {
         check(&layout, size, || unreachable!("it fits")).unwrap();
         let error = check(&layout, size - 1, tree).unwrap_err().to_string();
         insta::assert_snapshot!(error, @r"
-        the disk would have 199MiB, more than `disk.budget` allows (208666623 bytes)
-          partitions: esp 67 MB, root-a 105 MB, root-a-verity 1.0 MB, seed 34 MB
-          largest packages: big 5.0 MB
-          largest directories: /usr/bin 5.0 MB, /var/lib 13 B
-          largest files: /usr/bin/big 5.0 MB, /var/lib/dpkg/info/big.list 13 B
+        the disk would have 199MiB, but `disk.budget` allows 208666623 bytes
+          partitions: esp 64MiB, root-a 100MiB, root-a-verity 1MiB, seed 32MiB
+          largest packages: big 4.8 MiB
+          largest directories: /usr/bin 4.8 MiB, /var/lib 13 B
+          largest files: /usr/bin/big 4.8 MiB, /var/lib/dpkg/info/big.list 13 B
           help: remove packages or files, or raise `disk.budget` in the profile
         ");
     }

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fs_err as fs;
 
-use super::{FORMAT, Workshop};
-use crate::artifact::Artifacts;
+use super::{BuildContext, FORMAT};
+use crate::artifact::{Artifacts, MANIFEST, SUMS};
 use crate::cache::{Cache, Key};
 use crate::lock::LockedProfile;
 use crate::profile::{Mirror, Profile};
@@ -14,11 +14,11 @@ use crate::source::{self, Archives, Digest};
 
 /// The key of the whole image: the lock, the profile as it was validated,
 /// every file it names, the agent and this builder.
-pub fn key(locked: &LockedProfile, shop: Workshop<'_>) -> anyhow::Result<Key> {
-    // Of this builder every byte: what it would make otherwise no version tells.
-    let programs = [shop.agent, shop.program]
+pub fn key(locked: &LockedProfile, context: BuildContext<'_>) -> anyhow::Result<Key> {
+    // Every byte of this builder: a version does not tell what it would build.
+    let programs = [context.agent, context.program]
         .into_iter()
-        .map(|file| Ok(Digest::of_reader(fs::File::open(file)?)?.0.to_string()))
+        .map(|file| Ok(Digest::of_reader(fs::File::open(file)?)?.0))
         .collect::<anyhow::Result<Vec<_>>>()?;
     let profile = locked.profile();
     let mut overlays = Vec::new();
@@ -74,23 +74,19 @@ pub fn remember(cache: &Cache, key: &Key, dir: &Path) -> anyhow::Result<()> {
 }
 
 fn sums(dir: &Path) -> std::io::Result<String> {
-    let digest = |name| fs::read(dir.join(name)).map(|bytes| Digest::of(&bytes).to_string());
-    Ok(format!(
-        "{} {}\n",
-        digest("SHA256SUMS")?,
-        digest("manifest.json")?
-    ))
+    let digest = |name| fs::read(dir.join(name)).map(|bytes| Digest::of(&bytes));
+    Ok(format!("{} {}\n", digest(SUMS)?, digest(MANIFEST)?))
 }
 
 /// Brings every package and download into the store.
-pub fn fetch(locked: &LockedProfile, shop: Workshop<'_>) -> anyhow::Result<()> {
+pub fn fetch(locked: &LockedProfile, context: BuildContext<'_>) -> anyhow::Result<()> {
     let archives = Archives::of(&locked.profile().base);
-    let archives = match (&locked.profile().base.mirror, shop.access) {
-        // Offline, what cannot be found out about the mirror does not matter.
+    let archives = match (&locked.profile().base.mirror, context.access) {
+        // Offline, an unknown mirror does not matter.
         (Mirror::Host, source::Access::Offline) => archives.ok(),
         _ => Some(archives?),
     };
-    let wants = source::wants(locked, archives.as_ref())?;
-    source::fetch(shop.store, &wants, shop.access, shop.report)?;
+    let files = locked.required_files(archives.as_ref());
+    source::fetch(context.store, &files, context.access, context.report)?;
     Ok(())
 }

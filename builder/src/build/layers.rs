@@ -7,13 +7,13 @@ use postern_contract::image::ImageFacts;
 use postern_contract::problem::Problems;
 use postern_contract::trust::{self, Named};
 
-use super::Workshop;
+use super::BuildContext;
 use crate::base::Base;
 use crate::layer::template::Vars;
 use crate::layer::{SiteLayer, agent, k3s, overlay, proxy, trust as trust_layer, users};
 use crate::lock::LockedProfile;
 use crate::profile::{Origin, Profile};
-use crate::source::Store;
+use crate::source::{Digest, Store};
 use crate::tree::{Layer, MergePolicy, Tree, merge};
 
 /// The base layer and the site layers over it.
@@ -25,14 +25,18 @@ pub struct Layers {
 
 impl Layers {
     /// Makes all site layers.
-    pub fn make(locked: &LockedProfile, base: &Base, shop: Workshop<'_>) -> anyhow::Result<Self> {
+    pub fn make(
+        locked: &LockedProfile,
+        base: &Base,
+        context: BuildContext<'_>,
+    ) -> anyhow::Result<Self> {
         let profile = locked.profile();
         let epoch = locked.lock().source_date_epoch;
         let base = Layer::open("base", &base.layer)?;
         let tree = merge([(&base, &MergePolicy::AddOnly)], epoch)?;
         let mut site = vec![
-            agent::layer(shop.agent, &facts(profile), epoch)?,
-            k3s_layer(profile, shop.store, epoch)?,
+            agent::layer(context.agent, &facts(profile), epoch)?,
+            k3s_layer(profile, context.store, epoch)?,
         ];
         if let Some(settings) = &profile.proxy {
             site.push(proxy::layer(settings, epoch)?);
@@ -58,15 +62,15 @@ impl Layers {
     }
 
     /// Digests of what each site layer was made from, by place and name.
-    pub fn inputs(&self) -> BTreeMap<String, &str> {
+    pub fn inputs(&self) -> BTreeMap<String, Digest> {
         let numbered = self.site.iter().enumerate();
         let input = |(place, site): (usize, &'_ SiteLayer)| format!("{place} {}", site.layer.name);
         numbered
-            .map(|(place, site)| (input((place, site)), site.inputs.as_str()))
+            .map(|(place, site)| (input((place, site)), site.inputs))
             .collect()
     }
 
-    /// How many there are, the base included.
+    /// Their number, the base included.
     pub fn count(&self) -> usize {
         self.site.len() + 1
     }
@@ -84,20 +88,20 @@ fn facts(profile: &Profile) -> ImageFacts {
 
 fn k3s_layer(profile: &Profile, store: &Store, epoch: u64) -> anyhow::Result<SiteLayer> {
     let wanted = &profile.k3s;
-    let path = store.file(&wanted.binary.sha256.parse()?)?;
-    let binary = k3s::Fetched {
+    let path = store.file(&wanted.binary.sha256)?;
+    let binary = k3s::StoredFile {
         path: &path,
-        sha256: &wanted.binary.sha256,
+        sha256: wanted.binary.sha256,
     };
     let Some(images) = &wanted.images else {
         return Ok(k3s::layer(binary, None, epoch)?);
     };
-    let path = store.file(&images.sha256.parse()?)?;
+    let path = store.file(&images.sha256)?;
     let name = file_name(&images.origin);
     let images = k3s::Images {
-        bundle: k3s::Fetched {
+        bundle: k3s::StoredFile {
             path: &path,
-            sha256: &images.sha256,
+            sha256: images.sha256,
         },
         file_name: &name,
     };

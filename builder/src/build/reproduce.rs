@@ -1,5 +1,5 @@
-//! The same image again, from nothing and under other circumstances: does it
-//! have the same bytes?
+//! Builds the same image again, from nothing and in another environment, and
+//! compares the bytes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,37 +8,43 @@ use anyhow::{Context, bail};
 use fs_err as fs;
 use postern_contract::host::Command;
 
-use super::Workshop;
+use super::BuildContext;
 use crate::artifact::SUMS;
 use crate::cache::{Cache, SCRATCH};
 use crate::diff;
 use crate::lock::LockedProfile;
 use crate::profile::Output;
 
-/// What a build must not depend on. Its directories, its store of results, its
-/// time and its process differ by themselves.
-const OTHERWISE: [(&str, &str); 5] = [
+/// An environment that a build must not depend on. Its directories, its store of
+/// results, its time and its process differ anyway.
+const OTHER_ENVIRONMENT: [(&str, &str); 5] = [
     ("TZ", "Pacific/Kiritimati"),
     ("LC_ALL", "C"),
     ("LANGUAGE", "tr"),
     ("RAYON_NUM_THREADS", "1"),
     ("HOME", "/nonexistent"),
 ];
-/// How many differences are told.
-const TOLD: usize = 20;
+/// Differences that a message lists; the rest is counted.
+const MAX_LISTED: usize = 20;
 
 /// Builds the image in `first` once more and compares all files.
 ///
 /// # Errors
 /// If the second build fails, or naming what differs: file, partition, how.
-pub fn reproduce(locked: &LockedProfile, shop: Workshop<'_>, first: &Path) -> anyhow::Result<()> {
-    let step = shop.report.step("Building again, from nothing, to compare");
-    // Held, so that nobody takes the scratch directory for a dead build's.
-    let cache = Cache::open(shop.store, shop.report)?;
+pub fn reproduce(
+    locked: &LockedProfile,
+    context: BuildContext<'_>,
+    first: &Path,
+) -> anyhow::Result<()> {
+    let step = context
+        .report
+        .step("Building again, from nothing, to compare");
+    // Open, so that no other build removes the scratch directory as a dead one's.
+    let cache = Cache::open(context.store, context.report)?;
     let scratch = tempfile::Builder::new()
         .prefix(SCRATCH)
         .tempdir_in(cache.dir("reproduce")?)?;
-    let second = again(locked, shop, scratch.path())?;
+    let second = again(locked, context, scratch.path())?;
     let (ours, theirs) = (sums(first)?, sums(&second)?);
     if ours == theirs {
         step.done(format!("{} files, bit for bit the same", ours.len()));
@@ -49,35 +55,42 @@ pub fn reproduce(locked: &LockedProfile, shop: Workshop<'_>, first: &Path) -> an
         .filter(|name| ours.get(*name) != theirs.get(*name))
         .map(String::as_str)
         .collect();
-    let mut told = String::new();
+    let mut listed = String::new();
     let regions = diff::disks(first, &second)?;
-    for region in regions.iter().take(TOLD) {
-        told.push_str(&format!("\n  | {region}"));
+    for region in regions.iter().take(MAX_LISTED) {
+        listed.push_str(&format!("\n  | {region}"));
     }
-    if regions.len() > TOLD {
-        told.push_str(&format!("\n  | and {} more", regions.len() - TOLD));
+    if regions.len() > MAX_LISTED {
+        listed.push_str(&format!("\n  | and {} more", regions.len() - MAX_LISTED));
     }
     bail!(
-        "the image is not reproducible: a second build has other bytes in {}{told}\n  \
+        "the image is not reproducible: a second build has other bytes in {}{listed}\n  \
          help: find what writes the files named here: a package's script, an overlay, the agent",
         Vec::from_iter(differing).join(", ")
     )
 }
 
-fn again(locked: &LockedProfile, shop: Workshop<'_>, scratch: &Path) -> anyhow::Result<PathBuf> {
+fn again(
+    locked: &LockedProfile,
+    context: BuildContext<'_>,
+    scratch: &Path,
+) -> anyhow::Result<PathBuf> {
     let profile = locked.profile();
     let (store, out) = (scratch.join("store"), scratch.join("out"));
     fs::create_dir_all(&store)?;
     // The packages of the first build, nothing that it made.
-    fs_err::os::unix::fs::symlink(fs::canonicalize(shop.store.blobs())?, store.join("blobs"))?;
+    fs_err::os::unix::fs::symlink(
+        fs::canonicalize(context.store.blobs())?,
+        store.join("blobs"),
+    )?;
     let formats: Vec<_> = profile.outputs.iter().map(Output::name).collect();
     let mut build = Command::new("sh")
         .args(["-c", "umask 077 && exec \"$0\" \"$@\""])
-        .arg(shop.program)
+        .arg(context.program)
         .args(["build", "--quiet", "--offline", "--formats"])
         .arg(formats.join(","))
         .arg("--agent")
-        .arg(fs::canonicalize(shop.agent)?)
+        .arg(fs::canonicalize(context.agent)?)
         .arg("--store")
         .arg(&store)
         .arg("--out")
@@ -85,11 +98,11 @@ fn again(locked: &LockedProfile, shop: Workshop<'_>, scratch: &Path) -> anyhow::
         .arg(&profile.file)
         .with_environment()
         .cwd(scratch);
-    for (variable, value) in OTHERWISE {
+    for (variable, value) in OTHER_ENVIRONMENT {
         build = build.env(variable, value);
     }
-    let said = build.run().context("building the image again")?;
-    Ok(PathBuf::from(String::from_utf8(said)?.trim_end()))
+    let output = build.run().context("building the image again")?;
+    Ok(PathBuf::from(String::from_utf8(output)?.trim_end()))
 }
 
 /// Digests by name.

@@ -8,7 +8,7 @@ use clap::Args;
 use super::pool::Pool;
 use super::{Global, program, sibling};
 use crate::artifact::Artifacts;
-use crate::build::{Workshop, build, reproduce};
+use crate::build::{BuildContext, build, reproduce};
 use crate::lock::{LockedProfile, Policy};
 use crate::profile::{Output, Profile};
 use crate::report::bytes;
@@ -19,25 +19,25 @@ use crate::source::{Access, Archives, Online};
 pub struct Build {
     /// The profile
     profile: PathBuf,
-    /// Where to leave <name>-<version>/
+    /// Directory to write <name>-<version>/ into
     #[arg(long, default_value = "dist", value_name = "DIR")]
     out: PathBuf,
-    /// Refuse to make or change the lock
+    /// Fail if the lock is missing or does not fit the profile
     #[arg(long)]
     locked: bool,
-    /// Use nothing but the store, and pools that are directories
+    /// Use only the store, and pools that are directories
     #[arg(long)]
     offline: bool,
     #[command(flatten)]
     pool: Pool,
-    /// What to make, instead of the profile's `outputs`
+    /// Formats to build, instead of the profile's `outputs`
     #[arg(long, value_delimiter = ',', value_name = "FORMAT")]
     formats: Vec<Output>,
-    /// The agent to bake in [default: postern-agent beside this program]
+    /// Agent to put into the image [default: postern-agent beside this program]
     #[arg(long, env = "POSTERN_AGENT", value_name = "FILE")]
     agent: Option<PathBuf>,
-    /// Build it once more from nothing, under other circumstances, and fail if
-    /// a byte differs
+    /// Build it again from nothing, in a different environment, and fail if a byte
+    /// differs
     #[arg(long)]
     check_reproducible: bool,
     /// Print the manifest instead of the directory
@@ -58,7 +58,7 @@ impl Build {
         };
         anyhow::ensure!(
             agent.is_file(),
-            "there is no agent at {}\n  help: build it with `just build`, or name it with --agent",
+            "there is no agent at {}\n  help: build it with `just build`, or set --agent",
             agent.display()
         );
         let policy = match (self.offline, self.locked) {
@@ -74,7 +74,7 @@ impl Build {
         } else {
             Access::Online(Online::new(Archives::of(&locked.profile().base)?)?)
         };
-        let shop = Workshop {
+        let context = BuildContext {
             store: &store,
             access: &access,
             program: &program()?,
@@ -82,11 +82,11 @@ impl Build {
             out: &self.out,
             report: &report,
         };
-        let dir = build(&locked, shop)?;
+        let dir = build(&locked, context)?;
         if self.check_reproducible {
-            reproduce(&locked, shop, &dir)?;
+            reproduce(&locked, context, &dir)?;
         }
-        let artifacts = Artifacts::open(&dir).context("reading back what was built")?;
+        let artifacts = Artifacts::open(&dir).context("cannot read the built image")?;
         let manifest = artifacts.manifest();
         for artifact in &manifest.artifacts {
             let (size, whole) = (bytes(artifact.size), bytes(artifact.uncompressed_size));

@@ -7,30 +7,32 @@ use clap::Args;
 use postern_contract::gateway::{GatewayFile, Nodes, Token};
 use serde_json::{Value, json};
 
-use super::Global;
 use super::maas::Maas;
 use super::palette::Palette;
+use super::{Global, print_json};
 use crate::artifact::Artifacts;
-use crate::deploy::{Deployed, Manner, Order, Pace, Plan, Todo, Watched, deploy, plan};
+use crate::deploy::{
+    Action, Deployed, Deployment, Options, PaletteWatch, Plan, Timeouts, deploy, plan,
+};
 use crate::maas::machines::Machine;
 use crate::maas::{ApiKey, Image, MaasError};
 use crate::palette::Operator;
 use crate::report::{Report, bytes};
 use crate::userdata;
 
-/// Make machines of MAAS a gateway
+/// Deploy machines of MAAS as a gateway
 ///
-/// Looks whether MAAS can take it, allocates the machines that the gateway file
-/// asks for, deploys the image on them and follows them until the gateway is
-/// there. The image must have been brought to MAAS with `postern upload`. A run
-/// that is interrupted leaves the machines to MAAS, and the same command goes on
-/// with them; machines of others are never touched. The API key is taken from
-/// MAAS_API_KEY or a file, never from an argument. With your Palette API key
-/// (SPECTROCLOUD_APIKEY) what the gateway file leaves to Palette is obtained, and
-/// the end is what Palette says; without it, what the agent tells MAAS.
+/// Checks MAAS, allocates the machines that the gateway file asks for, deploys the
+/// image on them and follows them until the gateway is healthy. Upload the image
+/// first, with `postern upload`. After an interruption MAAS goes on with the
+/// machines, and the same command continues; machines of others are never touched.
+/// The API key comes from MAAS_API_KEY or a file, never from an argument. With your
+/// Palette API key (SPECTROCLOUD_APIKEY) the command obtains what the gateway file
+/// leaves to Palette, and ends when Palette reports the gateway healthy; without
+/// it, when the agent does.
 #[derive(Debug, Args)]
 pub struct Deploy {
-    /// Directory that `postern build` left
+    /// Directory of an image, as `postern build` writes it
     image: PathBuf,
     /// The gateway file
     gateway: PathBuf,
@@ -38,14 +40,14 @@ pub struct Deploy {
     maas: Maas,
     #[command(flatten)]
     palette: Palette,
-    /// Tell what would be done, and change nothing
+    /// Show what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Give the machines back to MAAS if the deployment fails
+    /// Release the machines to MAAS if the deployment fails
     #[arg(long, conflicts_with = "dry_run")]
     release_on_failure: bool,
-    /// How long to wait for the gateway once its machines are deployed, as 45m;
-    /// how long deploying may take is MAAS' own setting [default: 30m]
+    /// Wait this long for the gateway once its machines are deployed, as 45m; MAAS
+    /// itself limits how long deploying may take [default: 30m]
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
     /// Print the result as one JSON document
@@ -81,43 +83,46 @@ impl Deploy {
         report: &Report,
     ) -> anyhow::Result<()> {
         let region = &self.maas.region(report).await?;
-        let order = Order::new(image, gateway);
-        let plan = plan(region, &order, report).await?;
+        let deployment = Deployment::new(image, gateway);
+        let plan = plan(region, &deployment, report).await?;
         if self.dry_run {
             if gateway.obtain.is_none() {
-                Order::told(image, gateway)?;
+                Deployment::with_user_data(image, gateway)?;
             }
             match self.json {
-                true => println!("{:#}", planned(&plan, &order)),
+                true => print_json(&planned(&plan, &deployment))?,
                 false => print!("{}", table(&plan)),
             }
-            report.note("nothing was changed");
+            report.note("dry run: nothing is changed");
             return Ok(());
         }
-        // Palette is asked for something only if a machine is yet to be told it:
-        // the first one, and it is deployed before all others.
-        let follows = |(_, todo): &(Machine, Todo)| *todo == Todo::Follow;
-        let order = if plan.machines.iter().all(follows) {
-            Order::new(image, gateway)
+        // Only the first machine, which is deployed before all others, needs what
+        // Palette provides.
+        let follows = |(_, action): &(Machine, Action)| *action == Action::Follow;
+        let deployment = if plan.machines.iter().all(follows) {
+            Deployment::new(image, gateway)
         } else if plan.machines.iter().any(follows) {
-            Order::joining(image, gateway)?
+            Deployment::joining(image, gateway)?
         } else {
             Palette::obtain(operator, gateway, report).await?;
-            Order::told(image, gateway)?
+            Deployment::with_user_data(image, gateway)?
         };
-        let pace = Pace::default();
-        let patience = self.timeout.unwrap_or(pace.patience);
-        let manner = Manner {
-            pace: Pace { patience, ..pace },
+        let timeouts = Timeouts::default();
+        let gateway_timeout = self.timeout.unwrap_or(timeouts.gateway_timeout);
+        let options = Options {
+            timeouts: Timeouts {
+                gateway_timeout,
+                ..timeouts
+            },
             release_on_failure: self.release_on_failure,
             report,
         };
-        let name = order.name();
-        let mut watched = operator.map(|operator| Watched { operator, name });
-        let deployed = deploy(region, &order, manner, watched.as_mut()).await?;
-        report.note(deployed.end.text(name));
+        let name = deployment.name();
+        let mut watched = operator.map(|operator| PaletteWatch { operator, name });
+        let deployed = deploy(region, &deployment, options, watched.as_mut()).await?;
+        report.note(deployed.outcome.describe(name));
         match self.json {
-            true => println!("{:#}", document(&deployed, &order)),
+            true => print_json(&document(&deployed, &deployment))?,
             false => deployed
                 .machines
                 .iter()
@@ -127,9 +132,9 @@ impl Deploy {
     }
 }
 
-/// Machines of three join with a token, and one that has an endpoint may be joined
-/// later. It follows from the operator's key, so that a run which goes on with
-/// another's machines has the same one.
+/// Sets the token by which machines join the cluster: three do, and a single one
+/// with an endpoint may be joined later. It is derived from the operator's key, so
+/// that a run that continues another one has the same token.
 fn give_token(file: &mut GatewayFile, key: &ApiKey) {
     let cluster = &mut file.gateway.cluster;
     let joined = cluster.nodes == Nodes::Three || cluster.api_endpoint.is_some();
@@ -139,22 +144,22 @@ fn give_token(file: &mut GatewayFile, key: &ApiKey) {
     }
 }
 
-fn head(order: &Order<'_>) -> Value {
-    json!({"gateway": order.name(), "distro_series": order.image.series()})
+fn head(deployment: &Deployment<'_>) -> Value {
+    json!({"gateway": deployment.name(), "distro_series": deployment.image.series()})
 }
 
-fn planned(plan: &Plan, order: &Order<'_>) -> Value {
-    let machines = plan.machines.iter().map(|(machine, todo)| {
-        json!({"system_id": machine.system_id, "fqdn": machine.fqdn, "todo": todo})
+fn planned(plan: &Plan, deployment: &Deployment<'_>) -> Value {
+    let machines = plan.machines.iter().map(|(machine, action)| {
+        json!({"system_id": machine.system_id, "fqdn": machine.fqdn, "todo": action})
     });
-    let mut document = head(order);
+    let mut document = head(deployment);
     document["dry_run"] = json!(true);
     document["machines"] = Value::from_iter(machines);
     document["notes"] = json!(plan.notes);
     document
 }
 
-fn document(deployed: &Deployed, order: &Order<'_>) -> Value {
+fn document(deployed: &Deployed, deployment: &Deployment<'_>) -> Value {
     let machines = deployed.machines.iter().map(|machine| {
         json!({
             "system_id": machine.system_id,
@@ -162,9 +167,9 @@ fn document(deployed: &Deployed, order: &Order<'_>) -> Value {
             "addresses": machine.ip_addresses,
         })
     });
-    let mut document = head(order);
-    document["end"] = json!(deployed.end.word());
-    document["told_by"] = json!(deployed.end.told_by());
+    let mut document = head(deployment);
+    document["end"] = json!(deployed.outcome.keyword());
+    document["told_by"] = json!(deployed.outcome.reported_by());
     document["machines"] = Value::from_iter(machines);
     document
 }
@@ -180,17 +185,17 @@ fn line(machine: &Machine) -> String {
         .join(" ")
 }
 
-/// What would be done, a machine a line.
+/// What would be done, one machine per line.
 fn table(plan: &Plan) -> String {
-    let rows = plan.machines.iter().map(|(machine, todo)| {
-        let todo = match todo {
-            Todo::Allocate => "allocate and deploy",
-            Todo::Deploy => "deploy",
-            Todo::Follow => "follow",
+    let rows = plan.machines.iter().map(|(machine, action)| {
+        let action = match action {
+            Action::Allocate => "allocate and deploy",
+            Action::Deploy => "deploy",
+            Action::Follow => "follow",
         };
         let (cpu, memory) = (machine.cpu_count, bytes(machine.memory()));
         let disk = bytes(machine.disk());
-        format!("{todo}  {machine}  {cpu} cores, {memory}, disk {disk}\n")
+        format!("{action}  {machine}  {cpu} cores, {memory}, disk {disk}\n")
     });
     rows.collect()
 }

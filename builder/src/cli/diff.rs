@@ -5,21 +5,22 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use super::print_json;
 use crate::diff::{disks, images};
 
-/// Tell how two images differ
+/// Show how two images differ
 ///
 /// Packages, files of the root with the reason, kernel, partitions and sizes,
 /// read from the artifacts without root rights and without mounting anything.
 #[derive(Debug, Args)]
 pub struct Diff {
-    /// Directory that `postern build` left
+    /// Directory of an image, as `postern build` writes it
     old: PathBuf,
-    /// Another one
+    /// Directory of another image
     new: PathBuf,
     /// Compare the disks byte by byte instead: which file in which partition
-    /// differs, and which bytes outside of files. Takes disk.raw and
-    /// disk.raw.gz as well
+    /// differs, and which bytes outside of files. Also accepts a disk.raw or a
+    /// disk.raw.gz
     #[arg(long)]
     bytes: bool,
     /// Exit with 1 if they differ
@@ -35,7 +36,7 @@ impl Diff {
         let same = if self.bytes {
             let regions = disks(&self.old, &self.new)?;
             if self.json {
-                println!("{}", serde_json::to_string_pretty(&regions)?);
+                print_json(&regions)?;
             } else {
                 regions.iter().for_each(|region| println!("{region}"));
             }
@@ -43,7 +44,7 @@ impl Diff {
         } else {
             let diff = images(&self.old, &self.new)?;
             if self.json {
-                println!("{}", serde_json::to_string_pretty(&diff)?);
+                print_json(&diff)?;
             } else {
                 print!("{diff}");
             }

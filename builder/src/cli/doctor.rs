@@ -4,16 +4,16 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Global;
+use super::{Global, print_json};
 use crate::doctor::{Health, Table, Work, examine};
 
 /// Check whether this machine can build and rehearse
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// What it is wanted for
+    /// Kind of work to check for
     #[arg(long = "for", value_enum, default_value_t = Work::Rehearse, value_name = "WORK")]
     work: Work,
-    /// Where images would go
+    /// Directory that images would be written to
     #[arg(long, default_value = "dist", value_name = "DIR")]
     out: PathBuf,
     /// Print the checks as JSON
@@ -25,12 +25,16 @@ impl Doctor {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
         let checks = examine(self.work, &global.store_dir()?, &self.out);
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&checks)?);
+            print_json(&checks)?;
         } else {
             print!("{}", Table(&checks));
         }
         let bad = checks.iter().filter(|c| c.health == Health::Bad).count();
-        anyhow::ensure!(bad == 0, "{bad} of {} checks are bad", checks.len());
+        anyhow::ensure!(
+            bad == 0,
+            "{bad} of {} checks failed\n  help: follow the advice beside each failed check",
+            checks.len()
+        );
         Ok(())
     }
 }

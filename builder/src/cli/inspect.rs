@@ -5,20 +5,20 @@ use std::path::PathBuf;
 use clap::Args;
 use postern_contract::host::clock;
 
+use super::print_json;
 use crate::inspect::{inspect, render, render_sizes};
 
-/// Tell what is in an image
+/// Show what is in an image
 ///
 /// Partitions, root hash, kernel, k3s, proxy, certificates, users, files with
 /// special rights, units and packages, read from the artifacts without root
-/// rights and without mounting anything. Fails if parts of the image
-/// contradict each other; whether every byte is as it was built is what
-/// `postern verify` asks.
+/// rights and without mounting anything. Fails if parts of the image contradict
+/// each other; `postern verify` checks that every byte is unchanged.
 #[derive(Debug, Args)]
 pub struct Inspect {
-    /// Directory that `postern build` left
+    /// Directory of an image, as `postern build` writes it
     image: PathBuf,
-    /// Tell what takes the room instead: packages, directories, partitions
+    /// Show what takes up the space instead: packages, directories, partitions
     #[arg(long)]
     sizes: bool,
     /// Print everything as one JSON document
@@ -30,7 +30,7 @@ impl Inspect {
     pub(super) fn run(self) -> anyhow::Result<()> {
         let found = inspect(&self.image, self.sizes)?;
         match &found.sizes {
-            _ if self.json => println!("{}", serde_json::to_string_pretty(&found)?),
+            _ if self.json => print_json(&found)?,
             Some(sizes) => print!("{}", render_sizes(sizes)),
             None => print!("{}", render(&found, clock::now())),
         }

@@ -9,18 +9,18 @@ use crate::lock::drift::between;
 use crate::lock::{LockFileError, LockedProfile, Policy, file, resolve};
 use crate::profile::Profile;
 
-/// Resolve a profile to exact packages and write them down beside it
+/// Resolve a profile to exact packages, and write the lock file beside it
 #[derive(Debug, Args)]
 pub struct Lock {
     /// The profile
     profile: PathBuf,
-    /// Resolve anew even if the lock fits the profile
+    /// Resolve again even if the lock fits the profile
     #[arg(long)]
     update: bool,
-    /// Update this package and leave all others as they are (repeatable)
+    /// Update only this package (repeatable)
     #[arg(long, value_name = "NAME", requires = "update")]
     package: Vec<String>,
-    /// Tell what resolving anew would change, and change nothing
+    /// Show what resolving again would change, and change nothing
     #[arg(long, conflicts_with = "update")]
     diff: bool,
 }

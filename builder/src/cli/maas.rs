@@ -1,18 +1,18 @@
-//! Which MAAS, and who we are there: what goes with every verb that talks to it.
+//! Options for the MAAS region and its API key, of every command that uses it.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Args;
 
 use crate::host::maas::{SettingsError, authorities, key};
-use crate::maas::{ApiKey, ApiUrl, MaasError, Region, addresses};
+use crate::host::retry::backoff;
+use crate::maas::{ApiKey, ApiUrl, MaasError, Region, resolve};
 use crate::report::Report;
 
-/// Before each further attempt to reach the region.
-const DELAYS: [u64; 5] = [1, 2, 5, 10, 20];
+/// How often a region that does not answer is tried again.
+const MAX_RETRIES: usize = 5;
 
-/// Which MAAS, and who we are there.
+/// The MAAS region and its API key.
 #[derive(Debug, Args)]
 pub(super) struct Maas {
     // A plain text, because clap would repeat a malformed one in its error.
@@ -22,24 +22,24 @@ pub(super) struct Maas {
     /// File with the API key [default: the variable MAAS_API_KEY]
     #[arg(long, value_name = "FILE")]
     maas_api_key_file: Option<PathBuf>,
-    /// CA certificates to trust besides the system's, PEM
+    /// File with CA certificates (PEM) to trust besides the system's
     #[arg(long, value_name = "FILE")]
     maas_ca: Option<PathBuf>,
 }
 
 impl Maas {
-    /// Who we are.
+    /// The API key.
     ///
     /// # Errors
-    /// If no key is given, or it is none.
+    /// If no key is given, or it is malformed.
     pub(super) fn key(&self) -> Result<ApiKey, MaasError> {
         Ok(ApiKey::parse(&key(self.maas_api_key_file.as_deref())?)?)
     }
 
-    /// The region that was meant, at one of its addresses from now on.
+    /// Connects to the region.
     ///
     /// # Errors
-    /// What is missing or malformed; or nobody is there.
+    /// If an option is missing or malformed, or the region does not answer.
     pub(super) async fn region(&self, report: &Report) -> Result<Region, MaasError> {
         let given = self.maas_url.as_deref().unwrap_or_default();
         if given.trim().is_empty() {
@@ -48,16 +48,13 @@ impl Maas {
         let api: ApiUrl = given.parse()?;
         let key = self.key()?;
         let ca = self.maas_ca.as_deref().map(authorities).transpose()?;
-        if api.is_open() {
+        if api.is_unencrypted() {
             report.note("the API key travels unencrypted: use https where MAAS has a certificate");
         }
-        let delays = DELAYS.map(Duration::from_secs).to_vec();
-        let addresses = addresses(&api).await?;
+        let addresses = resolve(&api).await?;
         if let [first, _, ..] = addresses.as_slice() {
-            report.detail(format!(
-                "{api} has several addresses; {first} is tried first"
-            ));
+            report.detail(format!("{api} has several addresses; trying {first} first"));
         }
-        Region::pinned((api, &addresses), key, ca.as_deref(), delays).await
+        Region::connect((api, &addresses), key, ca.as_deref(), backoff(MAX_RETRIES)).await
     }
 }

@@ -1,14 +1,14 @@
-//! The command line: what can be typed, and which function it means.
+//! The command line: its commands and options, and the functions that they call.
 //!
-//! Human output goes to standard error, results to standard output, as cargo
-//! does it. Exit codes: 0 done, 1 failed, 2 usage, 3 invalid input, 4 the
-//! other side refused or cannot be reached.
+//! Messages go to standard error, results to standard output, as in cargo. Exit
+//! codes: 0 done, 1 failed, 2 usage, 3 invalid input, 4 a server refused or cannot
+//! be reached.
 
 mod build;
 mod deploy;
 mod diff;
 mod doctor;
-mod failure;
+mod error;
 mod inspect;
 mod lock;
 mod maas;
@@ -29,13 +29,14 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use crate::report::Report;
 use crate::report::ci::Service;
 use crate::source::Store;
 
-/// Builds immutable gateway appliance images that MAAS deploys and that pair
-/// themselves with Palette; rehearses the deployment on this machine.
+/// Build immutable gateway appliance images that MAAS deploys and that pair
+/// themselves with Palette, and rehearse their deployment on this machine
 #[derive(Debug, Parser)]
 #[command(name = "postern", version, propagate_version = true)]
 pub struct Cli {
@@ -45,27 +46,27 @@ pub struct Cli {
     verb: Verb,
 }
 
-/// What goes with every verb.
+/// Options of every command.
 #[derive(Clone, Debug, Args)]
 struct Global {
-    /// Where packages and what builds make are kept [default: ~/.cache/postern]
+    /// Directory of the store of packages and build results [default: ~/.cache/postern]
     #[arg(long, global = true, env = "POSTERN_STORE", value_name = "DIR")]
     store: Option<PathBuf>,
-    /// How progress is told
+    /// How to report progress
     #[arg(long, global = true, value_enum, default_value_t)]
     progress: Progress,
-    /// Tell nothing but errors
+    /// Report only errors
     #[arg(short, long, global = true, conflicts_with_all = ["progress", "verbose"])]
     quiet: bool,
-    /// Tell why each step runs or is reused
+    /// Report why each step runs or is reused
     #[arg(short, long, global = true)]
     verbose: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum Progress {
-    /// A terminal gets bars, GitHub Actions and GitLab CI foldable groups,
-    /// anything else plain lines
+    /// Bars on a terminal, foldable groups in GitHub Actions and GitLab CI, plain
+    /// lines elsewhere
     #[default]
     Auto,
     /// One line when a step begins and one when it ends
@@ -94,19 +95,19 @@ enum Verb {
     Sandbox(sandbox::Sandbox),
 }
 
-/// Runs the command line `args` and tells how it went.
+/// Runs the command line `args` and returns the exit code.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
-            // Also `--help` and `--version`, which are no errors.
+            // Includes `--help` and `--version`, which are no errors.
             let _ = error.print();
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
     match dispatch(cli) {
         Ok(code) => code,
-        Err(error) => failure::tell(&error),
+        Err(error) => error::report(&error),
     }
 }
 
@@ -132,7 +133,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// One thread, for verbs that mostly wait for others.
+/// One thread, for commands that mostly wait for servers.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -146,7 +147,7 @@ impl Global {
             _ if self.quiet => Report::quiet(),
             Progress::Json => Report::json(stderr),
             Progress::Auto if stderr.is_terminal() => Report::terminal(),
-            Progress::Auto => match Service::here() {
+            Progress::Auto => match Service::detect() {
                 Some(service) => Report::grouped(service, stderr),
                 None => Report::plain(stderr),
             },
@@ -170,7 +171,7 @@ impl Global {
 /// `$XDG_CACHE_HOME` or `~/.cache` (XDG Base Directory Specification).
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one place where the builder looks for its default store"
+    reason = "the one place that finds the default store"
 )]
 fn cache_home() -> anyhow::Result<PathBuf> {
     let var = |name| {
@@ -181,15 +182,21 @@ fn cache_home() -> anyhow::Result<PathBuf> {
     let cache = var("XDG_CACHE_HOME").map(PathBuf::from);
     cache
         .or_else(|| var("HOME").map(|home| Path::new(&home).join(".cache")))
-        .context("neither HOME nor XDG_CACHE_HOME is set\n  help: give --store DIR")
+        .context("neither HOME nor XDG_CACHE_HOME is set\n  help: use --store DIR")
+}
+
+/// Prints `document` as JSON on standard output.
+fn print_json(document: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(document)?);
+    Ok(())
 }
 
 /// This program's own file.
 fn program() -> anyhow::Result<PathBuf> {
-    std::env::current_exe().context("finding this program's own file")
+    std::env::current_exe().context("cannot find this program's own file")
 }
 
-/// A program that is delivered beside this one.
+/// A program that is installed beside this one.
 fn sibling(name: &str) -> anyhow::Result<PathBuf> {
     Ok(program()?.with_file_name(name))
 }
@@ -199,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_sound() {
+    fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
 }

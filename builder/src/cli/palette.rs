@@ -1,4 +1,4 @@
-//! The operator's key for Palette on the command line.
+//! The option for the operator's Palette API key.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::host;
 use crate::palette::{Obtained, Operator, PaletteError};
 use crate::report::Report;
 
-/// Who we are in Palette.
+/// The operator's Palette API key.
 #[derive(Debug, Args)]
 pub(super) struct Palette {
     /// File with your Palette API key [default: the variable SPECTROCLOUD_APIKEY]
@@ -35,7 +35,7 @@ impl Palette {
         }
     }
 
-    /// Obtains what the file leaves to Palette, as this operator.
+    /// Obtains what the file leaves to Palette, with the operator's key.
     pub(super) async fn obtain(
         operator: Option<&Operator>,
         file: &mut GatewayFile,
@@ -48,19 +48,19 @@ impl Palette {
             Obtain::Code => "the pairing code",
             Obtain::Manifests => "the manifests",
         }))?;
-        tell(&operator.obtain(file).await?, &file.gateway.name, report);
+        note(&operator.obtain(file).await?, &file.gateway.name, report);
         Ok(())
     }
 }
 
-/// Says what was done in Palette.
-fn tell(obtained: &Obtained, name: &str, report: &Report) {
+/// Notes what was obtained.
+fn note(obtained: &Obtained, name: &str, report: &Report) {
     match obtained {
         Obtained::Nothing => {}
-        Obtained::Code => report.note("Palette gave a pairing code, valid for 24 hours"),
+        Obtained::Code => report.note("Palette issued a pairing code, valid for 24 hours"),
         Obtained::Manifests { uid, found } => report.note(match found {
             Found::Known => {
-                format!("the gateway {name} is known to Palette as {uid}: it is used again")
+                format!("Palette already has the gateway {name} as {uid}: it is used again")
             }
             Found::Created => format!("Palette created the gateway {name} as {uid}"),
         }),

@@ -1,4 +1,4 @@
-//! Options that name pools.
+//! Options for pools.
 
 use clap::builder::FalseyValueParser;
 use clap::{ArgAction, Args};
@@ -8,14 +8,14 @@ use crate::report::Report;
 use crate::source::Pools;
 use crate::source::pool::{Location, Options};
 
-/// Where packages and results are shared.
+/// The pools that share packages and results between machines.
 #[derive(Debug, Args)]
 pub struct Pool {
     // Plain texts, because clap would repeat a malformed one in its error.
     /// Share packages and layers with other machines: a directory, http(s)://… to
-    /// read only, or s3://BUCKET/PREFIX (AWS_ACCESS_KEY_ID, AWS_REGION,
-    /// AWS_ENDPOINT_URL … say how). Asked in this order, before the network;
-    /// repeat it or separate them by commas
+    /// read only, or s3://BUCKET/PREFIX (set AWS_ACCESS_KEY_ID, AWS_REGION,
+    /// AWS_ENDPOINT_URL …). Pools are tried in this order, before the network;
+    /// repeat the option or separate locations by commas
     #[arg(
         long = "pool",
         env = "POSTERN_POOL",
@@ -24,7 +24,7 @@ pub struct Pool {
         value_name = "LOCATION"
     )]
     pools: Vec<String>,
-    /// After the build, give the pools what it fetched and made and they have not
+    /// Copy what the build fetched and made to the pools that lack it
     #[arg(
         long,
         env = "POSTERN_POOL_PUSH",
@@ -35,9 +35,9 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// The pools; offline only those that are directories.
+    /// Opens the pools; offline only those that are directories.
     pub(super) fn open(&self, offline: bool, report: &Report) -> anyhow::Result<Pools> {
-        // CI sets variables to nothing where others unset them.
+        // CI services set variables to nothing where others unset them.
         let given = self.pools.iter().map(|text| text.trim());
         let locations = given
             .filter(|text| !text.is_empty())

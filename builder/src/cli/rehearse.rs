@@ -6,29 +6,29 @@ use anyhow::Context;
 use clap::Args;
 use fs_err as fs;
 
-use super::{Global, program};
+use super::{Global, print_json, program};
 use crate::boot::Firmware;
 use crate::rehearse::{Inputs, Rehearsal, network};
 use crate::userdata;
 
-/// What is rehearsed when no gateway file is given.
+/// The gateway file of a rehearsal that names none.
 const GATEWAY: &str = include_str!("../../../profiles/demo-gateway.yaml");
 
-/// Rehearse an image's deployment on this machine until the gateway is paired
+/// Rehearse the deployment of an image on this machine, until the gateway is paired
 ///
 /// The disk is written as MAAS writes it, the install hook runs under curtin's
 /// contract, and the machine boots in QEMU against a simulated MAAS, a
 /// simulated Palette and a simulated proxy, in a network of its own.
 #[derive(Debug, Args)]
 pub struct Rehearse {
-    /// Directory that `postern build` left
+    /// Directory of an image, as `postern build` writes it
     image: PathBuf,
     /// The gateway file [default: a made-up gateway]
     gateway: Option<PathBuf>,
-    /// What starts the machine: UEFI, or a PC's legacy BIOS
+    /// Firmware that boots the machine: uefi, or bios for a PC's legacy BIOS
     #[arg(long, value_name = "KIND", default_value = "uefi")]
     firmware: Firmware,
-    /// Keep the machine's disk and logs here
+    /// Directory to keep the machine's disk and logs in
     #[arg(long, value_name = "DIR")]
     work: Option<PathBuf>,
     /// Print the summary as JSON
@@ -59,7 +59,7 @@ impl Rehearse {
         };
         let tools = program()?
             .parent()
-            .context("a program has a directory")?
+            .context("the program's file has no directory")?
             .to_owned();
         end_when_interrupted(&scratch)?;
         let rehearsal = Rehearsal::begin(Inputs {
@@ -76,7 +76,7 @@ impl Rehearse {
         let summary = rehearsal.summary(&booted);
         booted.cut_power()?;
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&summary)?);
+            print_json(&summary)?;
         } else {
             print!("{summary}");
         }
@@ -104,9 +104,9 @@ fn end_when_interrupted(scratch: &tempfile::TempDir) -> anyhow::Result<()> {
                 _ = terminate.recv() => {}
             }
         });
-        // Whatever is left of it belongs to nobody.
+        // Nobody needs what is left in it.
         let _ = fs::remove_dir_all(&path);
-        anstream::eprintln!("interrupted: the rehearsal has ended and left nothing running");
+        anstream::eprintln!("interrupted: the rehearsal is stopped and nothing of it still runs");
         std::process::exit(130);
     });
     Ok(())

@@ -1,17 +1,17 @@
-//! `postern sandbox`: the builder itself, inside the namespaces it made.
+//! `postern sandbox`: the builder itself, inside the namespaces that it made.
 
 use clap::Args;
 
 use crate::base::sandbox;
 
-/// Carry out a plan from standard input; only inside the build sandbox
+/// Run a plan from standard input, inside the build sandbox
 #[derive(Debug, Args)]
 pub struct Sandbox {}
 
 impl Sandbox {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let well = sandbox::inside(std::io::stdin(), std::io::stdout());
-        anyhow::ensure!(well, "the build sandbox failed");
+        let succeeded = sandbox::inside(std::io::stdin(), std::io::stdout());
+        anyhow::ensure!(succeeded, "the build sandbox failed");
         Ok(())
     }
 }

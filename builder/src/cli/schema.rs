@@ -4,39 +4,39 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::print_json;
 use crate::profile::schema;
 
 /// Print the JSON schema of a file, for editors
 #[derive(Debug, Args)]
 pub struct Schema {
-    /// Which file
+    /// Kind of file
     #[arg(value_enum)]
-    of: Of,
+    file: SchemaFile,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Of {
-    /// What goes into an image
+enum SchemaFile {
+    /// A profile: what goes into an image
     Profile,
-    /// What one gateway is at deploy time
+    /// A gateway file: the settings of one gateway
     Gateway,
 }
 
 impl Schema {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        let schema = match self.of {
-            Of::Profile => schema::profile(),
-            Of::Gateway => schema::gateway(),
+        let schema = match self.file {
+            SchemaFile::Profile => schema::profile(),
+            SchemaFile::Gateway => schema::gateway(),
         };
-        println!("{}", serde_json::to_string_pretty(&schema)?);
-        Ok(())
+        print_json(&schema)
     }
 }
 
 /// Print a completion script
 #[derive(Debug, Args)]
 pub struct Completions {
-    /// For which shell
+    /// Shell to complete in
     #[arg(value_enum)]
     shell: clap_complete::Shell,
 }
@@ -48,10 +48,10 @@ impl Completions {
     }
 }
 
-/// Write the manual pages, one file per verb
+/// Write the manual pages, one file per command
 #[derive(Debug, Args)]
 pub struct Man {
-    /// Where to
+    /// Directory to write to
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 }

@@ -8,15 +8,17 @@ use jiff::{SignedDuration, Timestamp};
 use postern_contract::size;
 use serde::Serialize;
 
-use super::Global;
+use super::{Global, print_json};
 use crate::report::bytes;
 use crate::source::Digest;
-use crate::source::store::{Blob, Inventory, Limits, Made, Verified, prune, verify};
+use crate::source::store::{
+    Blob, Inventory, PruneLimits, StepResult, VerifySummary, prune, verify,
+};
 
-/// The largest files that a list shows to a person.
-const LARGEST: usize = 10;
+/// How many of the largest files a list shows.
+const MAX_LARGEST: usize = 10;
 
-/// Look after the store of packages and results
+/// List, prune or check the store of packages and results
 #[derive(Debug, Args)]
 pub struct Store {
     #[command(subcommand)]
@@ -40,7 +42,7 @@ impl Store {
     }
 }
 
-/// Tell what is in the store, and when it was last used
+/// List what is in the store, and when it was last used
 #[derive(Debug, Args)]
 struct List {
     /// Print everything as one JSON document
@@ -59,7 +61,7 @@ struct Listed {
 
 #[derive(Serialize)]
 struct ListedBlob {
-    sha256: String,
+    sha256: Digest,
     bytes: u64,
     used: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,9 +71,9 @@ struct ListedBlob {
 #[derive(Serialize)]
 struct ListedResult {
     step: String,
-    key: String,
+    key: Digest,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
+    sha256: Option<Digest>,
     bytes: u64,
     used: String,
 }
@@ -86,15 +88,15 @@ impl List {
             return Ok(());
         }
         let blob = |blob: &Blob| ListedBlob {
-            sha256: blob.digest.to_string(),
+            sha256: blob.digest,
             bytes: blob.size,
             used: day_and_time(blob.used),
             name: names.remove(&blob.digest),
         };
-        let result = |made: &Made| ListedResult {
+        let result = |made: &StepResult| ListedResult {
             step: made.slot.step.clone(),
-            key: made.slot.key.to_string(),
-            sha256: made.record.map(|record| record.sha256.to_string()),
+            key: made.slot.key,
+            sha256: made.record.map(|record| record.sha256),
             bytes: made.record.map_or(0, |record| record.size),
             used: day_and_time(made.used),
         };
@@ -105,7 +107,7 @@ impl List {
             blobs: inventory.blobs.iter().map(blob).collect(),
             made: inventory.made.iter().map(result).collect(),
         };
-        println!("{}", serde_json::to_string_pretty(&listed)?);
+        print_json(&listed)?;
         Ok(())
     }
 }
@@ -138,7 +140,7 @@ fn table(inventory: &Inventory, names: &BTreeMap<Digest, String>) -> String {
     if !largest.is_empty() {
         text.push_str("\nlargest:\n");
     }
-    for blob in largest.into_iter().take(LARGEST) {
+    for blob in largest.into_iter().take(MAX_LARGEST) {
         let (size, used) = (bytes(blob.size), day(blob.used));
         let short: String = blob.digest.to_string().chars().take(12).collect();
         let name = names.get(&blob.digest).map_or("?", String::as_str);
@@ -151,32 +153,33 @@ fn day(time: SystemTime) -> String {
     day_and_time(time).chars().take(10).collect()
 }
 
-/// `2026-11-21T03:05:41Z`; empty for what no calendar has.
+/// `2026-11-21T03:05:41Z`; empty for a time outside of the calendar.
 fn day_and_time(time: SystemTime) -> String {
     let time = Timestamp::try_from(time);
     time.map(|time| time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
         .unwrap_or_default()
 }
 
-/// Remove what was not used for longest
+/// Remove what has not been used for the longest time
 ///
-/// Safe at any time: what a running build has used since it began stays. Without
-/// limits, what was not used for 30 days goes.
+/// Safe at any time: what a running build has used stays. Without limits it removes
+/// what has not been used for 30 days.
 #[derive(Debug, Args)]
 struct Prune {
-    /// Remove what was not used for so many days
+    /// Remove what has not been used for so many days
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(..=36500))]
     keep_days: Option<u32>,
-    /// Then remove the least recently used until it is no more than this: 20GiB
+    /// Then remove the least recently used until the store has at most this size,
+    /// as 20GiB
     #[arg(long, value_name = "SIZE", value_parser = size_of)]
     max_size: Option<u64>,
-    /// Only tell what would go
+    /// Show what would be removed, and remove nothing
     #[arg(long)]
     dry_run: bool,
 }
 
-/// Days that things are kept when no limit was given.
-const KEEP_DAYS: u32 = 30;
+/// Without a limit, entries stay for so many days.
+const DEFAULT_KEEP_DAYS: u32 = 30;
 
 fn size_of(text: &str) -> Result<u64, String> {
     size::parse(text).map_err(|_| "write a whole number with KiB, MiB, GiB or TiB".to_owned())
@@ -185,10 +188,10 @@ fn size_of(text: &str) -> Result<u64, String> {
 impl Prune {
     fn run(self, global: &Global) -> anyhow::Result<()> {
         let days = match (self.keep_days, self.max_size) {
-            (None, None) => Some(KEEP_DAYS),
+            (None, None) => Some(DEFAULT_KEEP_DAYS),
             (days, _) => days,
         };
-        let limits = Limits {
+        let limits = PruneLimits {
             keep: days.map(|days| SignedDuration::from_hours(24 * i64::from(days))),
             size: self.max_size,
         };
@@ -207,7 +210,7 @@ impl Prune {
         if pruned.in_use > 0 {
             let kept = count(pruned.in_use);
             global.report().note(format!(
-                "a running build uses {kept} that should go: prune again later"
+                "a running build uses {kept} that would be removed: prune again later"
             ));
         }
         Ok(())
@@ -218,7 +221,7 @@ fn count(files: usize) -> String {
     format!("{files} file{}", if files == 1 { "" } else { "s" })
 }
 
-/// Read everything in the store again; remove what is damaged
+/// Check everything in the store, and remove what is damaged
 #[derive(Debug, Args)]
 struct Verify {
     /// Print the outcome as one JSON document
@@ -240,7 +243,7 @@ impl Verify {
         let store = global.store()?;
         let step = global.report().step("Verifying the store");
         let verified = verify(&store, |done, total| step.progress(done, total))?;
-        let Verified {
+        let VerifySummary {
             blobs,
             results,
             bytes: size,
@@ -256,14 +259,14 @@ impl Verify {
             damaged: damaged.clone(),
         };
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&outcome)?);
+            print_json(&outcome)?;
         }
         anyhow::ensure!(
             damaged.is_empty(),
-            "{} damaged and removed:\n  {}\n  help: the next build brings back what it needs; check the disk and the memory of this machine",
+            "{} damaged and removed:\n  {}\n  help: check the disk and the memory of this machine; the next build restores what it needs",
             match damaged.len() {
-                1 => "1 thing was".to_owned(),
-                n => format!("{n} things were"),
+                1 => "1 entry was".to_owned(),
+                n => format!("{n} entries were"),
             },
             damaged.join("\n  ")
         );

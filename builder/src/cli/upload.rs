@@ -5,42 +5,43 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::json;
 
-use super::Global;
 use super::maas::Maas;
+use super::{Global, print_json};
 use crate::artifact::Artifacts;
-use crate::maas::prune::{Fate, Fated, prune};
+use crate::maas::prune::{Candidate, Decision, prune};
 use crate::maas::resources::Summary;
-use crate::maas::{Image, MaasError, Outcome, Pace, Region, upload};
+use crate::maas::{Image, Limits, MaasError, Outcome, Region, upload};
 use crate::report::{Report, bytes};
 
-/// Bring an image to MAAS
+/// Upload an image to MAAS
 ///
-/// The image becomes the custom image <name>-<version>, which is printed as a
-/// deployment names it. Interrupted uploads are continued by the next run, what
-/// is there already is not sent again, and no image is ever replaced. The API
-/// key is taken from MAAS_API_KEY or a file, never from an argument.
+/// The image becomes the custom image <name>-<version>; its name for a deployment
+/// is printed. The next run continues an interrupted upload and sends nothing
+/// twice; no image is ever replaced. The API key comes from MAAS_API_KEY or a file,
+/// never from an argument.
 #[derive(Debug, Args)]
 pub struct Upload {
-    /// Directory that `postern build` left; with --prune also an image's name
+    /// Directory of an image, as `postern build` writes it; with --prune also an
+    /// image's name
     #[arg(required_unless_present = "list")]
     image: Option<PathBuf>,
-    /// The release that MAAS boots to write the image, as OS/SERIES; MAAS must
-    /// have synced it [default: the image's own if it is Ubuntu, else ubuntu/noble]
+    /// Release that MAAS boots to write the image, as OS/SERIES; MAAS must have
+    /// synced it [default: the image's own if it is Ubuntu, else ubuntu/noble]
     #[arg(long, value_name = "OS/SERIES")]
     base_image: Option<String>,
     #[command(flatten)]
     maas: Maas,
-    /// Tell which uploaded images MAAS has, and upload nothing
+    /// List the uploaded images that MAAS has, and upload nothing
     #[arg(long, conflicts_with_all = ["image", "base_image"])]
     list: bool,
-    /// Upload nothing, but remove old versions of the image from MAAS: complete
-    /// ones that postern uploaded and no machine has
+    /// Remove old versions of the image from MAAS, and upload nothing: complete
+    /// versions that postern uploaded and no machine uses
     #[arg(long, requires = "keep", conflicts_with_all = ["list", "base_image"])]
     prune: bool,
-    /// How many of the newest versions --prune keeps
+    /// Number of newest versions that --prune keeps
     #[arg(long, value_name = "N", requires = "prune")]
     keep: Option<usize>,
-    /// Only tell what --prune would remove
+    /// Show what --prune would remove, and remove nothing
     #[arg(long, requires = "prune")]
     dry_run: bool,
     /// Print the result as one JSON document
@@ -65,15 +66,15 @@ impl Upload {
         let artifacts = Artifacts::open(image).map_err(MaasError::from)?;
         let image = Image::of(&artifacts, self.base_image.as_deref())?;
         let region = self.maas.region(report).await?;
-        let uploaded = upload(&region, &image, &Pace::default(), report).await?;
+        let uploaded = upload(&region, &image, &Limits::default(), report).await?;
         let name = &image.name;
         report.note(match uploaded.outcome {
-            Outcome::AlreadyThere => format!("{name} is already there"),
-            _ => format!("{name} is there: deploy it as {}", image.series()),
+            Outcome::AlreadyThere => format!("MAAS already has {name}"),
+            _ => format!("uploaded {name}: deploy it as {}", image.series()),
         });
         match self.json {
             false => println!("{}", image.series()),
-            true => println!("{:#}", document(&image, &uploaded)),
+            true => print_json(&document(&image, &uploaded))?,
         }
         Ok(())
     }
@@ -83,7 +84,7 @@ impl Upload {
         let all = listed(&region).await?;
         match self.json {
             false => print!("{}", table(&all)),
-            true => println!("{}", serde_json::to_string_pretty(&all)?),
+            true => print_json(&all)?,
         }
         Ok(())
     }
@@ -97,13 +98,13 @@ impl Upload {
             false => image.to_string_lossy().into_owned(),
         };
         let region = self.maas.region(report).await?;
-        let fated = prune(&region, (&name, keep), self.dry_run, report).await?;
-        if fated.is_empty() {
+        let candidates = prune(&region, (&name, keep), self.dry_run, report).await?;
+        if candidates.is_empty() {
             report.note(format!("MAAS has no image {name} that postern uploaded"));
         }
         match self.json {
-            false => print!("{}", told(&fated, self.dry_run)),
-            true => println!("{}", serde_json::to_string_pretty(&fated)?),
+            false => print!("{}", pruned(&candidates, self.dry_run)),
+            true => print_json(&candidates)?,
         }
         Ok(())
     }
@@ -132,7 +133,7 @@ async fn listed(region: &Region) -> Result<Vec<Summary>, MaasError> {
     Ok(all)
 }
 
-/// The images, one a line.
+/// The images, one per line.
 fn table(all: &[Summary]) -> String {
     let head = [
         "NAME",
@@ -162,17 +163,21 @@ fn table(all: &[Summary]) -> String {
     columns(std::iter::once(head).chain(rows).collect())
 }
 
-/// What becomes of each image, and how much room that makes.
-fn told(all: &[Fated], dry: bool) -> String {
-    let removed = if dry { "would be removed" } else { "removed" };
-    let row = |image: &Fated| {
-        let fate = match &image.fate {
-            Fate::Kept => "kept".to_owned(),
-            Fate::Incomplete => "kept: it is incomplete".to_owned(),
-            Fate::InUse { machines } => format!("kept: on {}", machines.join(", ")),
-            Fate::Removed => removed.to_owned(),
+/// What happens to each image, one per line.
+fn pruned(all: &[Candidate], dry_run: bool) -> String {
+    let removed = if dry_run {
+        "would be removed"
+    } else {
+        "removed"
+    };
+    let row = |image: &Candidate| {
+        let decision = match &image.decision {
+            Decision::Kept => "kept".to_owned(),
+            Decision::Incomplete => "kept: it is incomplete".to_owned(),
+            Decision::InUse { machines } => format!("kept: on {}", machines.join(", ")),
+            Decision::Removed => removed.to_owned(),
         };
-        [image.name.clone(), bytes(image.size), fate]
+        [image.name.clone(), bytes(image.size), decision]
     };
     columns(all.iter().map(row).collect())
 }
@@ -208,38 +213,38 @@ mod tests {
             base_image: complete.then(|| "ubuntu/noble".to_owned()),
             last_deployed: None,
         };
-        let all = [image("edge-1.2.0", true, 412_000_000), image("e", false, 0)];
+        let all = [image("edge-1.2.0", true, 412 << 20), image("e", false, 0)];
         insta::assert_snapshot!(table(&all), @r"
-        NAME        ARCHITECTURE   STATE       SIZE    BASE          LAST DEPLOYED
-        edge-1.2.0  amd64/generic  complete    412 MB  ubuntu/noble  -
-        e           amd64/generic  incomplete  0 B     -             -
+        NAME        ARCHITECTURE   STATE       SIZE     BASE          LAST DEPLOYED
+        edge-1.2.0  amd64/generic  complete    412 MiB  ubuntu/noble  -
+        e           amd64/generic  incomplete  0 B      -             -
         ");
     }
 
     #[test]
-    fn what_pruning_tells() {
-        let fated = |name: &str, fate| Fated {
+    fn a_table_of_pruned_images() {
+        let candidate = |name: &str, decision| Candidate {
             id: 1,
             name: name.to_owned(),
-            size: 412_000_000,
-            fate,
+            size: 412 << 20,
+            decision,
         };
         let machines = vec!["gw-1".to_owned(), "gw-2".to_owned()];
         let all = [
-            fated("edge-1.3", Fate::Incomplete),
-            fated("edge-1.2.0", Fate::Kept),
-            fated("edge-1.1", Fate::InUse { machines }),
-            fated("edge-1.0", Fate::Removed),
+            candidate("edge-1.3", Decision::Incomplete),
+            candidate("edge-1.2.0", Decision::Kept),
+            candidate("edge-1.1", Decision::InUse { machines }),
+            candidate("edge-1.0", Decision::Removed),
         ];
-        insta::assert_snapshot!(told(&all, true), @r"
-        edge-1.3    412 MB  kept: it is incomplete
-        edge-1.2.0  412 MB  kept
-        edge-1.1    412 MB  kept: on gw-1, gw-2
-        edge-1.0    412 MB  would be removed
+        insta::assert_snapshot!(pruned(&all, true), @r"
+        edge-1.3    412 MiB  kept: it is incomplete
+        edge-1.2.0  412 MiB  kept
+        edge-1.1    412 MiB  kept: on gw-1, gw-2
+        edge-1.0    412 MiB  would be removed
         ");
-        assert!(told(&all, false).ends_with(" removed\n"));
+        assert!(pruned(&all, false).ends_with(" removed\n"));
         let json = serde_json::to_value(&all[2]).unwrap();
-        let wanted = json!({"id": 1, "name": "edge-1.1", "size": 412_000_000,
+        let wanted = json!({"id": 1, "name": "edge-1.1", "size": 412 << 20,
             "fate": "in-use", "machines": ["gw-1", "gw-2"]});
         assert_eq!(json, wanted);
     }

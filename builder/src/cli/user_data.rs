@@ -11,17 +11,18 @@ use crate::userdata::{self, NodeError};
 
 /// Print the cloud-init user-data that delivers a gateway file
 ///
-/// Every problem in the file is told at once. What it says is `{from: palette}`
-/// is obtained from Palette with your own API key (SPECTROCLOUD_APIKEY), which
-/// is not delivered.
+/// Reports every problem in the file at once. Obtains what the file marks as
+/// `{from: palette}` from Palette, with your own API key (SPECTROCLOUD_APIKEY),
+/// which is not part of the user-data.
 #[derive(Debug, Args)]
 pub struct UserData {
     /// The gateway file
     gateway: PathBuf,
-    /// Which of the gateway's machines, from 1 [default: the only one]
+    /// Number of the gateway's machine, from 1 [default: the only one]
     #[arg(long, value_name = "N")]
     node: Option<u8>,
-    /// Tell what each machine will be told, secrets masked, and ask nobody
+    /// Show the settings of each machine with secrets masked, without a request to
+    /// Palette
     #[arg(long)]
     explain: bool,
     #[command(flatten)]
@@ -36,14 +37,14 @@ impl UserData {
             print!("{}", userdata::explain(&file, chosen));
             return Ok(());
         }
-        let node = chosen.ok_or(NodeError::NotSaid)?;
+        let node = chosen.ok_or(NodeError::NotGiven)?;
         if node == Node::FIRST {
             let operator = self.palette.operator(&file)?;
             let report = global.report();
             let runtime = super::runtime()?;
             runtime.block_on(Palette::obtain(operator.as_ref(), &mut file, &report))?;
         }
-        // A result on standard output is what the user asked for, secrets included.
+        // The user asked for this result, secrets included.
         print!("{}", userdata::render(&file, node)?.expose_secret());
         Ok(())
     }

@@ -7,10 +7,10 @@ use clap::Args;
 use super::Global;
 use crate::artifact::Artifacts;
 
-/// Check that an image's files are the ones that were built
+/// Check that an image's files are unchanged since the build
 #[derive(Debug, Args)]
 pub struct Verify {
-    /// Directory that `postern build` left
+    /// Directory of an image, as `postern build` writes it
     image: PathBuf,
 }
 
@@ -19,7 +19,7 @@ impl Verify {
         let artifacts = Artifacts::open(&self.image)?;
         let step = global.report().step("Verifying");
         let files = artifacts.verify()?;
-        step.done(format!("{files} files are as they were built"));
+        step.done(format!("{files} files are unchanged"));
         Ok(())
     }
 }

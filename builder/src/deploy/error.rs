@@ -1,41 +1,16 @@
-//! Why a deployment did not come to its end.
+//! Errors of a deployment.
 
-use std::fmt;
-
+use super::findings::Problem;
 use crate::maas::MaasError;
-
-/// Something that stands in the way, and what to do about it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// What it is.
-    pub what: String,
-    /// What to do.
-    pub remedy: String,
-}
-
-impl Problem {
-    pub(super) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            remedy: remedy.into(),
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n  help: {}", self.what, self.remedy)
-    }
-}
 
 /// A machine whose deployment failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct FailedMachine {
     /// Its name and system id.
     pub machine: String,
     /// Why, in MAAS' words.
-    pub why: String,
-    /// The lines of the installation's log that matter, without secrets.
+    pub reason: String,
+    /// The relevant lines of the installation log, without secrets.
     pub log: Vec<String>,
 }
 
@@ -45,113 +20,116 @@ pub enum DeployError {
     /// MAAS refused something or cannot be reached.
     #[error(transparent)]
     Maas(#[from] MaasError),
-    /// MAAS cannot take the deployment as it is; all that was found at once.
+    /// Checks found problems; all of them at once.
     #[error("{}", all(.0))]
     Preflight(Vec<Problem>),
-    /// Machines that were free are not any more.
+    /// Machines are no longer free.
     #[error(
-        "{gateway} needs {needed} machines and got {got}\n  help: somebody else took what was free; {kept}run again when there are enough"
+        "{gateway} needs {needed} machines and got {got}: others took the rest\n  help: {kept}run again when enough machines are free"
     )]
     NotEnough {
         /// The gateway.
         gateway: String,
         /// How many it needs.
         needed: usize,
-        /// How many it had.
+        /// How many it got.
         got: usize,
-        /// What became of them; a clause with its end, or nothing.
+        /// What happened to them, as a clause that ends in `; `, or nothing.
         kept: String,
     },
-    /// A machine waits to be deployed, and nothing was prepared for it.
-    #[error("{0} was to be followed, and now waits to be deployed\n  help: run it again")]
-    Untold(String),
+    /// A machine went back from being deployed to being allocated.
+    #[error("the deployment of {0} was aborted while this run checked it\n  help: run it again")]
+    NoUserData(String),
     /// A machine of this gateway runs another image.
     #[error(
-        "{machine} is {runs} of this gateway already\n  help: nothing is replaced: release it (`maas PROFILE machine release {system_id}`), or give the gateway another name"
+        "{machine} already runs {runs} as this gateway\n  help: postern never replaces an image: release the machine (`maas PROFILE machine release {system_id}`), or give the gateway another name"
     )]
     Other {
         /// Its name and system id.
         machine: String,
         /// Its system id.
         system_id: String,
-        /// The image it is deployed with.
+        /// Its image.
         runs: String,
     },
     /// Somebody ended the deployment of a machine.
     #[error(
-        "{machine} is {now}, and no longer being deployed for {gateway}{}\n  help: look at the machine's events in MAAS: its power may not be controllable, or somebody aborted or released it; then run again",
-        .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default()
+        "MAAS no longer deploys {machine} for {gateway}: the machine is {now}{}\n  help: read the machine's events in MAAS: its power may not be controllable, or somebody aborted or released it; then run again",
+        .reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default()
     )]
     Gone {
         /// Its name and system id.
         machine: String,
-        /// What it is now.
+        /// Its state now.
         now: String,
         /// The gateway.
         gateway: String,
         /// Why, if MAAS says.
-        why: Option<String>,
+        reason: Option<String>,
     },
-    /// MAAS says that a deployment failed.
+    /// MAAS reports that a deployment failed.
     #[error("{}\n  help: {help}", failed(.failures))]
     Failed {
         /// Which machines, and why.
-        failures: Vec<Failure>,
+        failures: Vec<FailedMachine>,
         /// What to do.
         help: String,
     },
-    /// All machines are deployed, and the gateway did not come.
+    /// All machines are deployed, and the gateway is not healthy in time.
     #[error(
-        "{gateway} is deployed, but not a gateway after {minutes} minutes: {state}\n  help: the console of the machine and `postern-agent status` on it say what it waits for; {kept}"
+        "{gateway} is deployed, but not healthy after {minutes} minutes: {state}\n  help: the machine's console and `postern-agent status` on it show what it waits for; {kept}"
     )]
     NoGateway {
         /// The gateway.
         gateway: String,
-        /// How long it was waited for.
+        /// How long the run waited.
         minutes: u64,
-        /// What was heard last.
+        /// The last reports.
         state: String,
-        /// What became of the machines.
+        /// What happened to the machines.
         kept: String,
     },
 }
 
 impl DeployError {
-    /// Whether MAAS refused, cannot be reached, or has not what is needed.
-    pub const fn is_of_the_other_side(&self) -> bool {
+    /// Whether MAAS refused, cannot be reached, or lacks what is needed.
+    pub const fn is_remote(&self) -> bool {
         match self {
-            Self::Maas(error) => error.is_of_the_other_side(),
+            Self::Maas(error) => error.is_remote(),
             Self::Preflight(_) | Self::NotEnough { .. } | Self::Other { .. } => true,
-            Self::Untold(_) | Self::Gone { .. } | Self::Failed { .. } | Self::NoGateway { .. } => {
-                false
-            }
+            Self::NoUserData(_)
+            | Self::Gone { .. }
+            | Self::Failed { .. }
+            | Self::NoGateway { .. } => false,
         }
     }
 
-    /// Whether a person gave what cannot be used.
+    /// Whether the user's input is wrong.
     pub const fn is_input(&self) -> bool {
         matches!(self, Self::Maas(error) if error.is_input())
     }
 }
 
 fn all(problems: &[Problem]) -> String {
-    let several = format!("{} problems stand in the way", problems.len());
     let head = match problems {
         [_] => String::new(),
-        _ => format!("{several}\n"),
+        _ => format!("{} problems prevent the deployment\n", problems.len()),
     };
     let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
     format!("{head}{}", texts.join("\n"))
 }
 
-fn failed(failures: &[Failure]) -> String {
-    let text = |failure: &Failure| {
+fn failed(failures: &[FailedMachine]) -> String {
+    let text = |failure: &FailedMachine| {
         let log: String = failure
             .log
             .iter()
             .map(|line| format!("\n  | {line}"))
             .collect();
-        format!("deploying {} failed: {}{log}", failure.machine, failure.why)
+        format!(
+            "deploying {} failed: {}{log}",
+            failure.machine, failure.reason
+        )
     };
     failures.iter().map(text).collect::<Vec<_>>().join("\n")
 }

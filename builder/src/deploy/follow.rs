@@ -1,65 +1,56 @@
-//! The gateway's machines, watched until they are one, or are not.
+//! Following the gateway's machines until the gateway is healthy, or fails.
 //!
-//! Two requests a look, however many machines there are: all machines by their
-//! ids, and all events since the last look.
+//! A poll costs two requests, however many machines there are: all machines by
+//! their ids, and all events since the last poll.
 
 use tokio::time::{Instant, sleep};
 
 use postern_contract::state::State;
 
-use super::claim::{Ours, release};
-use super::error::{DeployError, Failure};
-use super::gateway::{GatewayState, Watch};
-use super::log::{masked, telling};
-use super::order::{Order, Pace};
+use super::claim::{Claimed, release};
+use super::deployment::{Deployment, Timeouts};
+use super::error::{DeployError, FailedMachine};
+use super::log::{masked, relevant_lines};
+use super::node::Node;
+use super::outcome::{Outcome, ReportedBy};
 use super::stage::Progress;
-use super::{By, End};
+use super::watch::Watch;
 use crate::maas::machines::{Machine, Status};
-use crate::maas::operations::Select;
+use crate::maas::operations::MachineFilter;
 use crate::maas::{MaasError, Region};
-use crate::report::{Report, StepGuard};
+use crate::palette::GatewayState;
+use crate::report::Report;
 
-/// What following needs beside the machines.
-pub(super) struct Around<'a> {
+/// What the follower needs beside the machines.
+pub(super) struct Context<'a> {
     pub(super) region: &'a Region,
-    pub(super) order: &'a Order<'a>,
-    pub(super) pace: &'a Pace,
+    pub(super) deployment: &'a Deployment<'a>,
+    pub(super) timeouts: &'a Timeouts,
     pub(super) report: &'a Report,
-    /// Whether machines are given back when it fails.
+    /// Whether a failed deployment releases its machines.
     pub(super) release_on_failure: bool,
 }
 
-/// One machine that is followed.
-struct Node {
-    machine: Machine,
-    since: u64,
-    progress: Progress,
-    /// Whether it was deployed before we looked: then it is never given back.
-    was_deployed: bool,
-    step: Option<StepGuard>,
-    shown: String,
-}
-
-/// The machines that are followed.
+/// Follows the machines of one deployment.
 pub(super) struct Follow<'a> {
-    around: Around<'a>,
+    context: Context<'a>,
     nodes: Vec<Node>,
     seen: Option<u64>,
     /// Since when all machines are deployed.
     deployed: Option<Instant>,
-    /// What Palette said last.
+    /// The last message about Palette.
     palette: Option<String>,
-    /// Since when MAAS does not answer.
-    away: Option<Instant>,
+    /// Since when MAAS does not respond.
+    unreachable_since: Option<Instant>,
 }
 
 impl<'a> Follow<'a> {
-    pub(super) fn new(around: Around<'a>, ours: Vec<Ours>) -> Self {
+    pub(super) fn new(context: Context<'a>, ours: Vec<Claimed>) -> Self {
         let names = ours.iter().map(|one| one.machine.to_string());
         let width = names.map(|name| name.len()).max().unwrap_or_default();
-        let node = |one: Ours| Node {
+        let node = |one: Claimed| Node {
             step: Some(
-                around
+                context
                     .report
                     .step(format!("{:width$}", one.machine.to_string())),
             ),
@@ -71,45 +62,45 @@ impl<'a> Follow<'a> {
         };
         let nodes = ours.into_iter().map(node).collect();
         Self {
-            around,
+            context,
             nodes,
             seen: None,
             deployed: None,
             palette: None,
-            away: None,
+            unreachable_since: None,
         }
     }
 
-    /// Whether to go on although MAAS did not answer: the machines go on
-    /// without us, and a region is restarted now and then.
-    fn may_return(&mut self, error: &MaasError) -> bool {
+    /// Whether to continue although MAAS did not respond: the machines continue
+    /// without us, and a region restarts now and then.
+    fn may_recover(&mut self, error: &MaasError) -> bool {
         if !error.may_have_worked() {
             return false;
         }
-        if self.away.is_none() {
+        if self.unreachable_since.is_none() {
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
-            self.around.report.note(format!("{first}; still trying"));
+            self.context.report.note(format!("{first}; still trying"));
         }
-        let since = self.away.get_or_insert_with(Instant::now);
-        since.elapsed() < self.around.pace.patience
+        let since = self.unreachable_since.get_or_insert_with(Instant::now);
+        since.elapsed() < self.context.timeouts.gateway_timeout
     }
 
-    /// Watches until the end.
-    pub(super) async fn until_the_end<W: Watch>(
+    /// Polls until the gateway is healthy, fails, or the timeout ends.
+    pub(super) async fn run<W: Watch>(
         mut self,
         mut watch: Option<&mut W>,
-    ) -> Result<(End, Vec<Machine>), DeployError> {
+    ) -> Result<(Outcome, Vec<Machine>), DeployError> {
         loop {
-            match self.look().await {
-                Ok(()) => self.away = None,
-                Err(DeployError::Maas(error)) if self.may_return(&error) => {
-                    sleep(self.around.pace.poll).await;
+            match self.poll().await {
+                Ok(()) => self.unreachable_since = None,
+                Err(DeployError::Maas(error)) if self.may_recover(&error) => {
+                    sleep(self.context.timeouts.poll_interval).await;
                     continue;
                 }
                 Err(error) => return Err(error),
             }
-            self.show();
+            self.report_changes();
             if self
                 .nodes
                 .iter()
@@ -119,52 +110,52 @@ impl<'a> Follow<'a> {
             }
             if self.all_deployed() {
                 if let Some(watch) = &mut watch
-                    && self.palette_says_healthy(*watch).await
+                    && self.is_healthy_in_palette(*watch).await
                 {
-                    return Ok(self.ended(End::Healthy(By::Palette)));
+                    return Ok(self.finish(Outcome::Healthy(ReportedBy::Palette)));
                 }
-                if let Some(end) = self.end_by_agent(watch.is_some()) {
-                    return Ok(self.ended(end));
+                if let Some(outcome) = self.reported_outcome(watch.is_some()) {
+                    return Ok(self.finish(outcome));
                 }
-                if self.waited() >= self.around.pace.patience {
+                if self.waited() >= self.context.timeouts.gateway_timeout {
                     return Err(self.no_gateway().await);
                 }
             }
-            sleep(self.around.pace.poll).await;
+            sleep(self.context.timeouts.poll_interval).await;
         }
     }
 
-    async fn look(&mut self) -> Result<(), DeployError> {
-        let agent_name = self.around.order.agent_name();
+    async fn poll(&mut self) -> Result<(), DeployError> {
+        let agent_name = self.context.deployment.agent_name();
         let ids: Vec<_> = self
             .nodes
             .iter()
             .map(|n| n.machine.system_id.clone())
             .collect();
         let ids: Vec<_> = ids.iter().map(String::as_str).collect();
-        let select = Select {
+        let select = MachineFilter {
             ids: ids.clone(),
             agent_name: Some(&agent_name),
-            ..Select::default()
+            ..MachineFilter::default()
         };
-        let region = self.around.region;
+        let region = self.context.region;
         let mut found = region.machines(&select).await?;
         let mut events = region.events(&ids, self.seen).await?;
-        // Told newest first. More than a page are told at the next look.
+        // They come newest first. The next poll gets what does not fit.
         events.reverse();
         for node in &mut self.nodes {
             let id = &node.machine.system_id;
-            let its = events
+            let own = events
                 .iter()
                 .filter(|event| event.node.as_ref() == Some(id) && event.id > node.since);
-            its.for_each(|event| node.progress.learn(event));
+            own.for_each(|event| node.progress.record(event));
             let at = found.iter().position(|one| one.system_id == *id);
             let now = at.map(|at| found.swap_remove(at));
-            node.is_now(now).map_err(|now| DeployError::Gone {
+            node.update(now).map_err(|now| DeployError::Gone {
                 machine: node.machine.to_string(),
                 now,
-                gateway: self.around.order.name().to_owned(),
-                why: node.progress.error.clone(),
+                gateway: self.context.deployment.name().to_owned(),
+                reason: node.progress.error.clone(),
             })?;
         }
         self.seen = events.last().map(|event| event.id).or(self.seen);
@@ -174,11 +165,11 @@ impl<'a> Follow<'a> {
         Ok(())
     }
 
-    /// Tells what changed.
-    fn show(&mut self) {
-        let secrets = self.around.order.secrets();
+    /// Reports what changed.
+    fn report_changes(&mut self) {
+        let secrets = self.context.deployment.secrets();
         for node in &mut self.nodes {
-            let text = masked(&node.text(), &secrets);
+            let text = masked(&node.describe(), &secrets);
             if text != node.shown
                 && let Some(step) = &node.step
             {
@@ -199,75 +190,78 @@ impl<'a> Follow<'a> {
             .unwrap_or_default()
     }
 
-    async fn palette_says_healthy(&mut self, watch: &mut impl Watch) -> bool {
-        let said = watch.state().await;
-        let healthy = matches!(said, Ok(GatewayState::Healthy));
-        let text = match said {
-            Ok(state) => format!("Palette says that {} is {state}", self.around.order.name()),
-            Err(error) => format!("Palette cannot be asked: {error}"),
+    async fn is_healthy_in_palette(&mut self, watch: &mut impl Watch) -> bool {
+        let state = watch.state().await;
+        let healthy = matches!(state, Ok(GatewayState::Healthy));
+        let name = self.context.deployment.name();
+        let text = match state {
+            Ok(state) => format!("Palette reports that {name} is {state}"),
+            Err(error) => format!("cannot query Palette: {error}"),
         };
         if self.palette.as_ref() != Some(&text) {
-            self.around.report.note(&text);
+            self.context.report.note(&text);
             self.palette = Some(text);
         }
         healthy
     }
 
-    /// The end that the agents tell, if nobody asks Palette. One healthy agent
-    /// is enough: what is healthy is the gateway.
-    fn end_by_agent(&self, palette_is_asked: bool) -> Option<End> {
-        if palette_is_asked {
+    /// The outcome that the agents report, unless Palette decides. One healthy agent
+    /// is enough: it reports the health of the gateway.
+    fn reported_outcome(&self, palette_decides: bool) -> Option<Outcome> {
+        if palette_decides {
             return None;
         }
-        let pace = self.around.pace;
+        let timeouts = self.context.timeouts;
         let furthest = self
             .nodes
             .iter()
             .filter_map(|node| node.progress.agent)
             .max();
-        let silent = self.nodes.iter().all(|node| node.progress.said.is_none());
+        let silent = self.nodes.iter().all(|node| node.progress.report.is_none());
         match furthest {
-            Some(State::Healthy) => Some(End::Healthy(By::Agent)),
-            Some(State::Registered) if self.waited() >= pace.patience => Some(End::Registered),
-            _ if silent && self.waited() >= pace.silence => Some(End::Deployed),
+            Some(State::Healthy) => Some(Outcome::Healthy(ReportedBy::Agent)),
+            Some(State::Registered) if self.waited() >= timeouts.gateway_timeout => {
+                Some(Outcome::Registered)
+            }
+            _ if silent && self.waited() >= timeouts.agent_timeout => Some(Outcome::Deployed),
             _ => None,
         }
     }
 
-    fn ended(self, end: End) -> (End, Vec<Machine>) {
+    fn finish(self, outcome: Outcome) -> (Outcome, Vec<Machine>) {
         let machines = self.nodes.into_iter().map(|mut node| {
             if let Some(step) = node.step.take() {
                 step.done(&node.shown);
             }
             node.machine
         });
-        (end, machines.collect())
+        (outcome, machines.collect())
     }
 
     async fn failed(&mut self) -> DeployError {
-        let secrets = self.around.order.secrets();
+        let secrets = self.context.deployment.secrets();
         let mut failures = Vec::new();
         for node in &self.nodes {
             if node.machine.status != Status::Failed {
                 continue;
             }
             let log = self
-                .around
+                .context
                 .region
                 .install_log(&node.machine.system_id)
                 .await;
             let log = match log {
-                Ok(Some(log)) => telling(&log, &secrets),
-                Ok(None) => vec!["MAAS has no installation log of it".to_owned()],
+                Ok(Some(log)) => relevant_lines(&log, &secrets),
+                Ok(None) => vec!["MAAS has no installation log".to_owned()],
                 Err(error) => vec![unread(&error)],
             };
-            failures.push(Failure {
+            failures.push(FailedMachine {
                 machine: node.machine.to_string(),
-                why: masked(&node.why(), &secrets),
+                reason: masked(&node.failure(), &secrets),
                 log,
             });
         }
-        let help = match self.give_back().await {
+        let help = match self.release_if_wanted().await {
             released if released.is_empty() => {
                 let ids: Vec<_> = self
                     .nodes
@@ -275,95 +269,49 @@ impl<'a> Follow<'a> {
                     .map(|n| n.machine.system_id.as_str())
                     .collect();
                 format!(
-                    "MAAS deploys a failed machine only after its release: `maas PROFILE machine release {}`, or run again with --release-on-failure; then deploy again",
+                    "release the machines (`maas PROFILE machine release {}`) or run again with --release-on-failure; then deploy again",
                     ids.join("|")
                 )
             }
-            released => format!("{released}mend what failed and run again"),
+            released => format!("{released}correct the cause and run again"),
         };
         DeployError::Failed { failures, help }
     }
 
     async fn no_gateway(&mut self) -> DeployError {
-        let of = |node: &Node| format!("{}: {}", node.machine, node.text());
+        let of = |node: &Node| format!("{}: {}", node.machine, node.describe());
         let mut state: Vec<_> = self.nodes.iter().map(of).collect();
         state.extend(self.palette.clone());
-        let kept = match self.give_back().await {
-            released if released.is_empty() => "run again to go on waiting".to_owned(),
+        let kept = match self.release_if_wanted().await {
+            released if released.is_empty() => "run again to wait longer".to_owned(),
             released => released.trim_end_matches("; ").to_owned(),
         };
         DeployError::NoGateway {
-            gateway: self.around.order.name().to_owned(),
-            minutes: self.around.pace.patience.as_secs() / 60,
-            state: masked(&state.join("; "), &self.around.order.secrets()),
+            gateway: self.context.deployment.name().to_owned(),
+            minutes: self.context.timeouts.gateway_timeout.as_secs() / 60,
+            state: masked(&state.join("; "), &self.context.deployment.secrets()),
             kept,
         }
     }
 
-    /// Gives back what was not deployed before we looked, if that is wanted.
-    async fn give_back(&mut self) -> String {
+    /// Releases the machines that were not deployed before this run, if the options
+    /// say so.
+    async fn release_if_wanted(&mut self) -> String {
         for node in &mut self.nodes {
-            // Dropped, it tells that this machine did not get there.
+            // Dropping the step reports that it failed.
             node.step = None;
         }
-        if !self.around.release_on_failure {
+        if !self.context.release_on_failure {
             return String::new();
         }
         let ours = self.nodes.iter().filter(|node| !node.was_deployed);
         let machines: Vec<_> = ours.map(|node| &node.machine).collect();
-        release(self.around.region, &machines, self.around.report).await
-    }
-}
-
-impl Node {
-    /// Takes what MAAS has of it now; what else it is if it is not being
-    /// deployed any more.
-    fn is_now(&mut self, now: Option<Machine>) -> Result<(), String> {
-        match now {
-            Some(now)
-                if matches!(
-                    now.status,
-                    Status::Deploying | Status::Deployed | Status::Failed
-                ) =>
-            {
-                self.machine = now;
-                Ok(())
-            }
-            Some(now) => Err(now.status_name),
-            None => Err("free".to_owned()),
-        }
-    }
-
-    /// What it is at.
-    fn text(&self) -> String {
-        let (status, progress) = (self.machine.status, &self.progress);
-        match status {
-            Status::Failed => format!("failed: {}", self.why()),
-            Status::Deployed => match &progress.said {
-                Some(said) => said.text.clone(),
-                None => "deployed; nothing heard of its agent yet".to_owned(),
-            },
-            _ => {
-                let power = match self.machine.power_state.as_str() {
-                    "error" => ", and MAAS cannot ask for its power",
-                    "off" => ", power off",
-                    _ => "",
-                };
-                format!("{}{power}", progress.stage.text())
-            }
-        }
-    }
-
-    fn why(&self) -> String {
-        let told = self.machine.error_description.clone();
-        let told = told.filter(|text| !text.is_empty());
-        let told = told.or_else(|| self.progress.error.clone());
-        told.unwrap_or_else(|| "MAAS does not say why".to_owned())
+        release(self.context.region, &machines, self.context.report).await
     }
 }
 
 fn unread(error: &MaasError) -> String {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
-    format!("the installation log cannot be read: {first}")
+    format!("cannot read the installation log: {first}")
 }

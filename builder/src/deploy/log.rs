@@ -1,16 +1,16 @@
-//! The lines of curtin's log that tell why an installation failed.
+//! The lines of curtin's log that show why an installation failed.
 
-/// How many lines are shown, at most.
-const LINES: usize = 20;
+/// Most lines that are shown.
+const MAX_LINES: usize = 20;
 
-/// How long a line may be, in characters.
-const WIDTH: usize = 200;
+/// Longest line that is shown, in characters.
+const MAX_LINE_CHARS: usize = 200;
 
-/// What our own install hook begins its lines with.
-const HOOK: &str = "postern: ";
+/// The beginning of the lines of our own install hook.
+const HOOK_PREFIX: &str = "postern: ";
 
-/// What tells of an error in curtin's log and in what it runs.
-const TELLING: &[&str] = &[
+/// Words of an error in the logs of curtin and of what it runs.
+const ERROR_WORDS: &[&str] = &[
     "error",
     "failed",
     "refused",
@@ -25,8 +25,8 @@ const TELLING: &[&str] = &[
     "timed out",
 ];
 
-/// Words before a secret, as curtin's and MAAS' configuration writes them.
-const BEFORE_SECRETS: &[&str] = &[
+/// Keys of secrets in the configuration of curtin and MAAS.
+const SECRET_KEYWORDS: &[&str] = &[
     "oauth_token",
     "oauth_signature",
     "oauth_consumer_key",
@@ -41,9 +41,9 @@ const BEFORE_SECRETS: &[&str] = &[
     "apikey",
 ];
 
-/// The lines of `log` that matter, in order, the last of them if there are many;
-/// `secrets` and whatever looks like one are masked.
-pub fn telling(log: &str, secrets: &[&str]) -> Vec<String> {
+/// The relevant lines of `log`, in their order, the last ones if there are many;
+/// `secrets` and everything that looks like one are masked.
+pub fn relevant_lines(log: &str, secrets: &[&str]) -> Vec<String> {
     let lines: Vec<&str> = log.lines().map(str::trim_end).collect();
     let mut kept: Vec<&str> = Vec::new();
     let mut in_traceback = false;
@@ -53,12 +53,13 @@ pub fn telling(log: &str, secrets: &[&str]) -> Vec<String> {
             continue;
         }
         let indented = line.starts_with([' ', '\t']);
-        // Of a traceback only its end says what happened.
+        // Only the end of a traceback says what happened.
         let end = in_traceback && !indented;
         in_traceback &= indented;
         let lower = line.to_lowercase();
-        let tells = line.contains(HOOK) || TELLING.iter().any(|words| lower.contains(words));
-        let wanted = end || (tells && !in_traceback);
+        let matches =
+            line.contains(HOOK_PREFIX) || ERROR_WORDS.iter().any(|words| lower.contains(words));
+        let wanted = end || (matches && !in_traceback);
         if wanted && kept.last() != Some(line) {
             kept.push(line);
         }
@@ -66,7 +67,7 @@ pub fn telling(log: &str, secrets: &[&str]) -> Vec<String> {
     if kept.is_empty() {
         kept = lines.into_iter().filter(|line| !line.is_empty()).collect();
     }
-    let from = kept.len().saturating_sub(LINES);
+    let from = kept.len().saturating_sub(MAX_LINES);
     let shown = kept[from..].iter();
     shown
         .map(|line| shortened(&masked(line, secrets)))
@@ -79,13 +80,13 @@ pub fn masked(line: &str, secrets: &[&str]) -> String {
     for secret in secrets {
         text = text.replace(secret, "***");
     }
-    for word in BEFORE_SECRETS {
+    for word in SECRET_KEYWORDS {
         text = masked_after(&text, word);
     }
     without_logins(&text)
 }
 
-/// Masks the value after each `word`, which `=`, `:` or quotes lead to.
+/// Masks the value after each `word`, which `=`, `:` or quotes introduce.
 fn masked_after(text: &str, word: &str) -> String {
     let (mut out, mut rest) = (String::new(), text);
     while let Some(at) = rest.to_ascii_lowercase().find(word) {
@@ -96,7 +97,7 @@ fn masked_after(text: &str, word: &str) -> String {
         out.push_str(lead);
         let end = value.find(|c: char| c.is_whitespace() || "\"',;}&".contains(c));
         let end = end.unwrap_or(value.len());
-        // Without a sign between, it is a word of prose.
+        // Without a sign between them, the key is a word of prose.
         if lead.contains(['=', ':']) && end > 0 {
             out.push_str("***");
             rest = &value[end..];
@@ -127,7 +128,7 @@ fn without_logins(text: &str) -> String {
 }
 
 fn shortened(line: &str) -> String {
-    match line.char_indices().nth(WIDTH) {
+    match line.char_indices().nth(MAX_LINE_CHARS) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line.to_owned(),
     }
@@ -159,7 +160,7 @@ Unexpected error while running command.
 
     #[test]
     fn the_lines_that_matter() {
-        insta::assert_snapshot!(telling(LOG, &[]).join("\n"), @r"
+        insta::assert_snapshot!(relevant_lines(LOG, &[]).join("\n"), @r"
         postern: verifying demo-0.1.0 (9 partitions) on /dev/nvme0n1
         postern: installation refused: root-a differs from the manifest
         finish: cmd-install/stage-curthooks: FAIL: configuring installed system
@@ -173,16 +174,16 @@ Unexpected error while running command.
     #[test]
     fn a_log_without_errors_shows_its_end() {
         let log: String = (0..100).map(|n| format!("line {n}\n")).collect();
-        let shown = telling(&log, &[]);
-        assert_eq!(shown.len(), LINES);
+        let shown = relevant_lines(&log, &[]);
+        assert_eq!(shown.len(), MAX_LINES);
         assert_eq!(shown.last().unwrap(), "line 99");
-        let long = telling(&format!("error: {}", "x".repeat(1000)), &[]);
-        assert_eq!(long[0].chars().count(), WIDTH + 1);
-        assert!(telling("", &[]).is_empty());
+        let long = relevant_lines(&format!("error: {}", "x".repeat(1000)), &[]);
+        assert_eq!(long[0].chars().count(), MAX_LINE_CHARS + 1);
+        assert!(relevant_lines("", &[]).is_empty());
     }
 
     #[test]
-    fn secrets_do_not_get_out() {
+    fn secrets_are_masked() {
         for (line, wanted) in [
             (
                 "error: code SESAME is no good",

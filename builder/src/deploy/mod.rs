@@ -1,135 +1,82 @@
 //! Machines made a gateway: an image and a gateway file, brought together by MAAS.
 //!
-//! [`order`] is what is wanted, [`site`] what MAAS has, [`preflight`] whether
-//! they go together. Then machines are acquired (`claim`), deployed and followed
-//! (`follow`, [`stage`], [`log`]) until Palette ([`gateway`]) or the agent says
-//! that the gateway is there. Nothing is kept on this machine: whoever is killed
-//! is followed by a run that finds the gateway's machines by their name in MAAS.
-//! Not verified against a real MAAS; the facts come from its sources.
+//! [`deployment`] is what the user wants, [`inventory`] what MAAS has, [`preflight`]
+//! checks that they fit. Then machines are allocated (`claim`), deployed and
+//! followed (`follow`, [`stage`], [`log`]) until Palette ([`watch`]) or the agent
+//! reports the gateway. No state is kept on this machine: after an interruption the
+//! next run finds the gateway's machines by their name in MAAS. Not verified
+//! against a real MAAS; the facts come from its sources.
 
 mod claim;
+pub mod deployment;
 pub mod error;
+pub mod findings;
 mod follow;
-pub mod gateway;
+pub mod inventory;
 pub mod log;
 mod networks;
-pub mod order;
-pub mod palette;
+mod node;
+pub mod outcome;
 pub mod preflight;
-pub mod site;
+mod selection;
 pub mod stage;
+pub mod watch;
 
 #[cfg(test)]
 mod tests;
 
 use serde::Serialize;
 
-pub use error::{DeployError, Failure, Problem};
-pub use gateway::{GatewayState, Watch, WatchError};
-pub use order::{Order, Pace};
-pub use palette::Watched;
+pub use deployment::{Deployment, Timeouts};
+pub use error::{DeployError, FailedMachine};
+pub use findings::{Findings, Problem};
+pub use outcome::{Outcome, ReportedBy};
+pub use watch::{PaletteWatch, Watch};
 
 use crate::maas::Region;
 use crate::maas::machines::{Machine, Status};
-use crate::maas::operations::Acquire;
+use crate::maas::operations::AllocateRequest;
 use crate::report::Report;
 use claim::Claim;
-use follow::{Around, Follow};
-use preflight::Findings;
-use site::Site;
+use follow::{Context, Follow};
+use inventory::Inventory;
 
-/// Who says that the gateway is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
-    /// Palette.
-    Palette,
-    /// The agent on a machine.
-    Agent,
-}
-
-/// How far it came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// The gateway is healthy.
-    Healthy(By),
-    /// Palette accepted the registration, says the agent.
-    Registered,
-    /// The machines are deployed, and nothing was heard of their agent.
-    Deployed,
-}
-
-impl End {
-    /// What it means, for a person.
-    pub fn text(self, gateway: &str) -> String {
-        match self {
-            Self::Healthy(By::Palette) => format!("Palette says that {gateway} is healthy"),
-            Self::Healthy(By::Agent) => {
-                format!("{gateway} is healthy, as its agent says; Palette itself was not asked")
-            }
-            Self::Registered => format!(
-                "{gateway} is registered with Palette, as its agent says; whether it is healthy is not known"
-            ),
-            Self::Deployed => format!(
-                "the machines of {gateway} are deployed; nothing was heard of their agent, so whether they paired is not known: look at the console, or run `postern-agent status` there"
-            ),
-        }
-    }
-
-    /// Who says so.
-    pub const fn told_by(self) -> &'static str {
-        match self {
-            Self::Healthy(By::Palette) => "palette",
-            Self::Healthy(By::Agent) | Self::Registered => "agent",
-            Self::Deployed => "maas",
-        }
-    }
-
-    /// A word for programs.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Healthy(_) => "healthy",
-            Self::Registered => "registered",
-            Self::Deployed => "deployed",
-        }
-    }
-}
-
-/// What is to be done with a machine.
+/// What to do with a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Todo {
-    /// Acquire and deploy it.
+pub enum Action {
+    /// AllocateRequest and deploy it.
     Allocate,
-    /// Deploy it: it is the gateway's already.
+    /// Deploy it: it is already the gateway's.
     Deploy,
-    /// Follow it: its deployment began.
+    /// Follow it: its deployment has begun.
     Follow,
 }
 
 /// What a deployment would do.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
-    /// The machines, in the order they would be taken.
-    pub machines: Vec<(Machine, Todo)>,
-    /// What is worth knowing.
+    /// The machines, in the order of their allocation.
+    pub machines: Vec<(Machine, Action)>,
+    /// Warnings.
     pub notes: Vec<String>,
 }
 
 /// A gateway's machines, deployed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Deployed {
-    /// How far it came.
-    pub end: End,
+    /// The last state of the gateway.
+    pub outcome: Outcome,
     /// Its machines.
     pub machines: Vec<Machine>,
 }
 
-/// How a deployment goes about it.
+/// Options of a deployment.
 #[derive(Clone, Debug)]
-pub struct Manner<'a> {
-    /// Its time.
-    pub pace: Pace,
-    /// Whether machines are given back when it fails.
+pub struct Options<'a> {
+    /// How long it waits.
+    pub timeouts: Timeouts,
+    /// Whether a failed deployment releases its machines.
     pub release_on_failure: bool,
     /// Where progress goes.
     pub report: &'a Report,
@@ -138,95 +85,98 @@ pub struct Manner<'a> {
 /// What [`deploy()`] would do. Changes nothing.
 ///
 /// # Errors
-/// [`DeployError`]: all that stands in the way, at once.
+/// [`DeployError`]: all problems at once.
 pub async fn plan(
     region: &Region,
-    order: &Order<'_>,
+    deployment: &Deployment<'_>,
     report: &Report,
 ) -> Result<Plan, DeployError> {
-    let (site, findings) = look(region, order, report).await?;
+    let (inventory, findings) = inspect(region, deployment, report).await?;
     let mut machines = Vec::new();
-    for machine in preflight::chosen(&site, order) {
-        let todo = match machine.status {
-            Status::Ready => Todo::Allocate,
-            Status::Allocated => Todo::Deploy,
-            _ => Todo::Follow,
+    for machine in selection::chosen(&inventory, deployment) {
+        let action = match machine.status {
+            Status::Ready => Action::Allocate,
+            Status::Allocated => Action::Deploy,
+            _ => Action::Follow,
         };
-        if todo == Todo::Allocate {
-            let agent_name = order.agent_name();
-            let acquire = Acquire {
+        if action == Action::Allocate {
+            let agent_name = deployment.agent_name();
+            let request = AllocateRequest {
                 system_id: &machine.system_id,
                 agent_name: &agent_name,
                 comment: "",
                 dry_run: true,
             };
-            // MAAS has the last word on whether we may have it.
-            region.allocate(&acquire).await?;
+            // MAAS decides whether we may have it.
+            region.allocate(&request).await?;
         }
-        machines.push((machine.clone(), todo));
+        machines.push((machine.clone(), action));
     }
     let notes = findings.notes;
     Ok(Plan { machines, notes })
 }
 
-/// Makes machines of MAAS a gateway. `watch` tells what Palette says; without
-/// one the end is what the agent tells MAAS.
+/// Makes machines of MAAS a gateway. `watch` queries Palette for the outcome;
+/// without one the agent's reports to MAAS decide.
 ///
 /// # Errors
-/// [`DeployError`]. Machines that this run acquired are given back if it could
-/// not get all of them or MAAS refuses to deploy one; after that they are left as they are,
-/// unless they shall be given back, and the next run goes on with them.
+/// [`DeployError`]. Machines that this run allocated are released if it cannot get
+/// all of them or MAAS refuses to deploy one. Later they are released only if
+/// [`Options::release_on_failure`] says so; otherwise the next run continues with
+/// them.
 pub async fn deploy<W: Watch>(
     region: &Region,
-    order: &Order<'_>,
-    manner: Manner<'_>,
+    deployment: &Deployment<'_>,
+    options: Options<'_>,
     watch: Option<&mut W>,
 ) -> Result<Deployed, DeployError> {
-    let report = manner.report;
-    let (site, _told) = look(region, order, report).await?;
+    let report = options.report;
+    let (inventory, _) = inspect(region, deployment, report).await?;
     let claim = Claim {
         region,
-        order,
-        user: &site.user,
+        deployment,
+        user: &inventory.user,
         report,
     };
-    let mut ours = claim.settle(&preflight::candidates(&site, order)).await?;
+    let mut ours = claim
+        .allocate_missing(&selection::suitable(&inventory, deployment))
+        .await?;
     claim.start(&mut ours).await?;
-    report.note("an interruption leaves the machines to MAAS; the same command goes on with them");
-    let around = Around {
+    report.note("you may interrupt this: MAAS goes on, and the same command continues");
+    let context = Context {
         region,
-        order,
-        pace: &manner.pace,
+        deployment,
+        timeouts: &options.timeouts,
         report,
-        release_on_failure: manner.release_on_failure,
+        release_on_failure: options.release_on_failure,
     };
-    let (end, machines) = Follow::new(around, ours).until_the_end(watch).await?;
-    Ok(Deployed { end, machines })
+    let (outcome, machines) = Follow::new(context, ours).run(watch).await?;
+    Ok(Deployed { outcome, machines })
 }
 
-/// Looks whether MAAS can take the order, and tells what is worth knowing.
-async fn look(
+/// Checks the deployment against what MAAS has, and reports the warnings.
+async fn inspect(
     region: &Region,
-    order: &Order<'_>,
+    deployment: &Deployment<'_>,
     report: &Report,
-) -> Result<(Site, Findings), DeployError> {
-    let step = report.step("Looking at MAAS");
-    let mut site = Site::survey(region, order).await?;
-    let machines: Vec<Machine> = preflight::chosen(&site, order)
+) -> Result<(Inventory, Findings), DeployError> {
+    let step = report.step("Checking MAAS");
+    let mut inventory = Inventory::read(region, deployment).await?;
+    let machines: Vec<Machine> = selection::chosen(&inventory, deployment)
         .into_iter()
         .cloned()
         .collect();
     let machines: Vec<_> = machines.iter().collect();
-    site.count_addresses(region, &machines).await?;
-    let findings = preflight::check(&site, order);
+    inventory.count_addresses(region, &machines).await?;
+    let findings = preflight::check(&inventory, deployment);
     findings.notes.iter().for_each(|note| report.note(note));
     if !findings.problems.is_empty() {
         return Err(DeployError::Preflight(findings.problems));
     }
-    let free = preflight::candidates(&site, order).len();
+    let free = selection::suitable(&inventory, deployment).len();
     step.done(format!(
-        "{} of its own, {free} free machines suit",
-        site.ours.len()
+        "{} machines of this gateway, {free} free ones suit",
+        inventory.ours.len()
     ));
-    Ok((site, findings))
+    Ok((inventory, findings))
 }

@@ -1,49 +1,18 @@
-//! Whether MAAS can take an order: everything that stands in the way, at once.
+//! Checks before a deployment: all problems at once.
 
-use postern_contract::size;
-
-use super::error::Problem;
+use super::deployment::Deployment;
+use super::findings::{Findings, Problem};
+use super::inventory::{Inventory, UnknownName, wanted_addresses};
 use super::networks;
-use super::order::Order;
-use super::site::{Site, Unknown, wanted_addresses};
+use super::selection::{chosen, missing, runs_other, suitable, unfit};
 use crate::maas::machines::{Machine, Status};
-use crate::maas::resources::{BootResource, Standing};
+use crate::maas::resources::{BootResource, UploadState};
 
-/// How many machines are named, and how many names.
-const SHOWN: usize = 5;
+/// Most machines or names in one message.
+const MAX_SHOWN: usize = 5;
 
-/// What was found.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Findings {
-    /// What stands in the way.
-    pub problems: Vec<Problem>,
-    /// What is worth knowing.
-    pub notes: Vec<String>,
-}
-
-/// How many machines are still to be acquired.
-pub fn missing(site: &Site, order: &Order<'_>) -> usize {
-    order.nodes.saturating_sub(site.ours.len())
-}
-
-/// The free machines that suit, the smallest first: big ones are left to
-/// whoever needs them.
-pub fn candidates<'s>(site: &'s Site, order: &Order<'_>) -> Vec<&'s Machine> {
-    let suits = |machine: &&Machine| unfit(machine, order).is_empty();
-    let mut all: Vec<_> = site.free.iter().filter(suits).collect();
-    all.sort_by_key(|m| (m.cpu_count, m.memory(), m.disk(), m.system_id.clone()));
-    all
-}
-
-/// The machines that a deployment would use: its own, then free ones.
-pub fn chosen<'s>(site: &'s Site, order: &Order<'_>) -> Vec<&'s Machine> {
-    let free = candidates(site, order).into_iter();
-    let all = site.ours.iter().chain(free);
-    all.take(order.nodes).collect()
-}
-
-/// Everything that is wrong, and what to do about it.
-pub fn check(site: &Site, order: &Order<'_>) -> Findings {
+/// All problems and warnings.
+pub fn check(inventory: &Inventory, deployment: &Deployment<'_>) -> Findings {
     let mut findings = Findings::default();
     let deployed = |machine: &Machine| {
         matches!(
@@ -52,142 +21,145 @@ pub fn check(site: &Site, order: &Order<'_>) -> Findings {
         )
     };
     let problems = &mut findings.problems;
-    problems.extend(site.unknown.iter().map(unknown));
-    problems.extend(site.others.iter().filter_map(|one| of_another(one, order)));
-    problems.extend(site.ours.iter().filter_map(|one| other_image(one, order)));
-    let busy = site.ours.iter().filter(|one| deployed(one)).count();
-    if busy < order.nodes {
-        problems.extend(image(site, order));
+    problems.extend(inventory.unknown.iter().map(unknown));
+    problems.extend(
+        inventory
+            .others
+            .iter()
+            .filter_map(|one| of_another(one, deployment)),
+    );
+    problems.extend(
+        inventory
+            .ours
+            .iter()
+            .filter_map(|one| other_image(one, deployment)),
+    );
+    let busy = inventory.ours.iter().filter(|one| deployed(one)).count();
+    if busy < deployment.nodes {
+        problems.extend(image(inventory, deployment));
     }
-    let missing = missing(site, order);
-    let runs = site
+    let missing = missing(inventory, deployment);
+    let runs = inventory
         .ours
         .iter()
         .filter(|one| one.status == Status::Deployed);
     let runs: Vec<_> = runs.map(ToString::to_string).collect();
     if missing > 0 && busy > 0 {
         match runs.is_empty() {
-            true => problems.push(half_gone(site, order)),
-            false => findings.notes.push(joining(&runs, order, missing)),
+            true => problems.push(half_gone(inventory, deployment)),
+            false => findings.notes.push(joining(&runs, deployment, missing)),
         }
     }
     let problems = &mut findings.problems;
-    if missing > 0 && site.unknown.is_empty() {
-        problems.extend(machines(site, order, missing));
+    if missing > 0 && inventory.unknown.is_empty() {
+        problems.extend(machines(inventory, deployment, missing));
     }
-    let chosen = chosen(site, order);
+    let chosen = chosen(inventory, deployment);
     let fresh: Vec<_> = chosen
         .iter()
         .copied()
         .filter(|one| !deployed(one))
         .collect();
-    problems.extend(addresses(site, &fresh));
-    networks::check(site, order, &chosen, &mut findings);
+    problems.extend(addresses(inventory, &fresh));
+    networks::check(inventory, deployment, &chosen, &mut findings);
     findings
 }
 
-fn unknown(unknown: &Unknown) -> Problem {
-    let Unknown { what, name, known } = unknown;
+fn unknown(unknown: &UnknownName) -> Problem {
+    let UnknownName { what, name, known } = unknown;
     let remedy = match known.as_slice() {
-        [] => "MAAS has none: create it, or remove it from `maas` in the gateway file".to_owned(),
+        [] => "create it in MAAS, or remove it from `maas` in the gateway file".to_owned(),
         known => {
-            let shown = known[..known.len().min(SHOWN)].join(", ");
-            let more = if known.len() > SHOWN { ", …" } else { "" };
-            format!("correct `maas` in the gateway file; there are {shown}{more}")
+            let shown = known[..known.len().min(MAX_SHOWN)].join(", ");
+            let more = if known.len() > MAX_SHOWN { ", …" } else { "" };
+            format!("correct `maas` in the gateway file; MAAS has {shown}{more}")
         }
     };
     Problem::new(format!("MAAS has no {what} {name}"), remedy)
 }
 
-/// A cluster runs already, and others join it: one machine becomes three, or one
-/// of three is replaced. All who join are told the same. Whether the cluster can be
-/// joined is not MAAS' to know.
-fn joining(runs: &[String], order: &Order<'_>, missing: usize) -> String {
-    let cluster = &order.gateway.gateway.cluster;
+/// A note on machines that join a running cluster: one machine becomes three, or
+/// one of three is replaced. MAAS does not know whether the cluster can be joined.
+fn joining(runs: &[String], deployment: &Deployment<'_>, missing: usize) -> String {
+    let cluster = &deployment.gateway.gateway.cluster;
     let endpoint = cluster.api_endpoint.as_deref().unwrap_or_default();
     format!(
-        "{missing} more join what runs on {}, at {endpoint}: that takes a machine which was deployed with this endpoint in its gateway file, or two of three that are left",
+        "{missing} more join the cluster on {}, at {endpoint}: this works if a machine there was deployed with this endpoint in its gateway file, or two of three still run",
         runs.join(", ")
     )
 }
 
 /// Some of a gateway's machines are being deployed or failed, and others were
-/// released since: whoever joins would wait for a cluster that may never be.
-fn half_gone(site: &Site, order: &Order<'_>) -> Problem {
-    let (name, nodes) = (order.name(), order.nodes);
-    let left: Vec<_> = site.ours.iter().map(ToString::to_string).collect();
-    let ids = site.ours.iter().map(|one| one.system_id.as_str());
+/// released since: a machine that joins may wait for a cluster forever.
+fn half_gone(inventory: &Inventory, deployment: &Deployment<'_>) -> Problem {
+    let (name, nodes) = (deployment.name(), deployment.nodes);
+    let left: Vec<_> = inventory.ours.iter().map(ToString::to_string).collect();
+    let ids = inventory.ours.iter().map(|one| one.system_id.as_str());
     let ids = ids.collect::<Vec<_>>().join(" ");
     let left = left.join(", ");
     Problem::new(
-        format!("of the {nodes} machines of {name} only {left} are left"),
+        format!("only {left} are left of the {nodes} machines of {name}, and none is deployed"),
         format!(
-            "none of them is deployed, so there is no cluster to join: wait for that, or release what is left (`maas PROFILE machines release machines={ids}`), then run again"
+            "there is no cluster to join: wait until one is deployed, or release them (`maas PROFILE machines release machines={ids}`), then run again"
         ),
     )
 }
 
 /// Two users with one gateway would pair it twice.
-fn of_another(machine: &Machine, order: &Order<'_>) -> Option<Problem> {
+fn of_another(machine: &Machine, deployment: &Deployment<'_>) -> Option<Problem> {
     let owner = machine.owner.as_ref()?;
-    let gateway = order.name();
+    let gateway = deployment.name();
     Some(Problem::new(
-        format!("{machine} is {gateway} already, for {owner}"),
+        format!("{machine} is already {gateway}, for {owner}"),
         format!("use {owner}'s API key, or give the gateway another name"),
     ))
 }
 
-/// What runs an image is never given another.
-pub(super) fn other_image(machine: &Machine, order: &Order<'_>) -> Option<Problem> {
-    let runs = runs_other(machine, order)?;
-    let (id, gateway) = (&machine.system_id, order.name());
+/// A machine that runs one image never gets another.
+fn other_image(machine: &Machine, deployment: &Deployment<'_>) -> Option<Problem> {
+    let runs = runs_other(machine, deployment)?;
+    let (id, gateway) = (&machine.system_id, deployment.name());
     Some(Problem::new(
         format!("{machine} already runs {runs} as {gateway}"),
         format!(
-            "nothing is replaced: release it (`maas PROFILE machine release {id}`), or give the gateway another name"
+            "postern never replaces an image: release the machine (`maas PROFILE machine release {id}`), or give the gateway another name"
         ),
     ))
 }
 
-/// The image that a machine of the gateway has, if it is not the order's.
-pub(super) fn runs_other(machine: &Machine, order: &Order<'_>) -> Option<String> {
-    let series = &machine.distro_series;
-    let name = series.strip_prefix("custom/").unwrap_or(series);
-    let has = matches!(machine.status, Status::Deploying | Status::Deployed);
-    let same = machine.osystem == "custom" && name == order.image.name;
-    (has && !same).then(|| format!("{}/{name}", machine.osystem))
-}
-
-fn image(site: &Site, order: &Order<'_>) -> Vec<Problem> {
-    let image = order.image;
+fn image(inventory: &Inventory, deployment: &Deployment<'_>) -> Vec<Problem> {
+    let image = deployment.image;
     let name = &image.name;
     let mut problems = Vec::new();
-    let standing = site.image.as_ref().map(|one| one.standing(&image.sha256));
-    let missing = match standing {
-        Some(Standing::Complete) => None,
-        Some(Standing::Begun(_)) => Some((
+    let upload_state = inventory
+        .image
+        .as_ref()
+        .map(|one| one.upload_state(&image.sha256));
+    let missing = match upload_state {
+        Some(UploadState::Complete) => None,
+        Some(UploadState::Incomplete(_)) => Some((
             format!("the upload of {name} to MAAS is not complete"),
             "continue it with `postern upload`",
         )),
-        Some(Standing::Other) => Some((
+        Some(UploadState::Other) => Some((
             format!("MAAS has an image {name} with other content"),
             "deploy the image that was uploaded, or build and upload under a new version",
         )),
-        Some(Standing::Empty) | None => Some((
+        Some(UploadState::Empty) | None => Some((
             format!("MAAS has no image {name} for {}", image.architecture),
-            "bring it there with `postern upload`",
+            "upload it with `postern upload`",
         )),
     };
     problems.extend(missing.map(|(what, remedy)| Problem::new(what, remedy)));
-    problems.extend(unsynced(site, order));
+    problems.extend(unsynced(inventory, deployment));
     problems
 }
 
-/// What writes the image must be there as well. MAAS tells since 3.5 what that
-/// is; before 3.1 it is the release that commissions machines.
-fn unsynced(site: &Site, order: &Order<'_>) -> Option<Problem> {
-    let image = order.image;
-    let base = match &site.image {
+/// MAAS must also have synced the release that writes the image. MAAS names it
+/// since 3.5; before 3.1 it is the release that commissions machines.
+fn unsynced(inventory: &Inventory, deployment: &Deployment<'_>) -> Option<Problem> {
+    let image = deployment.image;
+    let base = match &inventory.image {
         Some(there) => there.base_image.as_deref().filter(|base| !base.is_empty()),
         None => Some(image.base_image.as_str()),
     };
@@ -199,69 +171,22 @@ fn unsynced(site: &Site, order: &Order<'_>) -> Option<Problem> {
         };
         named && one.architecture.split('/').next() == family
     };
-    if site.synced.iter().any(writes) {
+    if inventory.synced.iter().any(writes) {
         return None;
     }
     let (base, family) = (base.unwrap_or("Ubuntu"), family.unwrap_or_default());
     Some(Problem::new(
-        format!("MAAS has not synced {base} for {family}, which writes the image"),
+        format!("MAAS has not synced {base} for {family}, which it needs to write the image"),
         "select it in MAAS under Images and wait until it is synced",
     ))
 }
 
-/// Why a machine cannot be one of the gateway's.
-fn unfit(machine: &Machine, order: &Order<'_>) -> Vec<String> {
-    let request = &order.gateway.maas;
-    let mut why = Vec::new();
-    let family = |text: &str| text.split('/').next().unwrap_or_default().to_owned();
-    if family(&machine.architecture) != family(&order.image.architecture) {
-        why.push(format!("is {}", machine.architecture));
-    }
-    let tags = request.tags.iter();
-    let tags = tags.filter(|tag| !machine.tag_names.contains(tag));
-    why.extend(tags.map(|tag| format!("has no tag {tag}")));
-    if machine.cpu_count < request.min_cpu {
-        why.push(format!(
-            "has {} of {} cores",
-            machine.cpu_count, request.min_cpu
-        ));
-    }
-    for (has, needs, of) in [
-        (machine.memory(), request.min_memory, "memory"),
-        (machine.disk(), request.min_disk, "disk"),
-    ] {
-        if has < needs {
-            let (has, needs) = (size::display(has), size::display(needs));
-            why.push(format!("has {has} of {needs} of {of}"));
-        }
-    }
-    match machine.bios_boot_method.as_deref() {
-        Some(method) if !order.image.starts_by(method) => {
-            let known = if method == "pxe" {
-                "legacy BIOS"
-            } else {
-                method
-            };
-            let starts: Vec<_> = order.image.firmware.iter().map(|f| f.name()).collect();
-            why.push(format!(
-                "boots by {known}, the image by {}",
-                starts.join(" or ")
-            ));
-        }
-        _ => {}
-    }
-    if machine.links().next().is_none() {
-        why.push("has no interface with a subnet".to_owned());
-    }
-    why
-}
-
-fn machines(site: &Site, order: &Order<'_>, missing: usize) -> Option<Problem> {
-    let suit = candidates(site, order).len();
+fn machines(inventory: &Inventory, deployment: &Deployment<'_>, missing: usize) -> Option<Problem> {
+    let suit = suitable(inventory, deployment).len();
     if suit >= missing {
         return None;
     }
-    let request = &order.gateway.maas;
+    let request = &deployment.gateway.maas;
     let place = [
         ("zone", &request.zone),
         ("pool", &request.pool),
@@ -271,37 +196,37 @@ fn machines(site: &Site, order: &Order<'_>, missing: usize) -> Option<Problem> {
         .iter()
         .filter_map(|(what, name)| Some(format!(" in {what} {}", name.as_ref()?)));
     let place: String = place.collect();
-    let free = site.free.len();
+    let free = inventory.free.len();
     let what = format!(
-        "{} needs {missing} more of MAAS' Ready machines{place}; of {free} {}",
-        order.name(),
+        "{} needs {missing} more Ready machines of MAAS{place}; of {free} {}",
+        deployment.name(),
         match suit {
             0 => "none suits".to_owned(),
             1 => "1 suits".to_owned(),
             n => format!("{n} suit"),
         }
     );
-    let reasons = site.free.iter().filter_map(|machine| {
-        let why = unfit(machine, order);
+    let reasons = inventory.free.iter().filter_map(|machine| {
+        let why = unfit(machine, deployment);
         (!why.is_empty()).then(|| format!("\n    {machine} {}", why.join(", ")))
     });
-    let reasons: String = reasons.take(SHOWN).collect();
-    let remedy = "commission or release machines, or ask for others in `maas` of the gateway file";
+    let reasons: String = reasons.take(MAX_SHOWN).collect();
+    let remedy = "commission or release machines, or change `maas` in the gateway file";
     Some(Problem::new(format!("{what}{reasons}"), remedy))
 }
 
-fn addresses(site: &Site, fresh: &[&Machine]) -> Vec<Problem> {
+fn addresses(inventory: &Inventory, fresh: &[&Machine]) -> Vec<Problem> {
     let wanted = wanted_addresses(fresh).into_iter();
     let short = wanted.filter_map(|(id, needs)| {
-        let free = *site.addresses.get(&id)?;
-        let subnet = site.subnets.iter().find(|subnet| subnet.id == id)?;
+        let free = *inventory.addresses.get(&id)?;
+        let subnet = inventory.subnets.iter().find(|subnet| subnet.id == id)?;
         (free < needs).then(|| {
             Problem::new(
                 format!(
-                    "subnet {} has {free} free addresses, {needs} are needed",
+                    "subnet {} has {free} free addresses, the machines need {needs}",
                     subnet.cidr
                 ),
-                "free addresses or shorten reserved ranges of the subnet in MAAS",
+                "free addresses of the subnet or shorten its reserved ranges in MAAS",
             )
         })
     });

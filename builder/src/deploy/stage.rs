@@ -1,37 +1,37 @@
-//! How far a machine is, from what MAAS keeps in its event log.
+//! How far the deployment of a machine is, from its event log in MAAS.
 //!
-//! MAAS shows an event's kind and its text, and not the name that the machine
-//! gave it. What a machine reports is shown as `'<origin>' <description>`, and
-//! only if it was the start of something or a failure (`metadataserver/api.py`,
+//! MAAS shows an event's kind and its text, but not the name that the machine gave
+//! it. It shows a report of the machine as `'<origin>' <description>`, and only if
+//! it was the start of something or a failure (`metadataserver/api.py`,
 //! `add_event_to_node_event_log`). So the agent's states are read from its
-//! descriptions: `'postern-agent' gateway is <state>`. Anything else that it says
-//! is what it waits for.
+//! descriptions: `'postern-agent' gateway is <state>`. Any other report of it says
+//! what it waits for.
 
 use postern_contract::state::State;
 
 use crate::maas::machines::NodeEvent;
 
-/// What the agent's reports begin with.
-const AGENT: &str = "'postern-agent' ";
+/// The beginning of the agent's reports.
+const AGENT_PREFIX: &str = "'postern-agent' ";
 
-/// What comes before a state.
-const STATE: &str = "gateway is ";
+/// The text before a state.
+const STATE_PREFIX: &str = "gateway is ";
 
-/// The events that say why a deployment ended.
-const REASONS: &[&str] = &[
+/// Kinds of events that say why a deployment failed.
+const FAILURE_KINDS: &[&str] = &[
     "Marking node failed",
     "Failed to power on node",
     "Failed to power cycle node",
     "Failed to query node's BMC",
 ];
 
-/// How far the installation is.
+/// The stage of the installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Stage {
-    /// MAAS was told to deploy, nothing was heard yet.
+    /// MAAS began to deploy; no event yet.
     #[default]
     Starting,
-    /// It asks the network what to boot.
+    /// The machine boots from the network.
     NetworkBoot,
     /// It runs MAAS' installer.
     Installer,
@@ -48,8 +48,8 @@ pub enum Stage {
 }
 
 impl Stage {
-    /// What a person reads.
-    pub const fn text(self) -> &'static str {
+    /// A phrase for a person.
+    pub const fn describe(self) -> &'static str {
         match self {
             Self::Starting => "switching on",
             Self::NetworkBoot => "booting from the network",
@@ -62,8 +62,8 @@ impl Stage {
         }
     }
 
-    /// In MAAS' words (`maascommon/events.py`).
-    fn of(kind: &str) -> Option<Self> {
+    /// The stage of an event kind (`maascommon/events.py`).
+    fn of_event(kind: &str) -> Option<Self> {
         Some(match kind {
             "Performing PXE boot" => Self::NetworkBoot,
             "Loading ephemeral" => Self::Installer,
@@ -77,47 +77,47 @@ impl Stage {
     }
 }
 
-/// What the agent said last.
+/// The last report of the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Said {
+pub struct AgentMessage {
     /// The state, if it was about one.
     pub state: Option<State>,
     /// All of it.
     pub text: String,
 }
 
-/// All that the event log told of one machine.
+/// The progress of one machine, from its event log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// How far the installation is.
+    /// The stage of the installation.
     pub stage: Stage,
     /// The state that the agent reported last.
     pub agent: Option<State>,
-    /// What the agent said last.
-    pub said: Option<Said>,
+    /// The last report of the agent.
+    pub report: Option<AgentMessage>,
     /// Why it failed, in MAAS' words.
     pub error: Option<String>,
 }
 
 impl Progress {
-    /// Learns from an event; they must come in their order.
-    pub fn learn(&mut self, event: &NodeEvent) {
+    /// Records an event; events must come in their order.
+    pub fn record(&mut self, event: &NodeEvent) {
         // A machine boots twice, and both times from the network.
-        self.stage = Stage::of(&event.kind).map_or(self.stage, |stage| stage.max(self.stage));
-        if REASONS.contains(&event.kind.as_str()) {
+        self.stage = Stage::of_event(&event.kind).map_or(self.stage, |stage| stage.max(self.stage));
+        if FAILURE_KINDS.contains(&event.kind.as_str()) {
             self.error = Some(match event.description.is_empty() {
                 true => event.kind.clone(),
                 false => format!("{}: {}", event.kind, event.description),
             });
         }
-        if let Some(text) = event.description.strip_prefix(AGENT) {
-            let word = text.strip_prefix(STATE);
+        if let Some(text) = event.description.strip_prefix(AGENT_PREFIX) {
+            let keyword = text.strip_prefix(STATE_PREFIX);
             let state = State::ALL
                 .into_iter()
-                .find(|state| word == Some(state.name()));
+                .find(|state| keyword == Some(state.name()));
             self.agent = state.or(self.agent);
             let text = text.to_owned();
-            self.said = Some(Said { state, text });
+            self.report = Some(AgentMessage { state, text });
         }
     }
 }
@@ -126,10 +126,10 @@ impl Progress {
 mod tests {
     use super::*;
 
-    fn learned(events: &[(&str, &str)]) -> Progress {
+    fn recorded(events: &[(&str, &str)]) -> Progress {
         let mut progress = Progress::default();
         for (n, (kind, description)) in events.iter().enumerate() {
-            progress.learn(&NodeEvent {
+            progress.record(&NodeEvent {
                 id: n as u64,
                 node: None,
                 kind: (*kind).to_owned(),
@@ -141,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_second_boot_is_no_step_back() {
-        let told = [
+        let events = [
             ("Deploying", ""),
             ("Performing PXE boot", ""),
             ("Loading ephemeral", ""),
@@ -149,36 +149,36 @@ mod tests {
             ("Node installation", "'curtin' configuring storage"),
             ("Installing OS", ""),
         ];
-        assert_eq!(learned(&told).stage, Stage::Writing);
-        let mut told = told.to_vec();
-        told.extend([("Rebooting", ""), ("Performing PXE boot", "")]);
-        assert_eq!(learned(&told).stage, Stage::Booting);
+        assert_eq!(recorded(&events).stage, Stage::Writing);
+        let mut events = events.to_vec();
+        events.extend([("Rebooting", ""), ("Performing PXE boot", "")]);
+        assert_eq!(recorded(&events).stage, Stage::Booting);
     }
 
     #[test]
-    fn the_agent_is_heard() {
+    fn reports_of_the_agent_are_recorded() {
         let kind = "Node status event";
-        let all = learned(&[
+        let all = recorded(&[
             (kind, "'postern-agent' gateway is online"),
             (kind, "'cloudinit' searching for network datasources"),
             (kind, "'postern-agent' waiting for palette: 503"),
         ]);
         assert_eq!(all.agent, Some(State::Online));
-        let said = all.said.unwrap();
+        let report = all.report.unwrap();
         assert_eq!(
-            (said.state, said.text.as_str()),
+            (report.state, report.text.as_str()),
             (None, "waiting for palette: 503")
         );
-        let healthy = learned(&[(kind, "'postern-agent' gateway is healthy")]);
+        let healthy = recorded(&[(kind, "'postern-agent' gateway is healthy")]);
         assert_eq!(healthy.agent, Some(State::Healthy));
     }
 
     #[test]
     fn maas_says_why_it_failed() {
-        let all = learned(&[("Marking node failed", "time-out during deployment")]);
+        let all = recorded(&[("Marking node failed", "time-out during deployment")]);
         let wanted = "Marking node failed: time-out during deployment";
         assert_eq!(all.error.unwrap(), wanted);
-        let silent = learned(&[("Failed to power on node", "")]);
+        let silent = recorded(&[("Failed to power on node", "")]);
         assert_eq!(silent.error.unwrap(), "Failed to power on node");
     }
 }

@@ -1,4 +1,4 @@
-//! Where two rows of bytes differ.
+//! Where two sequences of bytes differ.
 
 use std::io;
 
@@ -7,36 +7,36 @@ use serde::Serialize;
 use crate::extent::ReadAt;
 
 /// Bytes compared at once.
-const CHUNK: usize = 1 << 20;
+const CHUNK_BYTES: usize = 1 << 20;
 
-/// Where two rows of bytes differ. Offsets count from their start.
+/// Where two sequences of bytes differ. Offsets count from their start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct ByteDiff {
     /// The first byte that differs.
     pub first: u64,
-    /// The last one.
+    /// The last byte that differs.
     pub last: u64,
-    /// How many differ.
+    /// How many bytes differ.
     pub count: u64,
 }
 
-/// Compares `a` and `b`; what one of them has more counts as different.
+/// Compares `a` and `b`; the rest of the longer one counts as different.
 pub(super) fn compare(a: &dyn ReadAt, b: &dyn ReadAt) -> io::Result<Option<ByteDiff>> {
     let common = a.size().min(b.size());
-    let (mut one, mut other) = (vec![0; CHUNK], vec![0; CHUNK]);
+    let (mut one, mut other) = (vec![0; CHUNK_BYTES], vec![0; CHUNK_BYTES]);
     let mut found: Option<ByteDiff> = None;
     let mut add = |first: u64, last: u64, count: u64| {
-        let known = found.get_or_insert(ByteDiff {
+        let diff = found.get_or_insert(ByteDiff {
             first,
             last,
             count: 0,
         });
-        known.last = last;
-        known.count += count;
+        diff.last = last;
+        diff.count += count;
     };
     let mut at = 0;
     while at < common {
-        let now = usize::try_from(common - at).map_or(CHUNK, |left| left.min(CHUNK));
+        let now = usize::try_from(common - at).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES));
         let (one, other) = (&mut one[..now], &mut other[..now]);
         a.read_exact_at(one, at)?;
         b.read_exact_at(other, at)?;
@@ -63,7 +63,7 @@ mod tests {
     use crate::extent::FileBytes;
 
     #[test]
-    fn counts_and_places() {
+    fn finds_and_counts_differences() {
         let dir = tempfile::tempdir().unwrap();
         let open = |name: &str, bytes: &[u8]| {
             let path = dir.path().join(name);
@@ -72,7 +72,7 @@ mod tests {
         };
         let plain = vec![7; (2 << 20) + 10];
         let mut changed = plain.clone();
-        for at in [5, CHUNK - 1, CHUNK, 2 * CHUNK + 9] {
+        for at in [5, CHUNK_BYTES - 1, CHUNK_BYTES, 2 * CHUNK_BYTES + 9] {
             changed[at] = 8;
         }
         let (a, b) = (open("a", &plain), open("b", &changed));
@@ -80,10 +80,10 @@ mod tests {
         let found = compare(&a, &b).unwrap().unwrap();
         assert_eq!(
             (found.first, found.last, found.count),
-            (5, 2 * CHUNK as u64 + 9, 4)
+            (5, 2 * CHUNK_BYTES as u64 + 9, 4)
         );
         changed.extend([0; 3]);
         let found = compare(&a, &open("c", &changed)).unwrap().unwrap();
-        assert_eq!((found.last, found.count), (2 * CHUNK as u64 + 12, 7));
+        assert_eq!((found.last, found.count), (2 * CHUNK_BYTES as u64 + 12, 7));
     }
 }

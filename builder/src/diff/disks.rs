@@ -1,4 +1,4 @@
-//! Two disks, byte by byte, and which files the bytes belong to.
+//! Comparing two disks, byte by byte, and finding the files of the bytes.
 
 use std::fmt;
 use std::path::Path;
@@ -7,7 +7,7 @@ use postern_contract::partitions::Role;
 use serde::Serialize;
 
 use super::bytes::{self, ByteDiff};
-use super::entries::{Closely, FileChange};
+use super::entries::{FileChange, Precision};
 use super::root;
 use super::unpacked::{self, Format};
 use crate::artifact::Artifacts;
@@ -16,31 +16,31 @@ use crate::extent::Window;
 use crate::fs::unsquash;
 use crate::inspect::{Disk, InspectError, failed};
 
-/// Files that [`Region`]'s text names.
-const TOLD: usize = 20;
+/// Most files that the text of a [`Region`] names.
+const MAX_NAMED_FILES: usize = 20;
 
 /// A part of the disk with bytes that differ.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Region {
     /// A partition's label, or what else it is.
     pub name: String,
-    /// Where it starts on the first disk, in bytes.
+    /// Its offset on the first disk, in bytes.
     pub offset: u64,
-    /// The bytes that differ, counted from there; `None` if it is on one disk
-    /// only or cannot be compared.
+    /// The bytes that differ, counted from there; `None` if it is on only one disk or
+    /// cannot be compared.
     pub bytes: Option<ByteDiff>,
     /// The files that differ, if it holds any.
     pub files: Vec<FileChange>,
-    /// What else there is to say, as a clause.
+    /// A remark, as a clause.
     pub note: Option<String>,
 }
 
 /// Compares two disks, each an artifact directory, a `disk.raw` or a
-/// `disk.raw.gz`. Nothing is returned for equal ones.
+/// `disk.raw.gz`. Equal disks give no regions.
 ///
 /// # Errors
-/// [`InspectError`] if one cannot be read or has no partition table. A damaged
-/// file system is none: its region's note says so.
+/// [`InspectError`] if one cannot be read or has no partition table. A damaged file
+/// system is no error: its region's note reports it.
 pub fn disks(a: &Path, b: &Path) -> Result<Vec<Region>, InspectError> {
     let (a, b) = (open(a)?, open(b)?);
     let (table_a, table_b) = (a.table()?, b.table()?);
@@ -121,7 +121,7 @@ fn layout(table: &Table) -> String {
     partitions.join(", ")
 }
 
-/// What is in no partition: name, first byte, and the one behind the last.
+/// The regions outside of partitions: name, first byte, and end.
 fn gaps(table: &Table, size: u64) -> Vec<(String, u64, u64)> {
     let mut places: Vec<_> = table.partitions.iter().collect();
     places.sort_by_key(|p| p.offset);
@@ -146,7 +146,7 @@ fn gaps(table: &Table, size: u64) -> Vec<(String, u64, u64)> {
     gaps
 }
 
-/// What is in front of the first partition, as [`gaps`] has it.
+/// The regions in front of the first partition, as [`gaps`] returns them.
 fn in_front(end: u64) -> impl Iterator<Item = (String, u64, u64)> {
     let named = [
         ("boot code", BootArea::CODE as u64),
@@ -161,7 +161,7 @@ fn in_front(end: u64) -> impl Iterator<Item = (String, u64, u64)> {
     })
 }
 
-/// Compares the bytes of a region that is in both.
+/// Compares the bytes of a region that is on both disks.
 fn region(
     a: &Disk,
     b: &Disk,
@@ -172,7 +172,7 @@ fn region(
     let window_a = window(a, at_a, size)?;
     let window_b = window(b, at_b, size)?;
     let found = bytes::compare(&window_a, &window_b);
-    let found = found.map_err(failed("comparing", b.path()))?;
+    let found = found.map_err(failed("compare", b.path()))?;
     Ok(found.map(|bytes| Region {
         name,
         offset: at_a,
@@ -184,10 +184,10 @@ fn region(
 
 fn window(disk: &Disk, offset: u64, size: u64) -> Result<Window<'_>, InspectError> {
     let window = Window::new(disk.bytes(), offset, size);
-    window.map_err(failed("reading", disk.path()))
+    window.map_err(failed("read", disk.path()))
 }
 
-/// Compares a partition that is on both, by its bytes and by its files.
+/// Compares a partition that is on both disks, by its bytes and its files.
 fn pair(
     a: &Disk,
     b: &Disk,
@@ -199,12 +199,12 @@ fn pair(
         window(b, other.offset, other.size)?,
     );
     let found = bytes::compare(&window_a, &window_b);
-    let Some(bytes) = found.map_err(failed("comparing", b.path()))? else {
+    let Some(bytes) = found.map_err(failed("compare", b.path()))? else {
         return Ok(None);
     };
     let (files, note) = match files(&window_a, &window_b, one.role(), bytes) {
         Ok((files, note)) => (files, note),
-        Err(why) => (Vec::new(), Some(format!("its files cannot be read: {why}"))),
+        Err(error) => (Vec::new(), Some(format!("cannot read its files: {error}"))),
     };
     Ok(Some(Region {
         name: one.label.clone(),
@@ -215,7 +215,7 @@ fn pair(
     }))
 }
 
-/// Files of a partition that differ; if none does, what the bytes are.
+/// The files of a partition that differ; if none does, what the bytes belong to.
 fn files(
     a: &Window<'_>,
     b: &Window<'_>,
@@ -224,7 +224,7 @@ fn files(
 ) -> Result<(Vec<FileChange>, Option<String>), String> {
     let (files, outside) = match role {
         Some(Role::RootA | Role::RootB) => {
-            let files = root::files(a, b, Closely::Bytes).map_err(|e| e.to_string())?;
+            let files = root::files(a, b, Precision::Bytes).map_err(|e| e.to_string())?;
             let image = unsquash::Image::open(a).map_err(|e| e.to_string())?;
             (files, format!("in {}", image.part(bytes.first)))
         }
@@ -260,10 +260,10 @@ impl fmt::Display for Region {
         if let Some(note) = &self.note {
             write!(f, ": {note}")?;
         }
-        for file in self.files.iter().take(TOLD) {
+        for file in self.files.iter().take(MAX_NAMED_FILES) {
             write!(f, "\n  {file}")?;
         }
-        match self.files.len().checked_sub(TOLD) {
+        match self.files.len().checked_sub(MAX_NAMED_FILES) {
             None | Some(0) => Ok(()),
             Some(more) => write!(f, "\n  and {more} more"),
         }

@@ -1,4 +1,4 @@
-//! How two images differ.
+//! ChangeKind two images differ.
 //!
 //! - [`images`]: for people: packages, files with reasons, kernel, partitions
 //! - [`disks`]: for reproducibility: every byte that differs, by partition and
@@ -16,7 +16,7 @@ mod unpacked;
 
 pub use bytes::ByteDiff;
 pub use disks::{Region, disks};
-pub use entries::{FileChange, How, Reason, What};
+pub use entries::{ChangeKind, FileChange, Property, Reason};
 pub use images::{ArtifactChange, Change, Diff, PartitionChange, Side, WordChange, images};
 pub use packages::PackageChange;
 

@@ -1,4 +1,4 @@
-//! Which packages came, went and moved.
+//! Added, removed and changed packages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,8 +16,8 @@ pub struct PackageChange {
     pub arch: String,
     /// Version before; `None` if it was not there.
     pub old: Option<String>,
-    /// Version after; `None` if it is gone. The same as before if somebody
-    /// built the same version again.
+    /// Version after; `None` if it is gone. The same as before if that version was
+    /// rebuilt.
     pub new: Option<String>,
 }
 
@@ -27,14 +27,14 @@ impl fmt::Display for PackageChange {
         match (&self.old, &self.new) {
             (None, Some(new)) => write!(f, "+ {name} {new}"),
             (Some(old), None) => write!(f, "- {name} {old}"),
-            (Some(old), Some(new)) if old == new => write!(f, "~ {name} {new}, built again"),
+            (Some(old), Some(new)) if old == new => write!(f, "~ {name} {new}, rebuilt"),
             (Some(old), Some(new)) => write!(f, "~ {name} {old} → {new}"),
             (None, None) => write!(f, "  {name}"),
         }
     }
 }
 
-/// What differs between two lists, by name.
+/// The differences between two lists, by name.
 pub(super) fn compare(old: &[Package], new: &[Package]) -> Vec<PackageChange> {
     let key = |package: &Package| (package.name.clone(), package.arch.clone());
     let (old, new): (BTreeMap<_, _>, BTreeMap<_, _>) = (
@@ -61,12 +61,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_what_happened_to_each() {
+    fn names_what_happened_to_each() {
         let package = |name: &str, version: &str, sha: &str| Package {
             name: name.to_owned(),
             version: version.to_owned(),
             arch: "amd64".to_owned(),
-            sha256: sha.repeat(64),
+            sha256: sha.repeat(64).parse().unwrap(),
         };
         let old = [
             package("bash", "5.2", "1"),
@@ -89,7 +89,7 @@ mod tests {
             [
                 "~ bash 5.2 → 5.3",
                 "+ came 2",
-                "~ curl 8.1, built again",
+                "~ curl 8.1, rebuilt",
                 "- gone 1"
             ]
         );

@@ -5,29 +5,34 @@ use std::io::{self, Read};
 
 use rayon::prelude::*;
 
-use super::entries::{Closely, Facts, FileChange, compare};
+use super::entries::{Facts, FileChange, Precision, compare};
 use crate::extent::ReadAt;
 use crate::fs::unsquash::{Entry, File, Image, Kind, Listing};
 use crate::tree::{Printable, TreePath};
 
-/// Files compared by one thread in a row: neighbours share fragments.
-const RUN: usize = 128;
+/// Consecutive files that one thread compares: neighbours share fragments.
+const FILES_PER_TASK: usize = 128;
 /// Bytes compared at once.
-const CHUNK: usize = 256 << 10;
+const CHUNK_BYTES: usize = 256 << 10;
 
-/// What differs between the images in `a` and `b`.
+/// The differences between the images in `a` and `b`.
 pub(super) fn files(
     a: &dyn ReadAt,
     b: &dyn ReadAt,
-    closely: Closely,
+    precision: Precision,
 ) -> io::Result<Vec<FileChange>> {
     let (a, b) = (Image::open(a)?, Image::open(b)?);
     let (in_a, in_b) = (a.list()?, b.list()?);
     let other_bytes = other_bytes((&a, &in_a), (&b, &in_b))?;
-    Ok(compare(&facts(&in_a), &facts(&in_b), &other_bytes, closely))
+    Ok(compare(
+        &facts(&in_a),
+        &facts(&in_b),
+        &other_bytes,
+        precision,
+    ))
 }
 
-/// Files of the same size that hold other bytes.
+/// Files of the same size with other content.
 fn other_bytes(
     (a, in_a): (&Image<'_>, &Listing),
     (b, in_b): (&Image<'_>, &Listing),
@@ -42,7 +47,7 @@ fn other_bytes(
         }
     }
     let runs: Vec<Vec<TreePath>> = pairs
-        .par_chunks(RUN)
+        .par_chunks(FILES_PER_TASK)
         .map(|run| {
             let (mut from_a, mut from_b) = (a.contents()?, b.contents()?);
             let mut found = Vec::new();
@@ -64,8 +69,13 @@ pub(super) fn same(mut one: impl Read, mut other: impl Read) -> io::Result<bool>
     loop {
         left.clear();
         right.clear();
-        one.by_ref().take(CHUNK as u64).read_to_end(&mut left)?;
-        other.by_ref().take(CHUNK as u64).read_to_end(&mut right)?;
+        one.by_ref()
+            .take(CHUNK_BYTES as u64)
+            .read_to_end(&mut left)?;
+        other
+            .by_ref()
+            .take(CHUNK_BYTES as u64)
+            .read_to_end(&mut right)?;
         if left != right {
             return Ok(false);
         }
@@ -95,7 +105,7 @@ fn of_entry(entry: &Entry, link: Option<TreePath>) -> Facts {
         _ => None,
     };
     Facts {
-        word: entry.kind.word(),
+        word: entry.kind.name(),
         mode: entry.mode,
         owner: (entry.uid, entry.gid),
         mtime: entry.mtime.into(),

@@ -1,4 +1,4 @@
-//! Two made disks, and what is told about their differences.
+//! The differences between two generated disks.
 
 use std::path::{Path, PathBuf};
 
@@ -95,7 +95,7 @@ fn disk(dir: &Path, name: &str, [root, esp, seed]: [Files<'_>; 3]) -> PathBuf {
     path
 }
 
-fn told(a: &Path, b: &Path) -> Vec<String> {
+fn differences(a: &Path, b: &Path) -> Vec<String> {
     let regions = disks(a, b).unwrap();
     regions.iter().map(ToString::to_string).collect()
 }
@@ -104,10 +104,10 @@ fn told(a: &Path, b: &Path) -> Vec<String> {
 fn the_file_in_its_partition_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let one = disk(dir.path(), "one", [ROOT, ESP, SEED]);
-    assert_eq!(told(&one, &one), Vec::<String>::new());
+    assert_eq!(differences(&one, &one), Vec::<String>::new());
     let same = disk(dir.path(), "same", [ROOT, ESP, SEED]);
     assert_eq!(
-        told(&one, &same),
+        differences(&one, &same),
         Vec::<String>::new(),
         "writers are reproducible"
     );
@@ -161,9 +161,9 @@ fn bytes_outside_of_files_are_placed() {
     bytes[seed + (16 << 20) - 100] ^= 1; // the last block, which is free
     let other = dir.path().join("other");
     fs::write(&other, bytes).unwrap();
-    let told = told(&one, &other);
-    assert_eq!(told.len(), 6, "{told:?}");
-    for (text, expected) in told.iter().zip([
+    let found = differences(&one, &other);
+    assert_eq!(found.len(), 6, "{found:?}");
+    for (text, expected) in found.iter().zip([
         "boot code: byte 5 differs",
         "partition table: byte 1 differs",
         "boot loader: byte 582592 differs",
@@ -176,7 +176,7 @@ fn bytes_outside_of_files_are_placed() {
 }
 
 #[test]
-fn other_layouts_and_damage_are_told_not_fatal() {
+fn other_layouts_and_damage_are_reported_not_fatal() {
     let dir = tempfile::tempdir().unwrap();
     let one = disk(dir.path(), "one", [ROOT, ESP, SEED]);
     let mut bytes = fs::read(&one).unwrap();
@@ -185,14 +185,12 @@ fn other_layouts_and_damage_are_told_not_fatal() {
     bytes[root] = b'x';
     let damaged = dir.path().join("damaged");
     fs::write(&damaged, &bytes).unwrap();
-    let told = told(&one, &damaged);
-    assert_eq!(told.len(), 1, "{told:?}");
+    let found = differences(&one, &damaged);
+    assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        told[0].contains("its files cannot be read: damaged squashfs"),
-        "{told:?}"
+        found[0].contains("cannot read its files: damaged squashfs"),
+        "{found:?}"
     );
-    let error = disks(&one, &dir.path().join("none"))
-        .unwrap_err()
-        .to_string();
-    assert!(error.contains("none"), "{error}");
+    let error = anyhow::Error::from(disks(&one, &dir.path().join("none")).unwrap_err());
+    assert!(format!("{error:#}").contains("none"), "{error:#}");
 }

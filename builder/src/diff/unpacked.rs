@@ -1,5 +1,5 @@
-//! The small file systems, ESP and seed: unpacked by the tools that made them
-//! and compared as directories.
+//! The small file systems, ESP and seed: unpacked with the tools that made them, and
+//! compared as directories.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,13 +12,13 @@ use fs_err::os::unix::fs::FileExt;
 use postern_contract::host::{Command, CommandError};
 use walkdir::WalkDir;
 
-use super::entries::{Closely, Facts, FileChange, compare};
+use super::entries::{Facts, FileChange, Precision, compare};
 use super::root::same;
 use crate::extent::{ReadAt, is_zero};
 use crate::tree::{PathError, TreePath};
 
 /// Bytes copied at once.
-const CHUNK: u64 = 1 << 20;
+const CHUNK_BYTES: u64 = 1 << 20;
 
 /// A file system that a tool unpacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,13 +38,13 @@ pub(super) enum UnpackError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Walk(#[from] walkdir::Error),
-    #[error("a name that is none: {0}")]
+    #[error("a file name is malformed")]
     Path(#[from] PathError),
-    #[error("`{line}` unpacked nothing: {said}")]
-    Nothing { line: String, said: String },
+    #[error("`{command}` unpacked nothing: {stderr}")]
+    Nothing { command: String, stderr: String },
 }
 
-/// What differs between the file systems in `a` and `b`, down to times.
+/// The differences between the file systems in `a` and `b`, including times.
 pub(super) fn files(
     a: &dyn ReadAt,
     b: &dyn ReadAt,
@@ -59,7 +59,7 @@ pub(super) fn files(
     let (a, b) = (unpacked(a, "a")?, unpacked(b, "b")?);
     let (in_a, in_b) = (facts(&a, format)?, facts(&b, format)?);
     let other_bytes = other_bytes((&a, &in_a), (&b, &in_b))?;
-    Ok(compare(&in_a, &in_b, &other_bytes, Closely::Bytes))
+    Ok(compare(&in_a, &in_b, &other_bytes, Precision::Bytes))
 }
 
 /// Unpacks the file system in `bytes` to `dir`/tree.
@@ -75,19 +75,19 @@ fn unpack(bytes: &dyn ReadAt, dir: &Path, format: Format) -> Result<(), UnpackEr
             .args(["-s", "-n", "-m", "-i"])
             .args([&image, &PathBuf::from("::/*"), &tree]),
         Format::Ext4 => {
-            // Its language has no quotes; run beside it, no name needs any.
+            // Its language has no quotes; in its directory, no name needs any.
             let command = Command::new("debugfs").args(["-R", "rdump / tree", "image"]);
             command.cwd(dir)
         }
     };
-    // debugfs complains about owners it may not set and exits with 0 whatever
-    // happens, so what counts is what there is afterwards.
+    // debugfs complains about owners that it may not set and always exits with 0, so
+    // only the files afterwards count.
     let output = command.run_unchecked()?;
     let empty = fs::read_dir(&tree)?.next().is_none();
     if empty || (format == Format::Fat && !output.status.success()) {
         return Err(UnpackError::Nothing {
-            line: command.to_string(),
-            said: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            command: command.to_string(),
+            stderr: String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         });
     }
     Ok(fs::remove_file(image)?)
@@ -97,11 +97,11 @@ fn unpack(bytes: &dyn ReadAt, dir: &Path, format: Format) -> Result<(), UnpackEr
 fn copy(bytes: &dyn ReadAt, out: &Path) -> io::Result<()> {
     let file = fs::File::create(out)?;
     file.set_len(bytes.size())?;
-    let mut buffer = vec![0; CHUNK as usize];
+    let mut buffer = vec![0; CHUNK_BYTES as usize];
     for range in bytes.data() {
         let mut at = range.start;
         while at < range.end {
-            let now = (range.end - at).min(CHUNK);
+            let now = (range.end - at).min(CHUNK_BYTES);
             let part = &mut buffer[..now as usize];
             bytes.read_exact_at(part, at)?;
             if !is_zero(part) {
@@ -121,7 +121,7 @@ fn facts(dir: &Path, format: Format) -> Result<BTreeMap<TreePath, Facts>, Unpack
         let path = TreePath::new(path.as_os_str().as_bytes())?;
         let meta = entry.metadata()?;
         let kind = meta.file_type();
-        let word = match () {
+        let kind_name = match () {
             () if kind.is_dir() => "directory",
             () if kind.is_symlink() => "symbolic link",
             () => "file",
@@ -135,7 +135,7 @@ fn facts(dir: &Path, format: Format) -> Result<BTreeMap<TreePath, Facts>, Unpack
             false => None,
         };
         let fact = Facts {
-            word,
+            word: kind_name,
             mode,
             // Links get the time of unpacking.
             mtime: match kind.is_symlink() {

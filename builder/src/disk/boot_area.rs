@@ -5,8 +5,8 @@
 //! of or between those whose order is a contract; the gap is there anyway,
 //! because partitions start at 1 MiB.
 
+use postern_contract::digest::Digest;
 use postern_contract::seed::SeedArea;
-use sha2::{Digest, Sha256};
 
 use super::DiskError;
 use super::layout::{FIRST_USABLE, PRIMARY, Sectors};
@@ -54,7 +54,7 @@ impl BootArea {
             label: label.to_owned(),
             offset,
             size: bytes.len() as u64,
-            sha256: hex::encode(Sha256::digest(bytes)),
+            sha256: Digest::of(bytes),
         };
         vec![
             area("boot-code", 0, &self.code),

@@ -3,7 +3,6 @@
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use gptman::{GPT, GPTPartitionEntry};
-use uuid::Uuid;
 
 use super::DiskError;
 use super::layout::{BACKUP, FIRST_USABLE, Layout, PRIMARY, SECTOR, Slot};
@@ -37,17 +36,13 @@ fn entry(slot: &Slot) -> GPTPartitionEntry {
     let first = slot.offset.sectors();
     let behind = first + slot.size.sectors();
     GPTPartitionEntry {
-        partition_type_guid: type_guid(slot).to_bytes_le(),
+        partition_type_guid: slot.role.type_guid().to_bytes_le(),
         unique_partition_guid: slot.guid.to_bytes_le(),
         starting_lba: first.0,
         ending_lba: behind.0 - 1,
         attribute_bits: 0,
         partition_name: slot.role.label().into(),
     }
-}
-
-fn type_guid(slot: &Slot) -> Uuid {
-    Uuid::parse_str(slot.role.type_guid()).expect("the contract's constants are GUIDs")
 }
 
 /// An empty disk of which only the ends are kept.

@@ -1,24 +1,24 @@
 //! The disk as one row of bytes, made of files that stay where they are.
 
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use fs_err::os::unix::fs::FileExt;
+use postern_contract::digest::Digest;
 use postern_contract::partitions::Role;
 use postern_contract::seed::{SeedArea, SeedFile, SeedManifest, SeedPartition};
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use super::DiskError;
 use super::boot_area::BootArea;
 use super::gpt::{Ends, tables};
 use super::layout::{Identity, Layout, PRIMARY, Slot};
-use crate::extent::{FileBytes, ReadAt, is_zero};
+use crate::extent::{FileBytes, ReadAt, Reader, is_zero};
 
-/// Bytes read and written at once.
-const CHUNK: u64 = 1 << 20;
+/// Bytes that are read and written at once.
+const CHUNK_BYTES: u64 = 1 << 20;
 
 /// The file of each partition, and what is outside of them. A file shorter than
 /// its partition is followed by zeros.
@@ -71,7 +71,7 @@ pub fn seed_manifest(
         };
         Ok(SeedPartition {
             label: slot.role.label().to_owned(),
-            guid: slot.guid.to_string(),
+            guid: slot.guid,
             offset: slot.offset.0,
             size: slot.size.0,
             sha256: image.map(|path| digest(slot, path)).transpose()?,
@@ -81,9 +81,9 @@ pub fn seed_manifest(
         schema: 1,
         name: identity.name.clone(),
         version: identity.version.clone(),
-        disk_guid: layout.disk_guid().to_string(),
+        disk_guid: layout.disk_guid(),
         disk_size: layout.size().0,
-        root_hash: identity.root_hash.to_string(),
+        root_hash: identity.root_hash.digest(),
         partitions: layout
             .slots()
             .par_iter()
@@ -94,21 +94,15 @@ pub fn seed_manifest(
     })
 }
 
-/// SHA-256 of a whole partition: the image and the zeros behind it.
-fn digest(slot: &Slot, path: &Path) -> Result<String, DiskError> {
+/// Digest of a whole partition: the image and the zeros behind it.
+fn digest(slot: &Slot, path: &Path) -> Result<Digest, DiskError> {
     let image = open(slot, path)?;
-    let mut buffer = vec![0; CHUNK as usize];
-    let mut hash = Sha256::new();
-    for chunk in chunks(0..slot.size.0) {
-        let part = &mut buffer[..(chunk.end - chunk.start) as usize];
-        read_padded(&image, part, chunk.start).map_err(|e| io_error("hashing", path, e))?;
-        hash.update(part);
-    }
-    Ok(hex::encode(hash.finalize()))
+    let padding = io::repeat(0).take(slot.size.0 - image.size());
+    Ok(Digest::of_reader(Reader::new(&image).chain(padding))?.0)
 }
 
 fn open(slot: &Slot, path: &Path) -> Result<FileBytes, DiskError> {
-    let image = FileBytes::open(path).map_err(|e| io_error("reading", path, e))?;
+    let image = FileBytes::open(path)?;
     if image.size() > slot.size.0 {
         return Err(DiskError::Room {
             role: slot.role,
@@ -120,30 +114,14 @@ fn open(slot: &Slot, path: &Path) -> Result<FileBytes, DiskError> {
     Ok(image)
 }
 
-fn io_error(doing: &'static str, path: &Path, source: io::Error) -> DiskError {
-    let path = path.to_owned();
-    DiskError::Io {
-        doing,
-        path,
-        source,
-    }
-}
-
-/// Reads what there is and fills up with zeros.
-fn read_padded(image: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-    let left = image.size().saturating_sub(offset);
-    let there = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
-    let (data, rest) = buffer.split_at_mut(there);
-    rest.fill(0);
-    image.read_exact_at(data, offset)
-}
-
-/// Cuts a stretch at every whole [`CHUNK`].
+/// Cuts a stretch at every whole [`CHUNK_BYTES`].
 fn chunks(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
     let mut at = range.start;
     std::iter::from_fn(move || {
         let from = at;
-        at = (from / CHUNK + 1).saturating_mul(CHUNK).min(range.end);
+        at = (from / CHUNK_BYTES + 1)
+            .saturating_mul(CHUNK_BYTES)
+            .min(range.end);
         (from < at).then_some(from..at)
     })
 }
@@ -217,23 +195,21 @@ impl Disk {
     /// # Errors
     /// [`DiskError::Io`].
     pub fn write(&self, path: &Path) -> Result<(), DiskError> {
-        let write = || -> io::Result<()> {
-            let file = fs::File::create(path)?;
-            file.set_len(self.size)?;
-            let todo: Vec<_> = self.data().into_iter().flat_map(chunks).collect();
-            todo.into_par_iter().try_for_each_init(
-                || vec![0; CHUNK as usize],
-                |buffer, chunk| {
-                    let part = &mut buffer[..(chunk.end - chunk.start) as usize];
-                    self.read_exact_at(part, chunk.start)?;
-                    if is_zero(part) {
-                        return Ok(());
-                    }
-                    file.write_all_at(part, chunk.start)
-                },
-            )
-        };
-        write().map_err(|e| io_error("writing", path, e))
+        let file = fs::File::create(path)?;
+        file.set_len(self.size)?;
+        let todo: Vec<_> = self.data().into_iter().flat_map(chunks).collect();
+        let written: io::Result<()> = todo.into_par_iter().try_for_each_init(
+            || vec![0; CHUNK_BYTES as usize],
+            |buffer, chunk| {
+                let part = &mut buffer[..(chunk.end - chunk.start) as usize];
+                self.read_exact_at(part, chunk.start)?;
+                if is_zero(part) {
+                    return Ok(());
+                }
+                file.write_all_at(part, chunk.start)
+            },
+        );
+        Ok(written?)
     }
 }
 

@@ -56,13 +56,13 @@ impl Case {
 fn sfdisk_reads_the_table_we_mean() {
     let case = case();
     let raw = case.raw();
-    let said = Command::new("sfdisk")
+    let output = Command::new("sfdisk")
         .arg("--verify")
         .arg(&raw)
         .run()
         .unwrap();
-    let said = String::from_utf8(said).unwrap();
-    assert!(said.contains("No errors detected"), "{said}");
+    let output = String::from_utf8(output).unwrap();
+    assert!(output.contains("No errors detected"), "{output}");
     let dump = Command::new("sfdisk").arg("-d").arg(&raw).run().unwrap();
     let dump = String::from_utf8(dump).unwrap();
     let upper = |uuid: uuid::Uuid| uuid.to_string().to_uppercase();
@@ -73,7 +73,7 @@ fn sfdisk_reads_the_table_we_mean() {
             "start={}, size={}, type={}, uuid={}, name=\"{}\"",
             slot.offset.sectors().0,
             slot.size.sectors().0,
-            slot.role.type_guid().to_uppercase(),
+            upper(slot.role.type_guid()),
             upper(slot.guid),
             slot.role.label(),
         )
@@ -92,13 +92,13 @@ fn sfdisk_reads_the_table_we_mean() {
 #[test]
 fn partx_sees_all_four() {
     let raw = case().raw_kept();
-    let said = Command::new("partx")
+    let output = Command::new("partx")
         .args(["--show", "--noheadings", "--output", "NR,NAME"])
         .arg(raw.path().join("disk.raw"))
         .run()
         .unwrap();
-    let said = String::from_utf8(said).unwrap();
-    let fields: Vec<_> = said.split_whitespace().collect();
+    let output = String::from_utf8(output).unwrap();
+    let fields: Vec<_> = output.split_whitespace().collect();
     assert_eq!(
         fields,
         ["1", "esp", "2", "root-a", "3", "root-a-verity", "4", "seed"]
@@ -153,7 +153,8 @@ fn an_image_too_large_for_its_partition_is_refused() {
     ));
     fs::remove_file(&case.images.seed).unwrap();
     let error = Disk::assemble(&case.layout, &case.images).err().unwrap();
-    assert!(error.to_string().contains("/seed"), "{error}");
+    let error = format!("{:#}", anyhow::Error::from(error));
+    assert!(error.contains("/seed"), "{error}");
 }
 
 #[test]
@@ -166,7 +167,7 @@ fn the_seed_manifest_describes_the_disk_byte_by_byte() {
     let raw = fs::read(case.raw()).unwrap();
     for area in &manifest.areas {
         let (from, size) = (area.offset as usize, area.size as usize);
-        let found = hex::encode(Sha256::digest(&raw[from..from + size]));
+        let found = Digest::of(&raw[from..from + size]);
         assert_eq!(area.sha256, found, "{}", area.label);
     }
     assert_eq!(manifest.areas.len(), 2);
@@ -176,7 +177,7 @@ fn the_seed_manifest_describes_the_disk_byte_by_byte() {
         .iter()
         .filter_map(|p| {
             let (from, size) = (p.offset as usize, p.size as usize);
-            let found = hex::encode(Sha256::digest(&raw[from..from + size]));
+            let found = Digest::of(&raw[from..from + size]);
             p.sha256.as_ref().map(|expected| {
                 assert_eq!(*expected, found, "{}", p.label);
                 p.label.as_str()
@@ -187,8 +188,8 @@ fn the_seed_manifest_describes_the_disk_byte_by_byte() {
     assert_eq!(manifest.partitions.len(), 4);
 }
 
-/// Where nothing is, systemd-repart lets the disk forget: it must not be told
-/// that the loader's place is free.
+/// systemd-repart discards what the table calls free: the loader's place must
+/// not be free.
 #[test]
 fn the_table_does_not_offer_what_is_in_front_of_the_partitions() {
     let case = case();
@@ -224,16 +225,17 @@ fn inspecting_gives_the_layout_back() {
 }
 
 #[test]
-fn a_cut_or_damaged_disk_is_told() {
+fn a_cut_or_damaged_disk_is_an_error() {
     let case = case();
     let mut raw = fs::read(case.raw()).unwrap();
-    let look = |raw: &[u8]| inspect(&mut io::Cursor::new(raw));
+    let read = |raw: &[u8]| inspect(&mut io::Cursor::new(raw));
     raw.resize(raw.len() + 512, 0);
-    assert_eq!(look(&raw).unwrap().backup, Backup::Missing);
-    let shorter = look(&raw[..20 << 20]).unwrap_err().to_string();
+    assert_eq!(read(&raw).unwrap().backup, Backup::Missing);
+    let shorter = read(&raw[..20 << 20]).unwrap_err().to_string();
     assert!(shorter.contains("inside the disk"), "{shorter}");
     raw[512 + 60] ^= 1;
-    assert!(look(&raw).unwrap_err().to_string().contains("CRC32"));
-    assert!(look(&raw[..100]).is_err());
-    assert!(look(&[]).is_err());
+    let error = format!("{:#}", anyhow::Error::from(read(&raw).unwrap_err()));
+    assert!(error.contains("CRC32"), "{error}");
+    assert!(read(&raw[..100]).is_err());
+    assert!(read(&[]).is_err());
 }

@@ -55,9 +55,7 @@ impl Partition {
         Role::IN_IMAGE
             .into_iter()
             .chain([Role::RootB, Role::RootBVerity, Role::State])
-            .find(|role| {
-                role.label() == self.label && role.type_guid() == self.type_guid.to_string()
-            })
+            .find(|role| role.label() == self.label && role.type_guid() == self.type_guid)
     }
 }
 
@@ -72,14 +70,14 @@ impl Table {
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
     /// Reading it.
-    #[error("reading the partition table: {0}")]
+    #[error("reading the partition table")]
     Io(#[from] io::Error),
     /// No GPT with a right checksum.
-    #[error("no GUID partition table: {0}")]
-    Table(gptman::Error),
+    #[error("no GUID partition table")]
+    Table(#[source] gptman::Error),
     /// A table with impossible numbers.
-    #[error("the partition table cannot be: {0}")]
-    Impossible(&'static str),
+    #[error("the partition table is damaged: {0}")]
+    Damaged(&'static str),
 }
 
 /// Reads the partition table of a disk with 512-byte sectors.
@@ -119,10 +117,10 @@ fn table_at<R: Read + Seek>(
     disk.seek(SeekFrom::Start(sector.saturating_mul(SECTOR)))?;
     let header = GPTHeader::read_from(disk).map_err(InspectError::Table)?;
     if header.size_of_partition_entry != 128 || header.number_of_partition_entries > 1024 {
-        return Err(InspectError::Impossible("the size of its entries"));
+        return Err(InspectError::Damaged("impossible size of its entries"));
     }
     if header.partition_entry_lba > u64::MAX / SECTOR / 2 {
-        return Err(InspectError::Impossible("the place of its entries"));
+        return Err(InspectError::Damaged("impossible place of its entries"));
     }
     let entries = header
         .read_partitions(disk, SECTOR)
@@ -135,12 +133,10 @@ fn partition(entry: &GPTPartitionEntry, number: u32, disk: u64) -> Result<Partit
     let start = bytes(entry.starting_lba);
     let end = entry.ending_lba.checked_add(1).and_then(bytes);
     let (Some(offset), Some(end)) = (start, end) else {
-        return Err(InspectError::Impossible("a partition beyond 2⁶⁴"));
+        return Err(InspectError::Damaged("a partition ends beyond 2⁶⁴"));
     };
     if offset >= end || end > disk {
-        return Err(InspectError::Impossible(
-            "a partition that is not inside the disk",
-        ));
+        return Err(InspectError::Damaged("a partition is not inside the disk"));
     }
     Ok(Partition {
         number,

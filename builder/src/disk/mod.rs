@@ -26,6 +26,7 @@ pub use layout::{Bytes, Identity, Layout, Sectors, Sizes, Slot};
 use std::path::PathBuf;
 
 use postern_contract::partitions::Role;
+use postern_contract::size;
 
 /// Why a disk cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -37,7 +38,7 @@ pub enum DiskError {
     #[error("the partitions together are larger than any disk")]
     TooLarge,
     /// An image that does not fit its partition.
-    #[error("{path} has {found} bytes, its partition {} only {room}\n  help: raise `disk.{}` in the profile", .role.label(), .role.label())]
+    #[error("{path} has {}, its partition {} only {}\n  help: raise `disk.{}` in the profile", size::display(*.found), .role.label(), size::display(*.room), .role.label())]
     Room {
         /// The partition.
         role: Role,
@@ -50,7 +51,7 @@ pub enum DiskError {
     },
     /// A boot loader that does not fit in front of the first partition.
     #[error(
-        "the boot loader for legacy BIOS has {found} bytes, in front of the partitions there are {room}"
+        "the boot loader for a legacy BIOS has {found} bytes, and in front of the partitions there is room for {room}"
     )]
     BootRoom {
         /// Bytes it has.
@@ -58,17 +59,10 @@ pub enum DiskError {
         /// Bytes there are.
         room: usize,
     },
-    /// Reading an image or writing the disk.
-    #[error("{doing} {path}: {source}")]
-    Io {
-        /// Gerund.
-        doing: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// Reading an image or writing the disk; the cause names the file.
+    #[error("putting the disk together")]
+    Io(#[from] std::io::Error),
     /// The partition table itself.
-    #[error("writing the partition table: {0}")]
+    #[error("writing the partition table")]
     Table(#[from] gptman::Error),
 }

@@ -6,26 +6,21 @@ use fs_err as fs;
 use nix::sys::statvfs::statvfs;
 
 use super::{Check, Health, Work};
+use crate::base::MIN_MEMORY_BYTES;
+use crate::host::memory;
 use crate::report::bytes;
 
-/// A build in memory needs this much; with less it installs on disk.
-const MEMORY: u64 = 3 << 30;
 /// Packages, layers and one image of the demo's size, twice.
 const ROOM: u64 = 6 << 30;
 
 pub fn memory() -> Check {
-    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let kib = text.lines().find_map(|line| {
-        let rest = line.strip_prefix("MemAvailable:")?;
-        rest.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    let available = kib.unwrap_or(0) << 10;
+    let available = memory::available().unwrap_or(0);
     let seen = format!("{} available", bytes(available));
-    match available >= MEMORY {
+    match available >= MIN_MEMORY_BYTES {
         true => Check::new(Work::Build, "memory", Health::Good, seen),
         false => Check::new(Work::Build, "memory", Health::Poor, seen).remedy(format!(
             "builds are faster with {} available: packages are then installed in memory",
-            bytes(MEMORY)
+            bytes(MIN_MEMORY_BYTES)
         )),
     }
 }

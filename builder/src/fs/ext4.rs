@@ -11,14 +11,14 @@ use postern_contract::host::{Command, CommandError};
 use uuid::Uuid;
 
 use super::stage::Stage;
-use super::{FsError, FsProblem, atomically};
+use super::{FsError, FsReason, atomically};
 use crate::tools::Tools;
 use crate::tree::{Entry, Kind, Tree, TreePath};
 
 /// Bytes a block.
 const BLOCK: u64 = 4096;
-/// ext4 holds 34 bits of seconds, but the tools that make it count in 32.
-const EPOCH_MAX: u64 = u32::MAX as u64;
+/// The last second: ext4 has 34 bits for it, the tools that make it 32.
+const MAX_EPOCH: u64 = u32::MAX as u64;
 /// Everything Linux 4.19 can mount; nothing newer (`orphan_file`,
 /// `metadata_csum_seed`), whatever this machine's `mke2fs.conf` says.
 const FEATURES: &str = "none,has_journal,ext_attr,dir_index,filetype,extent,64bit,flex_bg,\
@@ -42,8 +42,8 @@ pub struct Options {
 /// [`FsError`]; what was at `out` is then untouched.
 pub fn write(tree: &Tree, out: &Path, options: &Options, tools: &Tools) -> Result<(), FsError> {
     atomically("ext4", out, |image| {
-        if tree.epoch() > EPOCH_MAX {
-            return Err(FsProblem::Epoch(tree.epoch()));
+        if tree.epoch() > MAX_EPOCH {
+            return Err(FsReason::Epoch(tree.epoch()));
         }
         let stage = Stage::new(tree)?;
         let script = script(&stage)?;
@@ -59,8 +59,8 @@ pub fn write(tree: &Tree, out: &Path, options: &Options, tools: &Tools) -> Resul
     })
 }
 
-/// A program that believes that it is `epoch`: both variables, because
-/// e2fsprogs before 1.47.1 knows only its own.
+/// A program whose clock shows `epoch`: both variables, because e2fsprogs before
+/// 1.47.1 knows only its own.
 fn at_epoch(program: &str, epoch: u64, tools: &Tools) -> Command {
     let epoch = epoch.to_string();
     tools
@@ -104,7 +104,7 @@ fn mke2fs(image: &Path, epoch: u64, options: &Options, tools: &Tools) -> Command
 }
 
 /// The program for debugfs.
-fn script(stage: &Stage<'_>) -> Result<String, FsProblem> {
+fn script(stage: &Stage<'_>) -> Result<String, FsReason> {
     let mut script = String::new();
     for (path, entry, staged) in &stage.entries {
         let name = quoted(path, &path.to_string())?;
@@ -116,7 +116,7 @@ fn script(stage: &Stage<'_>) -> Result<String, FsProblem> {
                 (format!("symlink {name} {target}"), 0o120_000)
             }
             (other, _) => {
-                return Err(refused(path, format!("is a {}", other.word())));
+                return Err(refused(path, format!("is a {}", other.name())));
             }
         };
         // Writing to a String cannot fail.
@@ -132,7 +132,7 @@ fn own(
     entry: &Entry,
     name: &str,
     kind: u32,
-) -> Result<(), FsProblem> {
+) -> Result<(), FsReason> {
     if !entry.xattrs.is_empty() {
         return Err(refused(path, "has extended attributes".to_owned()));
     }
@@ -144,29 +144,29 @@ fn own(
     Ok(())
 }
 
-fn refused(path: &TreePath, why: String) -> FsProblem {
-    FsProblem::Entry {
+fn refused(path: &TreePath, why: String) -> FsReason {
+    FsReason::Entry {
         path: path.clone(),
         why,
         help: "the seed partition holds plain files, directories and symbolic links only",
     }
 }
 
-/// A word for debugfs, which knows double quotes and no way to write one inside.
-fn quoted(path: &TreePath, word: &str) -> Result<String, FsProblem> {
+/// A quoted word for debugfs, which has no escape for a double quote.
+fn quoted(path: &TreePath, word: &str) -> Result<String, FsReason> {
     let plain = |c: char| c.is_ascii_graphic() && c != '"' && c != '\\' || c == ' ';
     if word.chars().all(plain) {
         return Ok(format!("\"{word}\""));
     }
-    Err(FsProblem::Entry {
+    Err(FsReason::Entry {
         path: path.clone(),
         why: "has a name or target with other than plain ASCII characters".to_owned(),
         help: "rename it",
     })
 }
 
-/// Compares what is free with what is coming.
-fn check_room(image: &Path, stage: &Stage<'_>, size: u64, tools: &Tools) -> Result<(), FsProblem> {
+/// Refuses an image that is too small for the staged files.
+fn check_room(image: &Path, stage: &Stage<'_>, size: u64, tools: &Tools) -> Result<(), FsReason> {
     let header = tools.command("dumpe2fs").arg("-h").arg(image).run()?;
     let header = String::from_utf8_lossy(&header);
     let value = |key: &str| {
@@ -188,27 +188,27 @@ fn check_room(image: &Path, stage: &Stage<'_>, size: u64, tools: &Tools) -> Resu
     // One inode takes 256 bytes, one in 16 KiB is made.
     let more = coming.saturating_sub(free) * BLOCK + names.saturating_sub(inodes) * 16_384;
     let needed = (size + more + more / 32).next_multiple_of(1 << 20);
-    Err(FsProblem::TooSmall { size, needed })
+    Err(FsReason::TooSmall { size, needed })
 }
 
-/// Runs the script. debugfs goes on after a mistake, so every word of it on
-/// standard error beyond its banner is one.
-fn fill(image: &Path, stage: &Stage<'_>, epoch: u64, tools: &Tools) -> Result<(), FsProblem> {
+/// Runs the script. debugfs goes on after an error, so every line on standard
+/// error beyond its banner is one.
+fn fill(image: &Path, stage: &Stage<'_>, epoch: u64, tools: &Tools) -> Result<(), FsReason> {
     let command = at_epoch("debugfs", epoch, tools)
         .args(["-w", "-f", "script"])
         .arg(image)
         .cwd(stage.dir());
     let output = command.run_unchecked()?;
-    let heard = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     let banner = |line: &&str| !line.starts_with("debugfs 1.");
-    let said: Vec<_> = heard.lines().filter(banner).collect();
-    if output.status.success() && said.is_empty() {
+    let errors: Vec<_> = stderr.lines().filter(banner).collect();
+    if output.status.success() && errors.is_empty() {
         return Ok(());
     }
     let failed = CommandError::Failed {
         line: command.to_string(),
         status: output.status,
-        stderr: said.join("\n"),
+        stderr: errors.join("\n"),
     };
     Err(failed.into())
 }
@@ -305,7 +305,7 @@ mod tests {
         let image = dir.path().join("seed.ext4");
         let big = || tree(vec![("big", file(vec![1; 20 << 20]), 0o644)]);
         let error = write(&big(), &image, &options(), &Tools::of_host()).unwrap_err();
-        let FsProblem::TooSmall { needed, .. } = error.what else {
+        let FsReason::TooSmall { needed, .. } = error.reason else {
             panic!("{error}")
         };
         assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 0);
@@ -331,7 +331,7 @@ mod tests {
                 &Tools::of_host(),
             )
             .unwrap_err();
-            assert!(error.to_string().contains(says), "{error}");
+            assert!(error.reason.to_string().contains(says), "{error:?}");
         }
     }
 }

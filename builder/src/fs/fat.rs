@@ -7,7 +7,7 @@ use std::path::Path;
 use postern_contract::host::Command;
 
 use super::stage::Stage;
-use super::{FsError, FsProblem, atomically};
+use super::{FsError, FsReason, atomically};
 use crate::tools::Tools;
 use crate::tree::{Entry, Kind, Tree, TreePath};
 
@@ -17,12 +17,12 @@ const SECTOR: u64 = 512;
 const RESERVED: u64 = 32;
 /// Fewer clusters make it FAT16 for firmware, whatever its header says
 /// (Microsoft, FAT32 File System Specification, "FAT Type Determination").
-const CLUSTERS_MIN: u64 = 65_525;
-/// Seconds from 1970 to 1980, FAT's first second.
-const FIRST_SECOND: u64 = 315_532_800;
-/// FAT's last second is in 2107.
-const LAST_SECOND: u64 = 4_354_819_198;
-/// Bytes a directory entry; a long name takes one more for each 13 characters.
+const MIN_CLUSTERS: u64 = 65_525;
+/// FAT's first second, in 1980.
+const MIN_EPOCH: u64 = 315_532_800;
+/// FAT's last second, in 2107.
+const MAX_EPOCH: u64 = 4_354_819_198;
+/// Bytes per directory entry; a long name takes one more for each 13 characters.
 const DIR_ENTRY: u64 = 32;
 
 /// What an image is beside its files.
@@ -78,7 +78,7 @@ fn mkfs(image: &Path, cluster: u64, options: &Options, tools: &Tools) -> Command
 }
 
 fn mtool(program: &str, epoch: u64, image: &Path, tools: &Tools) -> Command {
-    let epoch = epoch.clamp(FIRST_SECOND, LAST_SECOND);
+    let epoch = epoch.clamp(MIN_EPOCH, MAX_EPOCH);
     tools
         .command(program)
         .env("SOURCE_DATE_EPOCH", epoch.to_string())
@@ -91,16 +91,16 @@ fn mtool(program: &str, epoch: u64, image: &Path, tools: &Tools) -> Command {
 }
 
 /// Refuses what FAT cannot keep.
-fn check(tree: &Tree) -> Result<(), FsProblem> {
+fn check(tree: &Tree) -> Result<(), FsReason> {
     let mut folded: BTreeMap<String, &TreePath> = BTreeMap::new();
     for (path, node) in tree.iter() {
-        let refuse = |why: String, help| FsProblem::Entry {
+        let refuse = |why: String, help| FsReason::Entry {
             path: path.clone(),
             why,
             help,
         };
         if !matches!(node.entry.kind, Kind::File(_) | Kind::Dir) {
-            let why = format!("is a {}", node.entry.kind.word());
+            let why = format!("is a {}", node.entry.kind.name());
             return Err(refuse(why, "FAT holds files and directories only"));
         }
         let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+ ~@()#".contains(&byte);
@@ -122,10 +122,10 @@ fn check(tree: &Tree) -> Result<(), FsProblem> {
 
 /// The largest clusters, in sectors, that leave FAT32 its minimum number of
 /// them and the tree its room.
-fn cluster_for(tree: &Tree, size: u64) -> Result<u64, FsProblem> {
+fn cluster_for(tree: &Tree, size: u64) -> Result<u64, FsReason> {
     let fits = |size: u64, cluster: u64| {
         let have = clusters(size, cluster);
-        have >= CLUSTERS_MIN && have >= clusters_of(tree, cluster)
+        have >= MIN_CLUSTERS && have >= clusters_of(tree, cluster)
     };
     if let Some(cluster) = [8, 4, 2, 1]
         .into_iter()
@@ -137,10 +137,10 @@ fn cluster_for(tree: &Tree, size: u64) -> Result<u64, FsProblem> {
     while !fits(needed, 1) {
         needed += 1 << 20;
     }
-    Err(FsProblem::TooSmall { size, needed })
+    Err(FsReason::TooSmall { size, needed })
 }
 
-/// Clusters of an image; a few less than there are, never more.
+/// Clusters of an image; perhaps a few fewer than there are, never more.
 fn clusters(size: u64, cluster: u64) -> u64 {
     let sectors = size / SECTOR;
     // mkfs.vfat aligns both FATs to clusters.
@@ -274,7 +274,7 @@ mod tests {
         let full = tree(&[("big", vec![1; 50 << 20]), ("x", vec![])]);
         for tree in [esp(), full] {
             let error = write(&tree, &image, &options(10 << 20), &Tools::of_host()).unwrap_err();
-            let FsProblem::TooSmall { needed, .. } = error.what else {
+            let FsReason::TooSmall { needed, .. } = error.reason else {
                 panic!("{error}")
             };
             assert!(!image.exists());

@@ -15,28 +15,30 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use postern_contract::host::CommandError;
+use postern_contract::size;
 
 use crate::tree::TreePath;
 
 /// Why there is no image.
 #[derive(Debug, thiserror::Error)]
-#[error("making the {format} image {}: {what}", path.display())]
+#[error("making the {format} image {}", path.display())]
 pub struct FsError {
     /// `squashfs`, `ext4` or `FAT`.
     pub format: &'static str,
     /// The image.
     pub path: PathBuf,
-    /// What is wrong.
-    pub what: FsProblem,
+    /// Why not.
+    #[source]
+    pub reason: FsReason,
 }
 
-/// What stands in an image's way.
+/// Why an image cannot be made.
 #[derive(Debug, thiserror::Error)]
-pub enum FsProblem {
+pub enum FsReason {
     /// The program that makes it.
     #[error(transparent)]
     Command(#[from] CommandError),
-    /// The tree could not be read or the image not written.
+    /// The tree cannot be read or the image not written.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// An entry that the format cannot hold.
@@ -50,12 +52,12 @@ pub enum FsProblem {
         help: &'static str,
     },
     /// A time that the format cannot hold.
-    #[error("the build's time {0} is later than it can hold (32 bits of seconds)")]
+    #[error("the build's time, {0} seconds since 1970, does not fit 32 bits")]
     Epoch(u64),
     /// The image is too small for what goes into it.
-    #[error("{size} bytes are not enough\n  help: make it at least {needed} bytes ({} MiB)", needed.div_ceil(1 << 20))]
+    #[error("{} is not enough\n  help: raise its size in `disk` of the profile to {} at least", size::display(*.size), size::display(needed.next_multiple_of(size::MIB)))]
     TooSmall {
-        /// Bytes asked for.
+        /// Bytes it has.
         size: u64,
         /// Bytes needed.
         needed: u64,
@@ -66,7 +68,7 @@ pub enum FsProblem {
 fn atomically(
     format: &'static str,
     out: &Path,
-    fill: impl FnOnce(&Path) -> Result<(), FsProblem>,
+    fill: impl FnOnce(&Path) -> Result<(), FsReason>,
 ) -> Result<(), FsError> {
     let dir = match out.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -79,9 +81,9 @@ fn atomically(
         image.persist(out).map_err(|e| e.error)?;
         Ok(())
     };
-    made().map_err(|what| FsError {
+    made().map_err(|reason| FsError {
         format,
         path: out.to_owned(),
-        what,
+        reason,
     })
 }

@@ -10,7 +10,7 @@ use std::process::Stdio;
 
 use postern_contract::host::{Command, CommandError};
 
-use super::{FsError, FsProblem, atomically};
+use super::{FsError, FsReason, atomically};
 use crate::tools::Tools;
 use crate::tree::Tree;
 
@@ -57,14 +57,14 @@ pub fn write(tree: &Tree, out: &Path, options: &Options, tools: &Tools) -> Resul
     Ok(size)
 }
 
-fn check(tree: &Tree) -> Result<(), FsProblem> {
+fn check(tree: &Tree) -> Result<(), FsReason> {
     if u32::try_from(tree.epoch()).is_err() {
-        return Err(FsProblem::Epoch(tree.epoch()));
+        return Err(FsReason::Epoch(tree.epoch()));
     }
     for (path, node) in tree.iter() {
         let unknown = |name: &&String| !XATTR_NAMESPACES.iter().any(|n| name.starts_with(n));
         if let Some(name) = node.entry.xattrs.keys().find(unknown) {
-            return Err(FsProblem::Entry {
+            return Err(FsReason::Entry {
                 path: path.clone(),
                 why: format!("has the extended attribute {name}, which squashfs cannot hold"),
                 help: "remove the attribute, or keep the file on another partition",
@@ -115,7 +115,7 @@ fn command(epoch: u64, image: &Path, options: &Options, tools: &Tools) -> Comman
 }
 
 /// Runs the program with the tree's tar on its standard input.
-fn feed(command: &Command, tree: &Tree) -> Result<(), FsProblem> {
+fn feed(command: &Command, tree: &Tree) -> Result<(), FsReason> {
     let mut child = command.spawn(Stdio::piped(), Stdio::null(), Stdio::piped())?;
     let pipe = child.stdin.take();
     let (fed, output) = std::thread::scope(|scope| {
@@ -130,7 +130,7 @@ fn feed(command: &Command, tree: &Tree) -> Result<(), FsProblem> {
     });
     let output = output?;
     match fed {
-        // The program stopped reading: its own words say why.
+        // The program stopped reading: its output says why.
         Ok(Err(error)) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error.into()),
         Ok(Ok(())) if output.status.success() => return Ok(()),
         _ => {}

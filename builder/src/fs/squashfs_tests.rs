@@ -152,17 +152,15 @@ fn nothing_is_left_of_a_failure() {
     fs_err::write(&tar, b"").unwrap();
     let image = dir.path().join("out/image");
     fs_err::create_dir(dir.path().join("out")).unwrap();
-    let error = write(&tree, &image, &Options::default(), &Tools::of_host())
-        .unwrap_err()
-        .to_string();
+    let error = write(&tree, &image, &Options::default(), &Tools::of_host());
+    let error = error.unwrap_err().reason.to_string();
     assert!(error.contains("of layer base"), "{error}");
     let bad = Options {
         level: 77,
         ..Options::default()
     };
-    let error = write(&self::tree(), &image, &bad, &Tools::of_host())
-        .unwrap_err()
-        .to_string();
+    let error = write(&self::tree(), &image, &bad, &Tools::of_host());
+    let error = error.unwrap_err().reason.to_string();
     assert!(
         error.contains("mksquashfs") && error.contains("level"),
         "{error}"
@@ -186,6 +184,7 @@ fn refuses_attributes_it_would_lose() {
     let error = write(&tree, &image, &Options::default(), &Tools::of_host()).unwrap_err();
     assert!(
         error
+            .reason
             .to_string()
             .contains("/var/log has the extended attribute system.posix")
     );

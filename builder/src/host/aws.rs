@@ -9,18 +9,18 @@ use url::Url;
 /// A region that servers other than Amazon's accept or ignore.
 const ANY_REGION: &str = "us-east-1";
 
-/// Where S3 is and who we are there.
+/// The S3 server and the keys for it.
 #[derive(Clone)]
 pub struct Aws {
     /// `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL`; `None` means Amazon's own.
     pub endpoint: Option<Url>,
     /// `AWS_REGION` or `AWS_DEFAULT_REGION`.
     pub region: String,
-    /// `AWS_ACCESS_KEY_ID` and what goes with it; without, nobody is asked who we are.
+    /// `AWS_ACCESS_KEY_ID` and its secret; without them requests are anonymous.
     pub keys: Option<Keys>,
 }
 
-/// Who we are.
+/// An access key.
 #[derive(Clone)]
 pub struct Keys {
     /// `AWS_ACCESS_KEY_ID`.
@@ -41,29 +41,31 @@ impl fmt::Debug for Aws {
 }
 
 impl fmt::Debug for Keys {
-    /// Says nothing.
+    /// Without its value.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Keys")
     }
 }
 
-/// What is wrong with the variables; never says their values.
+/// A wrong variable. Never shows its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AwsError {
     /// Half of a key.
     #[error(
-        "of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY only one is set\n  help: set both, or neither for a public bucket"
+        "only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set\n  help: set both, or neither for a public bucket"
     )]
     HalfAKey,
-    /// Not an address.
-    #[error("{0} is not an http or https address without password and query")]
+    /// A malformed address.
+    #[error(
+        "{0} is not an http or https address without password and query\n  help: set it to https://HOST[:PORT], and the keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
     Endpoint(&'static str),
     /// Unencrypted.
     #[error(
-        "{0} is http: packages and layers would come from whoever is in between\n  help: use https, or set AWS_ALLOW_HTTP=true"
+        "{0} is http: anybody on the network path could replace packages and layers\n  help: use https, or set AWS_ALLOW_HTTP=true"
     )]
     Unencrypted(&'static str),
-    /// Amazon has many.
+    /// No region.
     #[error(
         "AWS_REGION is not set\n  help: set it to the region of the bucket, or AWS_ENDPOINT_URL for another server"
     )]
@@ -83,7 +85,7 @@ impl Aws {
         Self::read(|name| std::env::var(name).ok())
     }
 
-    /// The settings that `variable` gives. Empty variables are none, as in
+    /// The settings that `variable` gives. An empty variable counts as unset, as in
     /// Amazon's tools.
     ///
     /// # Errors
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_missing_and_no_value() {
+    fn names_what_is_missing_and_shows_no_value() {
         let address = "AWS_ENDPOINT_URL";
         let cases = [
             (vec![], AwsError::Region),

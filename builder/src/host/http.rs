@@ -1,4 +1,4 @@
-//! The only maker of HTTP clients: time limits, trust, proxies, redirects.
+//! The only place that makes HTTP clients: timeouts, trust, proxies, redirects.
 //!
 //! Trust is the system's own CA store, through rustls' platform verifier.
 //! A client without a given proxy uses those of the environment
@@ -13,20 +13,28 @@ use secrecy::{ExposeSecret, SecretString};
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How long a server may stay silent in the middle of an answer. There is no
-/// limit on the whole: large downloads on slow lines are fine.
+/// How long a server may stay silent within a response. The whole has no limit:
+/// large downloads on slow connections are fine.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long Palette may take for a whole answer (its own client waits as long).
+/// How long Palette may take for a whole response, as in its own client.
 const PALETTE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Redirects followed before giving up; mirrors and release pages need two or three.
-const REDIRECTS: usize = 8;
+const MAX_REDIRECTS: usize = 8;
 
-/// Why a client could not be made.
+/// Why a client cannot be made.
 #[derive(Debug, thiserror::Error)]
-#[error("preparing for HTTP: {0}")]
+#[error("cannot set up HTTP")]
 pub struct HttpError(#[source] reqwest::Error);
+
+/// An error and its causes, in one line and without the URL, which may hold a
+/// password.
+pub fn causes(error: reqwest::Error) -> String {
+    let error = error.without_url();
+    let chain = anyhow::Chain::new(&error).map(ToString::to_string);
+    chain.collect::<Vec<_>>().join(": ")
+}
 
 /// Which proxy each scheme goes through; `None` is a direct connection.
 #[derive(Clone, Debug, Default)]
@@ -61,8 +69,8 @@ pub fn client_through(proxies: &Proxies) -> Result<Client, HttpError> {
     builder.build().map_err(HttpError)
 }
 
-/// A client for signed addresses: it follows no redirect, which would hand the
-/// signature on. Uses the environment's proxies.
+/// A client for signed addresses: it follows no redirect, which would pass the
+/// signature on. It uses the environment's proxies.
 ///
 /// # Errors
 /// If the system's CA store cannot be read.
@@ -70,8 +78,8 @@ pub fn client_for_signed() -> Result<Client, HttpError> {
     without_redirects(limited())
 }
 
-/// As [`client_for_signed`], for uploads: a server answers after the whole
-/// body, so its silence has no limit. Each request must bring its own.
+/// As [`client_for_signed`], for uploads: a server responds after the whole body,
+/// so the client has no read timeout. Each request must set its own.
 ///
 /// # Errors
 /// If the system's CA store cannot be read.
@@ -79,11 +87,11 @@ pub fn client_for_uploads() -> Result<Client, HttpError> {
     without_redirects(connecting())
 }
 
-/// A client for a MAAS region: no proxy, for a region is inside the site that
-/// proxies lead out of; no redirect, which would hand the key on. It trusts the
-/// certificates in `authorities` (PEM) besides the system's own. Its patience
-/// has no limit, as each request brings its own. A host name given with an
-/// address is not resolved but means that address.
+/// A client for a MAAS region: no proxy, because a region is inside the site that
+/// proxies lead out of; no redirect, which would pass the key on. It trusts the
+/// certificates in `authorities` (PEM) besides the system's own. It has no
+/// timeout: each request sets its own. The host name in `pinned` is not resolved
+/// but means that address.
 ///
 /// # Errors
 /// If the CA store or `authorities` cannot be read.
@@ -105,9 +113,9 @@ pub fn client_for_region(
     without_redirects(builder.no_proxy())
 }
 
-/// A client for Palette with a tenant's API key: no redirect, which would hand
-/// the key on. It trusts these certificates (PEM) besides the system's own, and
-/// uses the environment's proxies.
+/// A client for Palette with a tenant's API key: no redirect, which would pass the
+/// key on. It trusts these certificates (PEM) besides the system's own, and uses
+/// the environment's proxies.
 ///
 /// # Errors
 /// If the CA store or a certificate cannot be read.
@@ -133,7 +141,7 @@ fn bypassing(proxy: reqwest::Result<Proxy>) -> Result<Proxy, HttpError> {
 fn limited() -> reqwest::ClientBuilder {
     connecting()
         .read_timeout(READ_TIMEOUT)
-        .redirect(redirect::Policy::limited(REDIRECTS))
+        .redirect(redirect::Policy::limited(MAX_REDIRECTS))
 }
 
 fn connecting() -> reqwest::ClientBuilder {

@@ -1,4 +1,4 @@
-//! The key for MAAS: from the environment or a file, never from an argument,
+//! The API key for MAAS: from the environment or a file, never from an argument,
 //! which other users of the machine could read.
 
 use std::path::Path;
@@ -9,30 +9,29 @@ use secrecy::SecretString;
 /// The variable that holds the key.
 const KEY: &str = "MAAS_API_KEY";
 
-/// What is missing or cannot be read; never says a value.
+/// A setting that is missing or cannot be read. Never shows a value.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingsError {
     /// No key.
-    #[error(
-        "no API key for MAAS is given\n  help: set MAAS_API_KEY, or give --maas-api-key-file FILE"
-    )]
+    #[error("no API key for MAAS\n  help: set MAAS_API_KEY, or use --maas-api-key-file FILE")]
     NoKey,
     /// No address.
     #[error(
-        "no address of MAAS is given\n  help: set MAAS_API_URL, or give --maas-url http://REGION:5240/MAAS"
+        "no address of MAAS\n  help: set MAAS_API_URL, or use --maas-url http://REGION:5240/MAAS"
     )]
     NoAddress,
-    /// A file.
-    #[error("{0}")]
+    /// A file cannot be read.
+    #[error("cannot read a setting for MAAS")]
     File(#[from] std::io::Error),
-    /// A file without certificates.
+    /// A file has no certificates.
     #[error(
-        "{0} holds no PEM certificate\n  help: give --maas-ca the CA that signed the region's certificate"
+        "{0} has no PEM certificate\n  help: give --maas-ca the CA that signed the region's certificate"
     )]
     NoCertificate(std::path::PathBuf),
 }
 
-/// The key, as MAAS shows it: of `file` if one is given, else of the environment.
+/// The key, as MAAS shows it: from `file` if one is given, else from the
+/// environment.
 ///
 /// # Errors
 /// [`SettingsError::NoKey`], or what is wrong with the file.
@@ -43,7 +42,7 @@ pub enum SettingsError {
 pub fn key(file: Option<&Path>) -> Result<SecretString, SettingsError> {
     match file {
         Some(path) => Ok(fs::read_to_string(path)?.into()),
-        // CI sets variables to nothing where others unset them.
+        // CI services set variables to nothing where others unset them.
         None => match std::env::var(KEY) {
             Ok(key) if !key.trim().is_empty() => Ok(key.into()),
             _ => Err(SettingsError::NoKey),

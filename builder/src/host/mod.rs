@@ -1,7 +1,9 @@
-//! The builder's own doors to the outside, beside those it shares with the
+//! The builder's own effects on the outside, beside those it shares with the
 //! agent ([`postern_contract::host`]).
 
 pub mod aws;
 pub mod http;
 pub mod maas;
+pub mod memory;
 pub mod palette;
+pub mod retry;

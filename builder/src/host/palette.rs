@@ -1,4 +1,4 @@
-//! The operator's key for Palette: from the environment or a file, never from
+//! The operator's API key for Palette: from the environment or a file, never from
 //! an argument, which other users of the machine could read.
 
 use std::path::Path;
@@ -8,10 +8,11 @@ use secrecy::SecretString;
 
 /// The variable that holds the key (Palette's own tools read the same).
 const KEY: &str = "SPECTROCLOUD_APIKEY";
-/// The variable that says which Palette the key is for.
+/// The variable with the host of the Palette that the key is for.
 const HOST: &str = "SPECTROCLOUD_HOST";
 
-/// The key, if there is one: of `file` if one is given, else of the environment.
+/// The key, if there is one: from `file` if one is given, else from the
+/// environment.
 ///
 /// # Errors
 /// If the file cannot be read.
@@ -34,7 +35,7 @@ pub fn host() -> Option<String> {
     reason = "the one place that reads Palette's variables, because clap would offer the key as an argument"
 )]
 fn variable(name: &str) -> Option<String> {
-    // CI sets variables to nothing where others unset them.
+    // CI services set variables to nothing where others unset them.
     let value = std::env::var(name).ok()?;
     let value = value.trim();
     (!value.is_empty()).then(|| value.to_owned())

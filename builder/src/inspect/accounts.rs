@@ -1,4 +1,4 @@
-//! Who is in the image, and who may log in.
+//! The accounts of an image, and which of them can log in.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use super::Root;
 /// Shells that end a login at once.
 const NO_SHELLS: [&str; 3] = ["nologin", "false", "true"];
 
-/// One line of `/etc/passwd`, and what else is known about the name.
+/// One line of `/etc/passwd`, and more about the name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Account {
     /// Login name.
@@ -19,36 +19,36 @@ pub struct Account {
     pub uid: u32,
     /// Login shell.
     pub shell: String,
-    /// What the password lets happen.
+    /// What the password allows.
     pub login: Login,
-    /// SSH keys that are in the image.
+    /// How many SSH keys the image has for it.
     pub keys: usize,
     /// Whether a rule in `/etc/sudoers.d` is for this name.
     pub sudo: bool,
 }
 
-/// What a password field lets happen (shadow(5)).
+/// What a password field allows (shadow(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Login {
-    /// No password opens it.
+    /// No password logs in.
     Locked,
-    /// A password in the image does.
+    /// A password in the image logs in.
     Password,
-    /// An empty one does.
+    /// An empty password logs in.
     Open,
 }
 
 impl Account {
-    /// Whether the shell lets a login go on.
+    /// Whether the shell allows a login.
     pub fn has_shell(&self) -> bool {
         let name = self.shell.rsplit('/').next().unwrap_or_default();
         // Without a shell it is /bin/sh (passwd(5)).
         !NO_SHELLS.contains(&name)
     }
 
-    /// Whether somebody could log in with what is in the image.
-    pub fn may_log_in(&self) -> bool {
+    /// Whether somebody can log in with what is in the image.
+    pub fn can_log_in(&self) -> bool {
         self.has_shell() && (self.login != Login::Locked || self.keys > 0)
     }
 }
@@ -75,7 +75,7 @@ pub(super) fn read(root: &Root<'_>) -> io::Result<Vec<Account>> {
     Ok(accounts.into_iter().map(|(account, _)| account).collect())
 }
 
-/// Accounts and their homes. Lines that are none are left out.
+/// Accounts and their homes. Malformed lines are skipped.
 fn parse(passwd: &str, shadow: &str) -> Vec<(Account, String)> {
     let secrets: BTreeMap<&str, &str> = shadow
         .lines()
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_who_may_log_in() {
+    fn finds_who_can_log_in() {
         let fill = |layer: &mut crate::layer::LayerBuilder| {
             let files = [
                 (
@@ -156,7 +156,7 @@ mod tests {
         let shown: Vec<_> = accounts
             .iter()
             .map(|a| {
-                let may = a.may_log_in();
+                let may = a.can_log_in();
                 format!(
                     "{} {} {:?} {} {} {may}",
                     a.name, a.uid, a.login, a.keys, a.sudo

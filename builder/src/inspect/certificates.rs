@@ -1,4 +1,4 @@
-//! Whom the image trusts.
+//! The certificate authorities that an image trusts.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -15,7 +15,7 @@ use super::Root;
 pub struct Certificates {
     /// Those that the profile added.
     pub added: Vec<Added>,
-    /// How many the distribution brings besides.
+    /// How many the distribution adds.
     pub others: usize,
 }
 
@@ -24,7 +24,7 @@ pub struct Certificates {
 pub struct Added {
     /// Where it is in the image.
     pub path: String,
-    /// Whose it is (RFC 4514 text).
+    /// Its subject (RFC 4514 text).
     pub subject: String,
     /// SHA-256 of its DER, 64 lower-case hex digits.
     pub sha256: String,
@@ -34,8 +34,8 @@ pub struct Added {
     pub trusted: bool,
 }
 
-/// The certificates of a root. One that is not well-formed is an error: what
-/// the profile named was checked when it was read.
+/// The certificates of a root. A malformed one is an error, because the profile's
+/// certificates were checked when it was read.
 pub(super) fn read(root: &Root<'_>) -> io::Result<Certificates> {
     let bundle = root.text(paths::CA_BUNDLE)?;
     let bundle: BTreeSet<String> = match trust::parse(&bundle) {
@@ -76,7 +76,7 @@ mod tests {
     const PEM: &str = include_str!("../../../tests/fixtures/rehearsal-ca.pem");
 
     #[test]
-    fn tells_added_ones_from_the_distributions() {
+    fn separates_added_ones_from_the_distributions() {
         let fill = |bundle: &'static str| {
             move |layer: &mut crate::layer::LayerBuilder| {
                 let path = "/usr/local/share/ca-certificates/corp.crt";

@@ -1,4 +1,4 @@
-//! Whether the parts of an image speak of the same root.
+//! Whether the parts of an image belong to the same root.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::extent::{Reader, Window};
 use crate::source::Digest;
 use crate::verity::{self, BLOCK, RootHash, Superblock};
 
-/// What is held against each other.
+/// What is compared.
 pub(super) struct Facts<'a> {
     pub(super) manifest: &'a Manifest,
     /// Of the UKI.
@@ -27,45 +27,48 @@ pub(super) struct Facts<'a> {
 
 /// Every contradiction, as a clause each.
 pub(super) fn contradictions(facts: &Facts<'_>) -> Result<Vec<String>, InspectError> {
-    let reading = failed("reading", facts.tree);
+    let reading = failed("read", facts.tree);
     let tree = std::io::Error::other;
     let hash = verity::root_hash(facts.tree).map_err(|e| reading(tree(e)))?;
     let mut head = vec![0; 512];
     let file = crate::extent::FileBytes::open(facts.tree).map_err(&reading)?;
     crate::extent::ReadAt::read_exact_at(&file, &mut head, 0).map_err(&reading)?;
     let superblock = Superblock::parse(&head).map_err(|e| reading(tree(e)))?;
-    Ok(told(facts, &hash, &superblock))
+    Ok(compare(facts, &hash, &superblock))
 }
 
-/// Where the disk's bytes outside of the partitions are not those of the manifest.
+/// Where the disk's bytes outside of the partitions differ from the manifest.
 pub(super) fn areas(disk: &Disk, manifest: &Manifest) -> Result<Vec<String>, InspectError> {
-    let mut told = Vec::new();
+    let mut found = Vec::new();
     for area in &manifest.areas {
-        let found = Window::new(disk.bytes(), area.offset, area.size)
+        let digest = Window::new(disk.bytes(), area.offset, area.size)
             .and_then(|window| Digest::of_reader(Reader::new(&window)))
-            .map_err(failed("reading", disk.path()))?;
-        if found.0.to_string() != area.sha256 {
-            told.push(format!("the disk's {} is another one", area.label));
+            .map_err(failed("read", disk.path()))?;
+        if digest.0 != area.sha256 {
+            found.push(format!(
+                "the disk's {} differs from the manifest",
+                area.label
+            ));
         }
     }
-    Ok(told)
+    Ok(found)
 }
 
-fn told(facts: &Facts<'_>, hash: &RootHash, superblock: &Superblock) -> Vec<String> {
-    let mut told = Vec::new();
+fn compare(facts: &Facts<'_>, hash: &RootHash, superblock: &Superblock) -> Vec<String> {
+    let mut found = Vec::new();
     let manifest = facts.manifest;
-    if manifest.root_hash != hash.to_string() {
-        told.push(format!("the hash tree's root hash is {hash}"));
+    if manifest.root_hash != hash.digest() {
+        found.push(format!("the hash tree's root hash is {hash}"));
     }
     match cmdline::root_hash(facts.cmdline) {
         Some(named) if named == *hash => {}
-        Some(named) => told.push(format!("the kernel's command line names {named}")),
-        None => told.push("the kernel's command line names no root hash".to_owned()),
+        Some(named) => found.push(format!("the kernel's command line names {named}")),
+        None => found.push("the kernel's command line names no root hash".to_owned()),
     }
     let hashed = superblock.data_blocks.saturating_mul(BLOCK as u64);
     if hashed != facts.root_size {
         let size = facts.root_size;
-        told.push(format!(
+        found.push(format!(
             "the hash tree is for {hashed} bytes, the root has {size}"
         ));
     }
@@ -77,40 +80,40 @@ fn told(facts: &Facts<'_>, hash: &RootHash, superblock: &Superblock) -> Vec<Stri
         let label = role.label();
         let listed = manifest.partitions.iter().find(|p| p.label == label);
         match listed {
-            Some(partition) if partition.guid == guid.to_string() => {}
-            Some(partition) => told.push(format!(
-                "partition {label} has the GUID {}, by the root hash it is {guid}",
+            Some(partition) if partition.guid == guid => {}
+            Some(partition) => found.push(format!(
+                "partition {label} has the GUID {}, the root hash means {guid}",
                 partition.guid
             )),
-            None => told.push(format!("the manifest lists no partition {label}")),
+            None => found.push(format!("the manifest lists no partition {label}")),
         }
     }
     if let Some(table) = facts.table {
-        told.extend(on_disk(manifest, table));
+        found.extend(on_disk(manifest, table));
     }
-    told
+    found
 }
 
 /// Where manifest and disk differ.
 fn on_disk(manifest: &Manifest, table: &Table) -> Vec<String> {
-    let found: Vec<_> = table
+    let on_disk: Vec<_> = table
         .partitions
         .iter()
-        .map(|p| (p.label.clone(), p.guid.to_string(), p.offset, p.size))
+        .map(|p| (p.label.clone(), p.guid, p.offset, p.size))
         .collect();
     let listed: Vec<_> = manifest
         .partitions
         .iter()
-        .map(|p| (p.label.clone(), p.guid.clone(), p.offset, p.size))
+        .map(|p| (p.label.clone(), p.guid, p.offset, p.size))
         .collect();
-    let mut told = Vec::new();
-    if found != listed {
-        told.push("the disk's partition table is not the one the manifest lists".to_owned());
+    let mut found = Vec::new();
+    if on_disk != listed {
+        found.push("the disk's partition table differs from the manifest".to_owned());
     }
     if table.backup != Backup::Good {
-        told.push("the disk's second partition table does not agree with the first".to_owned());
+        found.push("the disk's second partition table does not agree with the first".to_owned());
     }
-    told
+    found
 }
 
 #[cfg(test)]
@@ -122,7 +125,7 @@ mod tests {
 
     fn facts() -> (Manifest, RootHash, Superblock) {
         let hash = RootHash::new(*b"0123456789abcdef0123456789ABCDEF");
-        let partition = |label: &str, guid: String| Partition {
+        let partition = |label: &str, guid: uuid::Uuid| Partition {
             label: label.to_owned(),
             guid,
             offset: 0,
@@ -136,15 +139,15 @@ mod tests {
             arch: "amd64".to_owned(),
             distro: "debian".to_owned(),
             release: "trixie".to_owned(),
-            root_hash: hash.to_string(),
+            root_hash: hash.digest(),
             firmware: Firmware::of(Arch::Amd64).to_vec(),
             artifacts: Vec::new(),
             areas: Vec::new(),
             partitions: vec![
-                partition("root-a", hash.data_guid().to_string()),
-                partition("root-a-verity", hash.hash_guid().to_string()),
+                partition("root-a", hash.data_guid()),
+                partition("root-a-verity", hash.hash_guid()),
             ],
-            lock_sha256: "1".repeat(64),
+            lock_sha256: Digest::of(b"lock"),
             tools: std::collections::BTreeMap::new(),
             source_date_epoch: 1,
         };
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn every_contradiction_is_told() {
+    fn every_contradiction_is_found() {
         let (mut manifest, hash, superblock) = facts();
         let check = |manifest: &Manifest, cmdline: &str, root_size, table| {
             let facts = Facts {
@@ -167,7 +170,7 @@ mod tests {
                 tree: Path::new("unused"),
                 root_size,
             };
-            told(&facts, &hash, &superblock)
+            compare(&facts, &hash, &superblock)
         };
         let good = format!("roothash={hash} ro");
         assert_eq!(check(&manifest, &good, 8192, None), Vec::<String>::new());
@@ -187,9 +190,9 @@ mod tests {
             partitions: Vec::new(),
         };
         assert_eq!(check(&manifest, &good, 8192, Some(&table)).len(), 2);
-        manifest.root_hash = other.to_string();
+        manifest.root_hash = other.digest();
         manifest.partitions.remove(1);
-        manifest.partitions[0].guid = "x".to_owned();
+        manifest.partitions[0].guid = uuid::Uuid::nil();
         let wrong = check(&manifest, &good, 8192, None);
         assert_eq!(wrong.len(), 3, "{wrong:?}");
     }

@@ -14,7 +14,7 @@ use crate::extent::{FileBytes, ReadAt, Reader};
 /// First bytes of a gzip file (RFC 1952).
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
-/// A disk that can be read at any place.
+/// A disk that can be read at any offset.
 pub struct Disk {
     path: PathBuf,
     bytes: Box<dyn ReadAt>,
@@ -35,7 +35,7 @@ impl Disk {
     /// A `disk.raw` or `disk.raw.gz`.
     ///
     /// # Errors
-    /// If it cannot be read, or is compressed by somebody else.
+    /// If it cannot be read, or another program compressed it.
     pub fn open(path: &Path) -> Result<Self, InspectError> {
         let open = || -> std::io::Result<Box<dyn ReadAt>> {
             let mut head = Vec::new();
@@ -45,7 +45,7 @@ impl Disk {
                 false => Box::new(FileBytes::open(path)?),
             })
         };
-        let bytes = open().map_err(failed("opening", path))?;
+        let bytes = open().map_err(failed("read", path))?;
         let path = path.to_owned();
         Ok(Self { path, bytes })
     }
@@ -63,10 +63,10 @@ impl Disk {
     /// Its partitions.
     ///
     /// # Errors
-    /// If it has no sound partition table.
+    /// If it has no valid partition table.
     pub fn table(&self) -> Result<Table, InspectError> {
         let mut reader = Reader::new(self.bytes());
         let table = disk::inspect(&mut reader).map_err(std::io::Error::other);
-        table.map_err(failed("reading", &self.path))
+        table.map_err(failed("read", &self.path))
     }
 }

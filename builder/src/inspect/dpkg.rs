@@ -1,16 +1,16 @@
-//! Which package a file is from: dpkg's own lists.
+//! The package of a file, from dpkg's own lists.
 
 use crate::tree::TreePath;
 
-/// Where dpkg keeps the list of each package's files.
+/// Directory with dpkg's list of each package's files.
 pub(super) const INFO: &str = "/var/lib/dpkg/info";
 
-/// Directories that are links into `/usr` by now, but not yet in every list
-/// (Debian policy, "merged /usr").
+/// Directories that are links into `/usr`, but not yet in every list (Debian
+/// policy, "merged /usr").
 const MERGED: [&str; 6] = ["bin", "lib", "lib32", "lib64", "libx32", "sbin"];
 
-/// The package that a file in [`INFO`] lists the files of: `libc6:amd64.list`
-/// is of `libc6`.
+/// The package whose files a file in [`INFO`] lists: `libc6` for
+/// `libc6:amd64.list`.
 pub(super) fn package_of(file_name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(file_name).ok()?.strip_suffix(".list")?;
     Some(name.split(':').next().unwrap_or(name).to_owned())
@@ -27,27 +27,27 @@ pub(super) fn paths(list: &str) -> impl Iterator<Item = [Option<TreePath>; 2]> +
     })
 }
 
-/// A file that a package's scripts made, or that dpkg keeps about it.
+/// The origin of a file that no package lists.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Made {
-    /// Python's compiled form of this file.
-    From(TreePath),
-    /// dpkg's, about this package.
-    By(String),
+pub(super) enum Origin {
+    /// Python compiled this file.
+    CompiledFrom(TreePath),
+    /// dpkg wrote it about this package.
+    DpkgOf(String),
 }
 
-/// What a file that no package lists was made for, if its name tells.
-pub(super) fn made_for(path: &TreePath) -> Option<Made> {
+/// The origin of a file that no package lists, if its name shows it.
+pub(super) fn origin(path: &TreePath) -> Option<Origin> {
     let (dir, name) = (path.parent()?, std::str::from_utf8(path.name()).ok()?);
     if name.ends_with(".pyc") && dir.name() == b"__pycache__" {
         let module = name.split('.').next()?;
         let source = dir.parent()?.join(format!("{module}.py")).ok()?;
-        return Some(Made::From(source));
+        return Some(Origin::CompiledFrom(source));
     }
     if dir.as_bytes() == INFO.trim_start_matches('/').as_bytes() {
         let (package, _) = name.rsplit_once('.')?;
         let package = package.split(':').next().unwrap_or(package);
-        return Some(Made::By(package.to_owned()));
+        return Some(Origin::DpkgOf(package.to_owned()));
     }
     None
 }
@@ -61,13 +61,13 @@ mod tests {
         assert_eq!(package_of(b"libc6:amd64.list").unwrap(), "libc6");
         assert_eq!(package_of(b"base-files.list").unwrap(), "base-files");
         assert_eq!(package_of(b"base-files.md5sums"), None);
-        let made = |path: &str| made_for(&TreePath::new(path).unwrap());
-        let source = Made::From(TreePath::new("/a/x.py").unwrap());
-        assert_eq!(made("/a/__pycache__/x.cpython-313.pyc"), Some(source));
-        let about = Some(Made::By("libc6".to_owned()));
-        assert_eq!(made("/var/lib/dpkg/info/libc6:amd64.symbols"), about);
-        assert_eq!(made("/var/lib/dpkg/status"), None);
-        assert_eq!(made("/x.pyc"), None);
+        let origin_of = |path: &str| origin(&TreePath::new(path).unwrap());
+        let source = Origin::CompiledFrom(TreePath::new("/a/x.py").unwrap());
+        assert_eq!(origin_of("/a/__pycache__/x.cpython-313.pyc"), Some(source));
+        let about = Some(Origin::DpkgOf("libc6".to_owned()));
+        assert_eq!(origin_of("/var/lib/dpkg/info/libc6:amd64.symbols"), about);
+        assert_eq!(origin_of("/var/lib/dpkg/status"), None);
+        assert_eq!(origin_of("/x.pyc"), None);
         let shown: Vec<_> = paths("/.\n/lib\n/lib/x\n/etc/y\n")
             .map(|p| format!("{p:?}"))
             .collect();

@@ -1,4 +1,4 @@
-//! How full file systems are, from their own books.
+//! How full file systems are, by their own metadata.
 
 use std::io;
 
@@ -56,8 +56,8 @@ pub(super) fn ext4(partition: &dyn ReadAt) -> io::Result<u64> {
 }
 
 fn refused(format: &str) -> io::Error {
-    let why = format!("the partition holds no {format} file system");
-    io::Error::new(io::ErrorKind::InvalidData, why)
+    let reason = format!("the partition has no {format} file system");
+    io::Error::new(io::ErrorKind::InvalidData, reason)
 }
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_what_was_put_in() {
+    fn counts_the_bytes_of_files() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("image");
         let measured = |read: fn(&dyn ReadAt) -> io::Result<u64>, path: &Path| {

@@ -1,4 +1,4 @@
-//! What makes an image a gateway: k3s, and the proxy it knows.
+//! What makes an image a gateway: k3s and the proxy.
 
 use std::io;
 
@@ -19,7 +19,7 @@ pub struct Proxy {
     pub http: String,
     /// For `https://` addresses; a password shows as `***`.
     pub https: String,
-    /// What the profile says is reached directly.
+    /// What the profile excludes from the proxy.
     pub no_proxy: Vec<String>,
 }
 
@@ -36,13 +36,12 @@ pub struct K3s {
     pub images: Vec<String>,
 }
 
-/// Whether a k3s is the stand-in: it says so in its version, or is not even a
-/// program. `head` is the beginning of the file.
+/// Whether a k3s is the stand-in: its version says so, or it is not even a program. `head` is the beginning of the file.
 pub fn is_stand_in(version: &str, head: &[u8]) -> bool {
     version.contains("stand-in") || !head.starts_with(ELF)
 }
 
-/// Proxy and k3s of a root, as far as it has them.
+/// Proxy and k3s of a root, if it has them.
 pub(super) fn read(root: &Root<'_>) -> io::Result<(Option<Proxy>, Option<K3s>)> {
     let facts = match root.read(paths::IMAGE_FACTS)? {
         Some(json) => Some(serde_json::from_slice::<ImageFacts>(&json)?),
@@ -79,7 +78,7 @@ mod tests {
     use postern_contract::gateway::ProxySettings;
 
     #[test]
-    fn a_stand_in_cannot_hide() {
+    fn a_stand_in_is_recognised() {
         for (version, head, expected) in [
             ("v1.31.8+k3s1", &b"\x7fELF"[..], false),
             ("v1.31.8+k3s1-stand-in", b"\x7fELF", true),
@@ -91,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_k3s_and_the_proxy_without_its_password() {
+    fn shows_k3s_and_the_proxy_without_its_password() {
         let url = |text: &str| text.parse().unwrap();
         let facts = ImageFacts {
             schema: 1,

@@ -1,9 +1,9 @@
-//! What is in an image, told from its artifacts alone.
+//! What is in an image, from its artifacts alone.
 //!
 //! Nothing is mounted, unpacked or run: the root is read with
 //! [`crate::fs::unsquash`], the kernel's command line from the UKI, the
 //! partitions from the disk itself. Parsers are pure and in modules of their
-//! own; [`Root`] and [`Disk`] are what reads.
+//! own; [`Root`] and [`Disk`] do the reading.
 
 mod accounts;
 mod certificates;
@@ -40,6 +40,7 @@ use crate::artifact::{
 use crate::boot::{Firmware, Uki, uki::UkiError};
 use crate::extent::FileBytes;
 use crate::fs::unsquash;
+use crate::source::Digest;
 use sizes::Sizes;
 
 /// What is in an image.
@@ -57,18 +58,18 @@ pub struct Inspection {
     pub distro: String,
     /// Code name of the distribution's release.
     pub release: String,
-    /// The time that no time stamp in it is later than.
+    /// The latest time stamp in it.
     pub date: Timestamp,
     /// Bytes that MAAS writes.
     pub disk_size: u64,
-    /// What starts the disk.
+    /// The firmware that can boot it.
     pub firmware: Vec<Firmware>,
-    /// What lies outside of the partitions and starts a legacy BIOS.
+    /// The boot loader for a legacy BIOS, outside of the partitions.
     pub areas: Vec<Area>,
     /// The partitions MAAS writes, in disk order.
     pub partitions: Vec<Partition>,
-    /// Root hash of the verity tree, 64 lower-case hex digits.
-    pub root_hash: String,
+    /// Root hash of the verity tree.
+    pub root_hash: Digest,
     /// Where parts of the image contradict each other; none in a good one.
     pub contradictions: Vec<String>,
     /// The kernel's release, as `uname -r` prints it.
@@ -77,7 +78,7 @@ pub struct Inspection {
     pub cmdline: String,
     /// Installed packages, sorted by name.
     pub packages: Vec<Package>,
-    /// Whom the image trusts.
+    /// The certificate authorities that the image trusts.
     pub certificates: Certificates,
     /// The proxy baked in, passwords masked.
     pub proxy: Option<Proxy>,
@@ -85,11 +86,11 @@ pub struct Inspection {
     pub k3s: Option<K3s>,
     /// What systemd starts.
     pub units: Units,
-    /// Everybody in `/etc/passwd`.
+    /// All accounts of `/etc/passwd`.
     pub users: Vec<Account>,
-    /// Files that run with more rights than who starts them.
+    /// Files that run with more rights than the user who starts them.
     pub privileged: Vec<Privileged>,
-    /// What takes the room, if asked for.
+    /// What takes up the space, if wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sizes: Option<Sizes>,
 }
@@ -97,10 +98,10 @@ pub struct Inspection {
 /// Why an image cannot be inspected.
 #[derive(Debug, thiserror::Error)]
 pub enum InspectError {
-    /// The artifacts themselves.
+    /// The artifacts cannot be read.
     #[error(transparent)]
     Artifacts(#[from] ArtifactError),
-    /// An artifact that is needed is not there.
+    /// An artifact is missing.
     #[error("{dir} has no {what}\n  help: build the image again with this version of postern")]
     Absent {
         /// The artifact directory.
@@ -108,19 +109,22 @@ pub enum InspectError {
         /// What is missing.
         what: &'static str,
     },
-    /// The unified kernel image.
-    #[error("reading {path}: {source}")]
+    /// The unified kernel image is damaged.
+    #[error("cannot read {path}\n  help: run `postern verify`, or build the image again")]
     Uki {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
         source: UkiError,
     },
-    /// Anything else that cannot be read.
-    #[error("{doing} {path}: {source}")]
-    Io {
-        /// Gerund.
-        doing: &'static str,
+    /// A file cannot be read; the cause names it.
+    #[error("cannot read the image")]
+    File(#[from] io::Error),
+    /// The content of a file cannot be read.
+    #[error("cannot {action} {path}\n  help: run `postern verify`, or build the image again")]
+    Content {
+        /// A verb.
+        action: &'static str,
         /// The file.
         path: PathBuf,
         /// What went wrong.
@@ -128,29 +132,33 @@ pub enum InspectError {
     },
 }
 
-/// How an error on `path` is told.
+/// Makes the error of a failed `action` on `path`, which the errors of [`fs_err`]
+/// name themselves.
 pub(crate) fn failed<'a>(
-    doing: &'static str,
+    action: &'static str,
     path: &'a Path,
 ) -> impl Fn(io::Error) -> InspectError + use<'a> {
-    move |source| InspectError::Io {
-        doing,
-        path: path.to_owned(),
-        source,
+    move |source| match source.to_string().contains(&*path.to_string_lossy()) {
+        true => InspectError::File(source),
+        false => InspectError::Content {
+            action,
+            path: path.to_owned(),
+            source,
+        },
     }
 }
 
-/// Inspects the artifact directory `dir`; `with_sizes` also asks what takes
-/// the room.
+/// Inspects the artifact directory `dir`; `with_sizes` also finds what takes up the
+/// space.
 ///
 /// # Errors
-/// [`InspectError`] if it is none, or lacks or has damaged parts.
+/// [`InspectError`] if parts are missing or damaged.
 pub fn inspect(dir: &Path, with_sizes: bool) -> Result<Inspection, InspectError> {
     let artifacts = Artifacts::open(dir)?;
     let path = artifact(&artifacts, dir, Kind::Root, "root file system")?;
-    let bytes = FileBytes::open(&path).map_err(failed("opening", &path))?;
-    let squashfs = unsquash::Image::open(&bytes).map_err(failed("reading", &path))?;
-    let root = Root::open(&squashfs).map_err(failed("reading", &path))?;
+    let bytes = FileBytes::open(&path)?;
+    let squashfs = unsquash::Image::open(&bytes).map_err(failed("read", &path))?;
+    let root = Root::open(&squashfs).map_err(failed("read", &path))?;
     let uki = uki(&artifacts, dir)?;
     let disk = Disk::of(&artifacts)?;
     let manifest = artifacts.manifest();
@@ -161,7 +169,7 @@ pub fn inspect(dir: &Path, with_sizes: bool) -> Result<Inspection, InspectError>
         cmdline: &uki.cmdline,
         table: table.as_ref(),
         tree: &artifact(&artifacts, dir, Kind::Verity, "hash tree")?,
-        root_size: fs::metadata(&path).map_err(failed("reading", &path))?.len(),
+        root_size: fs::metadata(&path)?.len(),
     };
     let mut contradictions = consistency::contradictions(&facts)?;
     if let Some(disk) = &disk {
@@ -171,14 +179,7 @@ pub fn inspect(dir: &Path, with_sizes: bool) -> Result<Inspection, InspectError>
         true => Some(sizes::of_image(&root, disk.as_ref(), manifest, &path)?),
         false => None,
     };
-    let in_root = || -> io::Result<_> {
-        Ok((
-            certificates::read(&root)?,
-            gateway::read(&root)?,
-            accounts::read(&root)?,
-        ))
-    };
-    let (certificates, (proxy, k3s), users) = in_root().map_err(failed("reading", &path))?;
+    let (proxy, k3s) = gateway::read(&root).map_err(failed("read", &path))?;
     let image = manifest.clone();
     Ok(Inspection {
         schema: 1,
@@ -197,11 +198,11 @@ pub fn inspect(dir: &Path, with_sizes: bool) -> Result<Inspection, InspectError>
         kernel: uki.uname,
         cmdline: uki.cmdline,
         packages,
-        certificates,
+        certificates: certificates::read(&root).map_err(failed("read", &path))?,
         proxy,
         k3s,
         units: units::read(&root),
-        users,
+        users: accounts::read(&root).map_err(failed("read", &path))?,
         privileged: privileges::read(&root),
         sizes,
     })
@@ -227,7 +228,7 @@ fn artifact(
 /// [`InspectError`] if there is none or it is damaged.
 pub fn uki(artifacts: &Artifacts, dir: &Path) -> Result<Uki, InspectError> {
     let path = artifact(artifacts, dir, Kind::Uki, "unified kernel image")?;
-    let bytes = fs::read(&path).map_err(failed("reading", &path))?;
+    let bytes = fs::read(&path)?;
     Uki::read(&bytes).map_err(|source| InspectError::Uki { path, source })
 }
 
@@ -237,9 +238,9 @@ pub fn uki(artifacts: &Artifacts, dir: &Path) -> Result<Uki, InspectError> {
 /// [`InspectError`] if their list is missing or damaged.
 pub fn packages(dir: &Path) -> Result<Vec<Package>, InspectError> {
     let path = dir.join(PACKAGES);
-    let bytes = fs::read(&path).map_err(failed("reading", &path))?;
+    let bytes = fs::read(&path)?;
     let parsed = serde_json::from_slice(&bytes).map_err(io::Error::from);
-    parsed.map_err(failed("reading", &path))
+    parsed.map_err(failed("read", &path))
 }
 
 fn date(manifest: &Manifest) -> Timestamp {

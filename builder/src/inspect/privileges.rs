@@ -1,4 +1,4 @@
-//! Files that run with more rights than whoever starts them.
+//! Files that run with more rights than the user who starts them.
 
 use std::fmt::Write;
 
@@ -73,15 +73,15 @@ pub struct Privileged {
     pub capabilities: Option<String>,
 }
 
-/// The privileged files of a root, by path. A set-group-ID directory gives
-/// nobody rights and is not one.
+/// The privileged files of a root, by path. A set-group-ID directory gives no
+/// rights and is not one.
 pub(super) fn read(root: &Root<'_>) -> Vec<Privileged> {
     let mut found = Vec::new();
     for (path, entry) in root.iter() {
         let value = entry.xattrs.get(XATTR);
         let set_id = entry.mode & (SET_UID | SET_GID) != 0;
         if matches!(entry.kind, Kind::File(_)) && (set_id || value.is_some()) {
-            let told = |value: &Vec<u8>| {
+            let shown = |value: &Vec<u8>| {
                 let unknown = || format!("unreadable: {}", hex::encode(value));
                 capabilities(value).unwrap_or_else(unknown)
             };
@@ -90,7 +90,7 @@ pub(super) fn read(root: &Root<'_>) -> Vec<Privileged> {
                 mode: format!("{:04o}", entry.mode),
                 uid: entry.uid,
                 gid: entry.gid,
-                capabilities: value.map(told),
+                capabilities: value.map(shown),
             });
         }
     }
@@ -146,10 +146,9 @@ fn name(bit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::root::tests::with_tree;
     use super::*;
-    use crate::extent::FileBytes;
-    use crate::fs::{squashfs, unsquash};
-    use crate::tools::Tools;
+    use crate::fs::squashfs;
 
     #[test]
     fn capabilities_read_as_getcap_prints_them() {
@@ -189,18 +188,7 @@ mod tests {
 
     #[test]
     fn finds_what_the_squashfs_tests_have() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        let tree = squashfs::tests::tree();
-        squashfs::write(
-            &tree,
-            file.path(),
-            &squashfs::Options::default(),
-            &Tools::of_host(),
-        )
-        .unwrap();
-        let bytes = FileBytes::open(file.path()).unwrap();
-        let image = unsquash::Image::open(&bytes).unwrap();
-        let found = read(&Root::open(&image).unwrap());
+        let found = with_tree(&squashfs::tests::tree(), read);
         let shown: Vec<_> = found
             .iter()
             .map(|p| format!("{} {} {} {:?}", p.path, p.mode, p.uid, p.capabilities))

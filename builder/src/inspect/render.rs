@@ -1,4 +1,4 @@
-//! What was found, for a person to read.
+//! The inspection as text.
 
 use std::fmt::{self, Write};
 
@@ -8,8 +8,8 @@ use super::sizes::{Sizes, Weight};
 use super::{Account, Inspection, Login};
 use crate::report::bytes;
 
-/// Rows of each list of [`render_sizes`].
-const TOP: usize = 15;
+/// Most rows of each list of [`render_sizes`].
+const MAX_ROWS: usize = 15;
 
 /// The inspection as text; `now` decides which certificates have expired.
 pub fn render(found: &Inspection, now: Timestamp) -> String {
@@ -33,7 +33,7 @@ fn write(text: &mut String, found: &Inspection, now: Timestamp) -> fmt::Result {
     let firmware = firmware.join(" and ");
     writeln!(
         text,
-        "\ndisk: {}, starts by {firmware}",
+        "\ndisk: {}, boots by {firmware}",
         bytes(found.disk_size)
     )?;
     for area in &found.areas {
@@ -120,7 +120,7 @@ fn certificates(text: &mut String, found: &Inspection, now: Timestamp) -> fmt::R
 }
 
 fn users(text: &mut String, users: &[Account]) -> fmt::Result {
-    let shown = |a: &&Account| a.uid == 0 || a.may_log_in() || (a.uid >= 1000 && a.has_shell());
+    let shown = |a: &&Account| a.uid == 0 || a.can_log_in() || (a.uid >= 1000 && a.has_shell());
     let others = users.iter().filter(|a| !shown(a)).count();
     writeln!(text, "\nusers:")?;
     for account in users.iter().filter(shown) {
@@ -166,7 +166,7 @@ fn units(text: &mut String, found: &Inspection) -> fmt::Result {
     writeln!(text, "units masked: {}", found.units.masked.join(", "))
 }
 
-/// What takes the room, as text.
+/// The sizes as text.
 pub fn render_sizes(sizes: &Sizes) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
@@ -187,22 +187,22 @@ fn write_sizes(text: &mut String, sizes: &Sizes) -> fmt::Result {
             None => writeln!(text, "  {label:<14}       ? of {size:>7}")?,
         }
     }
-    let files = bytes(sizes.files);
+    let files = bytes(sizes.weights.files);
     writeln!(text, "\nthe root's files: {files} before compression")?;
-    table(text, "packages", &sizes.packages)?;
-    table(text, "directories", &sizes.directories)?;
-    table(text, "files", &sizes.largest)
+    table(text, "packages", &sizes.weights.packages)?;
+    table(text, "directories", &sizes.weights.directories)?;
+    table(text, "files", &sizes.weights.largest)
 }
 
 fn table(text: &mut String, title: &str, weights: &[Weight]) -> fmt::Result {
     writeln!(text, "\nlargest {title}")?;
-    for weight in weights.iter().take(TOP) {
+    for weight in weights.iter().take(MAX_ROWS) {
         writeln!(text, "  {:>7}  {}", bytes(weight.size), weight.name)?;
     }
-    match weights.len().checked_sub(TOP) {
+    match weights.len().checked_sub(MAX_ROWS) {
         None | Some(0) => Ok(()),
         Some(more) => {
-            let rest = weights.iter().skip(TOP).map(|w| w.size).sum();
+            let rest = weights.iter().skip(MAX_ROWS).map(|w| w.size).sum();
             writeln!(text, "  {:>7}  in {more} more", bytes(rest))
         }
     }

@@ -1,4 +1,4 @@
-use super::super::sizes::Fill;
+use super::super::sizes::{Fill, Weights};
 use super::super::{Added, Certificates, Enabled, K3s, Privileged, Proxy, Units};
 use super::*;
 use crate::artifact::{Area, Package, Partition};
@@ -63,16 +63,16 @@ fn inspection() -> Inspection {
             label: "boot-loader".into(),
             offset: 17408,
             size: 1_031_168,
-            sha256: "cd".repeat(32),
+            sha256: "cd".repeat(32).parse().unwrap(),
         }],
         partitions: vec![Partition {
             label: "esp".into(),
-            guid: "fb9cfff9-44d9-58fa-96a0-c7025992c848".into(),
+            guid: "fb9cfff9-44d9-58fa-96a0-c7025992c848".parse().unwrap(),
             offset: 1 << 20,
             size: 128 << 20,
             sha256: None,
         }],
-        root_hash: "45".repeat(32),
+        root_hash: "45".repeat(32).parse().unwrap(),
         contradictions: Vec::new(),
         kernel: "6.12.0-amd64".into(),
         cmdline: "roothash=45 ro".into(),
@@ -80,7 +80,7 @@ fn inspection() -> Inspection {
             name: "bash".into(),
             version: "5.2".into(),
             arch: "amd64".into(),
-            sha256: "0".repeat(64),
+            sha256: "0".repeat(64).parse().unwrap(),
         }],
         certificates: certificates(),
         proxy: Some(Proxy {
@@ -112,9 +112,9 @@ fn a_good_image_reads_well() {
     insta::assert_snapshot!(render(&inspection(), Timestamp::UNIX_EPOCH), @r"
     edge 1.2: debian trixie amd64
 
-    disk: 327 MB, starts by UEFI and BIOS
-      boot-loader     1.0 MB  at 17408      cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
-      esp             134 MB  at 1048576    fb9cfff9-44d9-58fa-96a0-c7025992c848
+    disk: 312 MiB, boots by UEFI and BIOS
+      boot-loader    1.0 MiB  at 17408      cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd
+      esp            128 MiB  at 1048576    fb9cfff9-44d9-58fa-96a0-c7025992c848
 
     root hash: 4545454545454545454545454545454545454545454545454545454545454545
       hash tree, kernel command line and partition GUIDs agree
@@ -122,7 +122,7 @@ fn a_good_image_reads_well() {
     kernel: 6.12.0-amd64
       roothash=45 ro
 
-    k3s: v1.31.8+k3s1-stand-in, a STAND-IN that runs no containers, 50 kB
+    k3s: v1.31.8+k3s1-stand-in, a STAND-IN that runs no containers, 49 KiB
       images: images.tar
 
     proxy: http://proxy:3128/ for http, http://proxy:3128/ for https
@@ -175,7 +175,7 @@ fn what_is_wrong_is_loud() {
 fn sizes_are_tables() {
     let weight = |i: u64| Weight {
         name: format!("p{i}"),
-        size: 1000 * (20 - i),
+        size: 1024 * (20 - i),
     };
     let sizes = Sizes {
         partitions: vec![
@@ -190,41 +190,43 @@ fn sizes_are_tables() {
                 used: None,
             },
         ],
-        files: 12_000_000,
-        packages: (0..17).map(weight).collect(),
-        directories: (0..2).map(weight).collect(),
-        largest: vec![weight(3)],
+        weights: Weights {
+            files: 12_000_000,
+            packages: (0..17).map(weight).collect(),
+            directories: (0..2).map(weight).collect(),
+            largest: vec![weight(3)],
+        },
     };
     insta::assert_snapshot!(render_sizes(&sizes), @r"
     partitions
       root-a            99 B of   100 B   99 %
-      seed                 ? of   67 MB
+      seed                 ? of  64 MiB
 
-    the root's files: 12 MB before compression
+    the root's files: 11 MiB before compression
 
     largest packages
-        20 kB  p0
-        19 kB  p1
-        18 kB  p2
-        17 kB  p3
-        16 kB  p4
-        15 kB  p5
-        14 kB  p6
-        13 kB  p7
-        12 kB  p8
-        11 kB  p9
-        10 kB  p10
-       9.0 kB  p11
-       8.0 kB  p12
-       7.0 kB  p13
-       6.0 kB  p14
-       9.0 kB  in 2 more
+       20 KiB  p0
+       19 KiB  p1
+       18 KiB  p2
+       17 KiB  p3
+       16 KiB  p4
+       15 KiB  p5
+       14 KiB  p6
+       13 KiB  p7
+       12 KiB  p8
+       11 KiB  p9
+       10 KiB  p10
+      9.0 KiB  p11
+      8.0 KiB  p12
+      7.0 KiB  p13
+      6.0 KiB  p14
+      9.0 KiB  in 2 more
 
     largest directories
-        20 kB  p0
-        19 kB  p1
+       20 KiB  p0
+       19 KiB  p1
 
     largest files
-        17 kB  p3
+       17 KiB  p3
     ");
 }

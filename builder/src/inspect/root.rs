@@ -1,4 +1,4 @@
-//! A look into the root file system: its names, and the text of small files.
+//! The root file system: its names, and the text of small files.
 
 use std::cell::RefCell;
 use std::io;
@@ -6,11 +6,11 @@ use std::io;
 use crate::fs::unsquash::{Contents, Entry, Image, Kind, Listing};
 use crate::tree::TreePath;
 
-/// Largest file that is read whole: the dpkg database of a large system has
-/// some MiB.
-const LARGEST: u64 = 64 << 20;
-/// Symbolic links followed one after the other, as Linux does (`MAXSYMLINKS`).
-const MOST_LINKS: usize = 40;
+/// Largest file that is read whole: the dpkg database of a large system has some
+/// MiB.
+const MAX_FILE_BYTES: u64 = 64 << 20;
+/// Most symbolic links that are followed for a path, as in Linux (`MAXSYMLINKS`).
+const MAX_SYMLINKS: usize = 40;
 
 /// The root file system of an image.
 pub struct Root<'i> {
@@ -30,27 +30,28 @@ impl<'i> Root<'i> {
         })
     }
 
-    /// Everything in it, in the order of path bytes.
+    /// All entries, in the order of path bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&TreePath, &Entry)> {
         self.listing.entries.iter()
     }
 
-    /// What is directly in the directory at `path`; nothing if there is none.
+    /// The entries directly in the directory at `path`; none if it does not exist.
     pub fn children(&self, path: &str) -> impl Iterator<Item = (&TreePath, &Entry)> {
         let dir = TreePath::new(path).ok();
         dir.into_iter().flat_map(|dir| {
-            let row = self.listing.entries.range(dir.clone()..).skip(1);
+            let entries = self.listing.entries.range(dir.clone()..).skip(1);
             // In the order of bytes `dir-x` stands between `dir` and `dir/x`.
             let prefix = dir.clone();
-            row.take_while(move |(path, _)| path.as_bytes().starts_with(prefix.as_bytes()))
+            entries
+                .take_while(move |(path, _)| path.as_bytes().starts_with(prefix.as_bytes()))
                 .filter(move |(path, _)| path.parent().as_ref() == Some(&dir))
         })
     }
 
-    /// What is at `path`; symbolic links are followed inside the image.
+    /// The entry at `path`; follows symbolic links inside the image.
     pub fn get(&self, path: &str) -> Option<&Entry> {
         let mut path = TreePath::new(path).ok()?;
-        for _ in 0..MOST_LINKS {
+        for _ in 0..MAX_SYMLINKS {
             let link = path.ancestors().chain([path.clone()]).find_map(|part| {
                 let entry = self.listing.entries.get(&part)?;
                 match &entry.kind {
@@ -73,27 +74,31 @@ impl<'i> Root<'i> {
     /// If it cannot be read, or is larger than 64 MiB.
     pub fn read(&self, path: &str) -> io::Result<Option<Vec<u8>>> {
         match self.get(path).map(|entry| &entry.kind) {
-            Some(Kind::File(file)) => self.contents.borrow_mut().read(file, LARGEST).map(Some),
+            Some(Kind::File(file)) => self
+                .contents
+                .borrow_mut()
+                .read(file, MAX_FILE_BYTES)
+                .map(Some),
             _ => Ok(None),
         }
     }
 
-    /// The first bytes of the file at `path`, at most `most`.
+    /// The first bytes of the file at `path`, at most `limit`.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn head(&self, path: &str, most: u64) -> io::Result<Option<Vec<u8>>> {
+    pub fn head(&self, path: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
         use io::Read;
         let Some(Kind::File(file)) = self.get(path).map(|entry| &entry.kind) else {
             return Ok(None);
         };
         let mut bytes = Vec::new();
         let mut contents = self.contents.borrow_mut();
-        contents.open(file).take(most).read_to_end(&mut bytes)?;
+        contents.open(file).take(limit).read_to_end(&mut bytes)?;
         Ok(Some(bytes))
     }
 
-    /// The file at `path` as text, empty if there is none; what is no UTF-8 is
+    /// The file at `path` as text, empty if there is none; bytes that are not UTF-8 are
     /// replaced.
     ///
     /// # Errors
@@ -104,7 +109,7 @@ impl<'i> Root<'i> {
     }
 }
 
-/// Where a link at `link` to `target` leads, with `rest` behind it.
+/// The target of a link at `link` to `target`, with `rest` appended.
 fn resolve(link: &TreePath, target: &[u8], rest: &[u8]) -> Option<TreePath> {
     let mut parts: Vec<&[u8]> = Vec::new();
     let parent = link.parent();
@@ -112,10 +117,10 @@ fn resolve(link: &TreePath, target: &[u8], rest: &[u8]) -> Option<TreePath> {
         let parent = parent.as_ref().map_or(&b""[..], TreePath::as_bytes);
         parts.extend(parent.split(|b| *b == b'/'));
     }
-    let walked = target
+    let components = target
         .split(|b| *b == b'/')
         .chain(rest.split(|b| *b == b'/'));
-    for part in walked {
+    for part in components {
         match part {
             b"" | b"." => {}
             b".." => {
@@ -135,7 +140,17 @@ pub(super) mod tests {
     use crate::fs::squashfs;
     use crate::layer::{Inputs, LayerBuilder};
     use crate::tools::Tools;
-    use crate::tree::{MergePolicy, merge};
+    use crate::tree::{MergePolicy, Tree, merge};
+
+    /// Runs `look` on an image of `tree`.
+    pub(in crate::inspect) fn with_tree<T>(tree: &Tree, look: impl FnOnce(&Root<'_>) -> T) -> T {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let options = squashfs::Options::default();
+        squashfs::write(tree, file.path(), &options, &Tools::of_host()).unwrap();
+        let bytes = FileBytes::open(file.path()).unwrap();
+        let image = Image::open(&bytes).unwrap();
+        look(&Root::open(&image).unwrap())
+    }
 
     /// Runs `look` on an image of the layer that `fill` makes.
     pub(in crate::inspect) fn with_root<T>(
@@ -146,17 +161,7 @@ pub(super) mod tests {
         fill(&mut layer);
         let site = layer.finish(Inputs::new("test", 9));
         let tree = merge([(&site.layer, &MergePolicy::AddOnly)], 9).unwrap();
-        let file = tempfile::NamedTempFile::new().unwrap();
-        squashfs::write(
-            &tree,
-            file.path(),
-            &squashfs::Options::default(),
-            &Tools::of_host(),
-        )
-        .unwrap();
-        let bytes = FileBytes::open(file.path()).unwrap();
-        let image = Image::open(&bytes).unwrap();
-        look(&Root::open(&image).unwrap())
+        with_tree(&tree, look)
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What takes the room: packages, directories, partitions.
+//! What takes up the space: packages, directories, partitions.
 //!
 //! Sizes of files are as they are read; on the disk the root is compressed, to
 //! some third of that.
@@ -11,33 +11,27 @@ use postern_contract::partitions::Role;
 use postern_contract::paths;
 use serde::Serialize;
 
-use super::dpkg::{self, Made};
+use super::dpkg::{self, Origin};
 use super::{Disk, InspectError, Root, failed, fill};
 use crate::artifact::{Manifest, Partition};
 use crate::extent::Window;
 use crate::tree::{Kind, ReadError, Tree, TreePath};
 
-/// Where files belong that are in no package and not k3s or the agent.
+/// The name for files that are in no package and not of k3s or the agent.
 pub const NO_PACKAGE: &str = "(in no package)";
 /// How many of the largest an error names.
-const TOP: usize = 5;
-/// How many of the largest files are told.
-const LARGEST: usize = 15;
+const MAX_NAMED: usize = 5;
+/// How many of the largest files are listed.
+const MAX_LARGEST_FILES: usize = 15;
 
-/// What takes the room.
+/// What takes up the space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Sizes {
     /// The partitions, in disk order.
     pub partitions: Vec<Fill>,
-    /// Bytes in the files of the root.
-    pub files: u64,
-    /// Packages, the largest first; with `k3s`, `k3s images`, `postern-agent`,
-    /// and [`NO_PACKAGE`] for the rest.
-    pub packages: Vec<Weight>,
-    /// Directories up to two levels deep, the largest first.
-    pub directories: Vec<Weight>,
-    /// The largest files.
-    pub largest: Vec<Weight>,
+    /// The files of the root.
+    #[serde(flatten)]
+    pub weights: Weights,
 }
 
 /// How much of a partition is used.
@@ -47,7 +41,7 @@ pub struct Fill {
     pub label: String,
     /// Bytes of the partition.
     pub size: u64,
-    /// Bytes in use; `None` if there is no disk to look at.
+    /// Bytes in use; `None` without a disk.
     pub used: Option<u64>,
 }
 
@@ -60,16 +54,17 @@ pub struct Weight {
     pub size: u64,
 }
 
-/// Packages and directories of a root, the largest first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Packages, directories and files of a root, the largest first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Weights {
     /// Bytes in all files.
     pub files: u64,
-    /// See [`Sizes::packages`].
+    /// Packages; with `k3s`, `k3s images`, `postern-agent`, and [`NO_PACKAGE`] for
+    /// the rest.
     pub packages: Vec<Weight>,
-    /// See [`Sizes::directories`].
+    /// Directories up to two levels deep.
     pub directories: Vec<Weight>,
-    /// See [`Sizes::largest`].
+    /// The largest files.
     pub largest: Vec<Weight>,
 }
 
@@ -89,12 +84,12 @@ fn weigh(files: &BTreeMap<TreePath, u64>, lists: &[(String, String)]) -> Weights
     let mut by_package: BTreeMap<String, u64> = BTreeMap::new();
     let mut by_directory: BTreeMap<String, u64> = BTreeMap::new();
     for (path, size) in files {
-        let made = || match dpkg::made_for(path)? {
-            Made::From(source) => owners.get(&source).copied(),
-            Made::By(package) => packages.get(package.as_str()).copied(),
+        let of_origin = || match dpkg::origin(path)? {
+            Origin::CompiledFrom(source) => owners.get(&source).copied(),
+            Origin::DpkgOf(package) => packages.get(package.as_str()).copied(),
         };
-        let owner = owners.get(path).copied().or_else(made);
-        let owner = owner.or_else(|| gateways_own(path));
+        let owner = owners.get(path).copied().or_else(of_origin);
+        let owner = owner.or_else(|| gateway_component(path));
         *by_package
             .entry(owner.unwrap_or(NO_PACKAGE).to_owned())
             .or_default() += size;
@@ -104,7 +99,7 @@ fn weigh(files: &BTreeMap<TreePath, u64>, lists: &[(String, String)]) -> Weights
     }
     let by_file = files.iter().map(|(path, size)| (path.to_string(), *size));
     let mut largest = largest_first(by_file.collect());
-    largest.truncate(LARGEST);
+    largest.truncate(MAX_LARGEST_FILES);
     Weights {
         files: files.values().sum(),
         packages: largest_first(by_package),
@@ -113,8 +108,8 @@ fn weigh(files: &BTreeMap<TreePath, u64>, lists: &[(String, String)]) -> Weights
     }
 }
 
-/// What the layers of every gateway bring, which are no packages.
-fn gateways_own(path: &TreePath) -> Option<&'static str> {
+/// The component of a file that the gateway's layers add.
+fn gateway_component(path: &TreePath) -> Option<&'static str> {
     let own = [
         (paths::K3S, "k3s"),
         (paths::K3S_IMAGES, "k3s images"),
@@ -131,7 +126,7 @@ fn largest_first(weights: BTreeMap<String, u64>) -> Vec<Weight> {
     let weight = |(name, size)| Weight { name, size };
     let mut weights: Vec<_> = weights.into_iter().map(weight).collect();
     weights.retain(|weight| weight.size > 0);
-    // Sorted by name before: equals stay in that order.
+    // A stable sort: equal sizes stay sorted by name.
     weights.sort_by_key(|weight| std::cmp::Reverse(weight.size));
     weights
 }
@@ -179,30 +174,19 @@ fn of_root(root: &Root<'_>) -> io::Result<Weights> {
     Ok(weigh(&files, &lists))
 }
 
-/// What takes the room in a finished image; `file` is its root's.
+/// The sizes of a finished image; `file` is its root's.
 pub(super) fn of_image(
     root: &Root<'_>,
     disk: Option<&Disk>,
     manifest: &Manifest,
     file: &Path,
 ) -> Result<Sizes, InspectError> {
-    let Weights {
-        files,
-        packages,
-        directories,
-        largest,
-    } = of_root(root).map_err(failed("reading", file))?;
-    let partitions = manifest
-        .partitions
-        .iter()
-        .map(|partition| fill_of(partition, disk, manifest))
-        .collect::<Result<_, _>>()?;
+    let weights = of_root(root).map_err(failed("read", file))?;
+    let partitions = manifest.partitions.iter();
+    let partitions = partitions.map(|partition| fill_of(partition, disk, manifest));
     Ok(Sizes {
-        partitions,
-        files,
-        packages,
-        directories,
-        largest,
+        partitions: partitions.collect::<Result<_, _>>()?,
+        weights,
     })
 }
 
@@ -215,14 +199,14 @@ fn fill_of(
         ("root-a", _) => artifact_size(manifest, crate::artifact::Kind::Root),
         ("root-a-verity", _) => artifact_size(manifest, crate::artifact::Kind::Verity),
         (label, Some(disk)) => {
-            let reading = failed("reading", disk.path());
+            let failed = failed("read", disk.path());
             let window = Window::new(disk.bytes(), partition.offset, partition.size);
-            let window = window.map_err(&reading)?;
+            let window = window.map_err(&failed)?;
             let used = match label == Role::Esp.label() {
                 true => fill::fat(&window),
                 false => fill::ext4(&window),
             };
-            Some(used.map_err(reading)?)
+            Some(used.map_err(failed)?)
         }
         (_, None) => None,
     };
@@ -247,7 +231,7 @@ impl Weights {
             ("largest directories", &self.directories),
             ("largest files", &self.largest),
         ] {
-            let shown = weights.iter().take(TOP);
+            let shown = weights.iter().take(MAX_NAMED);
             let shown: Vec<_> = shown
                 .map(|w| format!("{} {}", w.name, crate::report::bytes(w.size)))
                 .collect();
@@ -316,9 +300,9 @@ mod tests {
         );
         assert_eq!(of_image.files, 7274);
         insta::assert_snapshot!(of_image.top(), @r"
-          largest packages: a 3.0 kB, b 2.8 kB, k3s images 900 B, (in no package) 512 B, c 30 B
-          largest directories: /usr/lib 3.7 kB, /usr/bin 3.0 kB, /opt 500 B, /var/lib 102 B, / 10 B
-          largest files: /usr/bin/a 3.0 kB, /usr/lib/b/c/d 2.0 kB, /usr/lib/postern/k3s-images/i.tar 900 B, /usr/lib/shared 700 B, /opt/mine 500 B
+          largest packages: a 2.9 KiB, b 2.8 KiB, k3s images 900 B, (in no package) 512 B, c 30 B
+          largest directories: /usr/lib 3.6 KiB, /usr/bin 2.9 KiB, /opt 500 B, /var/lib 102 B, / 10 B
+          largest files: /usr/bin/a 2.9 KiB, /usr/lib/b/c/d 2.0 KiB, /usr/lib/postern/k3s-images/i.tar 900 B, /usr/lib/shared 700 B, /opt/mine 500 B
         ");
     }
 }

@@ -1,4 +1,4 @@
-//! What systemd starts, read from the links that say so (systemd.unit(5)).
+//! What systemd starts, by the links in its directories (systemd.unit(5)).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,16 +7,15 @@ use serde::Serialize;
 use super::Root;
 use crate::fs::unsquash::Kind;
 
-/// Directories of units, the ones that win first.
+/// Directories of units; the first one takes precedence.
 const DIRS: [&str; 2] = ["etc/systemd/system", "usr/lib/systemd/system"];
 
 /// What systemd starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Units {
-    /// Units that another one pulls in, by name. Those only the initrd starts
-    /// are left out.
+    /// Units that another one pulls in, by name, except those of the initrd.
     pub enabled: Vec<Enabled>,
-    /// Units that nothing can start.
+    /// Units that cannot be started.
     pub masked: Vec<String>,
 }
 
@@ -27,8 +26,8 @@ pub struct Enabled {
     pub unit: String,
     /// Units that want or require it.
     pub by: Vec<String>,
-    /// Whether a link in `/etc` says so, as `systemctl enable` makes them; the
-    /// others are the distribution's and Postern's own.
+    /// Whether the link is in `/etc`, where `systemctl enable` makes it; the others are
+    /// the distribution's and Postern's own.
     pub by_administrator: bool,
 }
 
@@ -44,7 +43,7 @@ pub(super) fn read(root: &Root<'_>) -> Units {
     from_links(links)
 }
 
-/// From links in the unit directories to units.
+/// The units of the links in the unit directories.
 fn from_links<'a>(links: impl Iterator<Item = (&'a str, &'a [u8])>) -> Units {
     let mut wanted: BTreeMap<&str, (BTreeSet<&str>, bool)> = BTreeMap::new();
     let mut masked = BTreeSet::new();

@@ -1,15 +1,14 @@
-//! The agent, and what the image tells it.
+//! The agent, and the facts about the image that it reads.
 
 use std::path::Path;
 
 use postern_contract::proxy::has_password;
-use postern_contract::{image::ImageFacts, paths};
-use sha2::{Digest, Sha256};
+use postern_contract::{digest::Digest, image::ImageFacts, paths};
 
 use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
 
 const NAME: &str = "agent";
-/// The name people call it by.
+/// The name under which people run it.
 const COMMAND: &str = "/usr/bin/postern-agent";
 
 /// The layer of the static binary at `binary` and of `facts`.
@@ -21,7 +20,7 @@ pub fn layer(binary: &Path, facts: &ImageFacts, epoch: u64) -> Result<SiteLayer,
     if facts.proxy.as_ref().is_some_and(has_password) {
         return Err(LayerError::Input {
             layer: NAME.to_owned(),
-            what: "the proxy of the profile has a password, which everybody could read".to_owned(),
+            what: "the proxy of the profile has a password, and everybody with the image could read it".to_owned(),
             help: "put the password into the gateway file".to_owned(),
         });
     }
@@ -34,7 +33,7 @@ pub fn layer(binary: &Path, facts: &ImageFacts, epoch: u64) -> Result<SiteLayer,
     let mut text = serde_json::to_string_pretty(facts).map_err(|e| io(e.into()))?;
     text.push('\n');
     let inputs = Inputs::new(NAME, epoch)
-        .with("binary", Sha256::digest(&bytes))
+        .with("binary", Digest::of(&bytes).as_bytes())
         .with("facts", &text);
     let mut layer = LayerBuilder::new(NAME, epoch);
     layer.add_file(paths::AGENT, 0o755, bytes)?;

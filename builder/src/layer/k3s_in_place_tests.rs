@@ -73,6 +73,6 @@ fn no_byte_is_copied_and_an_update_brings_its_own() {
         .run()
         .unwrap();
     let slot = |slot| format!("has images-{slot}.tar\nsame\nrefused\ntook 0\n");
-    let said = String::from_utf8(out).unwrap();
-    assert_eq!(said, slot("a") + &slot("b"));
+    let output = String::from_utf8(out).unwrap();
+    assert_eq!(output, slot("a") + &slot("b"));
 }

@@ -1,8 +1,7 @@
 //! Site layers: what makes an appliance of a distribution, one reason each.
 //!
 //! Every layer is a pure function of typed inputs and takes milliseconds: no
-//! namespace, no chroot, nothing is run. Its key is known from its inputs
-//! alone, so an unchanged layer need not even be made.
+//! namespace, no chroot, no program. Its key follows from its inputs alone.
 //!
 //! - [`agent`]: the agent and what the image tells it
 //! - [`k3s`]: Kubernetes and its images
@@ -23,8 +22,8 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
+use postern_contract::digest::{Digest, Hasher};
 use postern_contract::problem::Problems;
-use sha2::{Digest, Sha256};
 
 use crate::tree::{
     Content, Entry, Kind, Layer, MergePolicy, PathError, Printable, ReadError, TreePath,
@@ -41,16 +40,15 @@ pub struct SiteLayer {
     pub layer: Layer,
     /// What it replaces of the layers below.
     pub policy: MergePolicy,
-    /// SHA-256 of every input and of [`FORMAT`], 64 lower-case hex digits:
-    /// equal digests mean equal bytes.
-    pub inputs: String,
+    /// Of every input and of [`FORMAT`]: equal digests mean equal bytes.
+    pub inputs: Digest,
 }
 
-/// Why a layer could not be made.
+/// Why a layer cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum LayerError {
     /// A path that cannot be.
-    #[error("layer {layer} cannot have {path}: {source}")]
+    #[error("layer {layer} cannot have {path}")]
     Path {
         /// The layer.
         layer: String,
@@ -68,22 +66,22 @@ pub enum LayerError {
         path: TreePath,
     },
     /// A file on this machine.
-    #[error("making layer {layer}: {source}")]
+    #[error("making layer {layer}")]
     Io {
         /// The layer.
         layer: String,
-        /// What the system said, naming the file.
+        /// The cause; it names the file.
         source: io::Error,
     },
     /// A file of the base.
-    #[error("making layer {layer} from the base: {source}")]
+    #[error("making layer {layer} from the base")]
     Base {
         /// The layer.
         layer: String,
-        /// What could not be read.
+        /// What cannot be read.
         source: ReadError,
     },
-    /// Inputs that make no sense.
+    /// Inputs that cannot be used.
     #[error("making layer {layer}: {what}\n  help: {help}")]
     Input {
         /// The layer.
@@ -101,12 +99,12 @@ pub enum LayerError {
 /// Digest of a layer's inputs: labelled, each after its length, so that no two
 /// sets of inputs run together.
 #[derive(Clone, Debug)]
-pub struct Inputs(Sha256);
+pub struct Inputs(Hasher);
 
 impl Inputs {
     /// No inputs yet, for the layer `name` whose files have the time `epoch`.
     pub fn new(name: &str, epoch: u64) -> Self {
-        Self(Sha256::new())
+        Self(Hasher::default())
             .with("format", FORMAT)
             .with("layer", name)
             .with("epoch", epoch.to_string())
@@ -122,13 +120,13 @@ impl Inputs {
     /// Adds one more input.
     pub fn add(&mut self, label: &str, value: impl AsRef<[u8]>) {
         for part in [label.as_bytes(), value.as_ref()] {
-            self.0.update((part.len() as u64).to_le_bytes());
+            self.0.update(&(part.len() as u64).to_le_bytes());
             self.0.update(part);
         }
     }
 
-    fn finish(self) -> String {
-        hex::encode(self.0.finalize())
+    fn finish(self) -> Digest {
+        self.0.digest()
     }
 }
 
@@ -221,11 +219,11 @@ impl LayerBuilder {
         Ok(())
     }
 
-    /// Gives what the layer has at `path` to the group `gid`.
+    /// Sets the group of what the layer has at `path`.
     ///
     /// # Errors
     /// If the path cannot be. Nothing happens to one that is not there.
-    pub fn give_to_group(&mut self, path: impl AsRef<[u8]>, gid: u32) -> Result<(), LayerError> {
+    pub fn set_group(&mut self, path: impl AsRef<[u8]>, gid: u32) -> Result<(), LayerError> {
         let path = self.path(path)?;
         if let Some(entry) = self.layer.entries.get_mut(&path) {
             entry.gid = gid;
@@ -302,7 +300,8 @@ mod tests {
         let outside = builder.add_file("../x", 0o644, "").unwrap_err();
         assert!(outside.to_string().contains("site cannot have ../x"));
         let missing = builder.add_file_from("x", 0o644, Path::new("/no/file"));
-        assert!(missing.unwrap_err().to_string().contains("/no/file"));
+        let missing = format!("{:#}", anyhow::Error::from(missing.unwrap_err()));
+        assert!(missing.contains("/no/file"), "{missing}");
     }
 
     #[test]

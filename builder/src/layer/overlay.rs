@@ -137,9 +137,9 @@ impl Reader<'_> {
     }
 
     fn dir(&mut self, host: &Path, inside: &[u8]) -> Result<(), LayerError> {
-        let asked = self.settings.modes.remove(inside);
+        let explicit = self.settings.modes.remove(inside);
         let mut within = fs_err::read_dir(host).map_err(|e| self.layer.io(e))?;
-        let mode = match (asked, within.next()) {
+        let mode = match (explicit, within.next()) {
             (Some(mode), _) => mode,
             (None, None) => 0o755,
             (None, Some(_)) => return Ok(()),
@@ -160,8 +160,8 @@ impl Reader<'_> {
             },
             None => (inside, bytes),
         };
-        let asked = self.settings.modes.remove(inside);
-        let mode = asked.unwrap_or(if executable { 0o755 } else { 0o644 });
+        let explicit = self.settings.modes.remove(inside);
+        let mode = explicit.unwrap_or(if executable { 0o755 } else { 0o644 });
         self.inputs.add("file", inside);
         self.inputs.add("mode", mode.to_le_bytes());
         self.inputs.add("bytes", &bytes);

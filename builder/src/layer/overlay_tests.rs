@@ -131,5 +131,6 @@ fn settings_that_do_nothing_are_mistakes() {
         "{error}"
     );
     let missing = layer(Path::new("/no/overlay"), &Vars::default(), 9).unwrap_err();
-    assert!(missing.to_string().contains("/no/overlay"), "{missing}");
+    let missing = format!("{:#}", anyhow::Error::from(missing));
+    assert!(missing.contains("/no/overlay"), "{missing}");
 }

@@ -1,4 +1,4 @@
-//! The way out that the image knows before any gateway file comes.
+//! The proxy that the image uses before there is a gateway file.
 
 use postern_contract::gateway::ProxySettings;
 use postern_contract::proxy::{Proxy, Surroundings};
@@ -8,8 +8,8 @@ use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
 
 const NAME: &str = "proxy";
 
-/// The layer of the profile's proxy: systemd, login shells and apt learn of it.
-/// k3s does not: its environment needs the networks of the gateway file, so the
+/// The layer of the profile's proxy: for systemd, login shells and apt. Not for
+/// k3s: its environment needs the networks of the gateway file, so the
 /// agent writes it at boot.
 ///
 /// # Errors
@@ -19,7 +19,7 @@ pub fn layer(settings: &ProxySettings, epoch: u64) -> Result<SiteLayer, LayerErr
     if proxy.has_password() {
         return Err(LayerError::Input {
             layer: NAME.to_owned(),
-            what: "the proxy of the profile has a password, which everybody could read".to_owned(),
+            what: "the proxy of the profile has a password, and everybody with the image could read it".to_owned(),
             help: "put the password into the gateway file".to_owned(),
         });
     }
@@ -52,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_everybody() {
+    fn configures_every_consumer() {
         let site = layer(&settings("http://proxy:3128"), 9).unwrap();
         let tree = merge([(&site.layer, &MergePolicy::AddOnly)], 9).unwrap();
         let files: Vec<_> = tree

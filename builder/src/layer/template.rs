@@ -66,8 +66,8 @@ impl Vars {
     pub fn render(&self, file: &str, text: &str) -> Result<String, Problem> {
         let mut tera = Tera::new();
         tera.autoescape_on(Vec::<&str>::new());
-        let fault = |error: tera::Error| problem(file, &error);
-        tera.add_raw_template(file, text).map_err(fault)?;
+        let refused = |error: tera::Error| problem(file, &error);
+        tera.add_raw_template(file, text).map_err(refused)?;
         let mut context = Context::new();
         for (name, value) in &self.0 {
             context.insert(name.clone(), value);
@@ -75,11 +75,11 @@ impl Vars {
         // Rendering alone would take an undefined name in `if` for false.
         let mut names: Vec<_> = tera
             .get_template_variables(file)
-            .map_err(fault)?
+            .map_err(refused)?
             .into_iter()
             .collect();
         names.sort_unstable();
-        let rendered = tera.render(file, &context).map_err(fault)?;
+        let rendered = tera.render(file, &context).map_err(refused)?;
         match names.into_iter().find(|name| !self.0.contains_key(*name)) {
             None => Ok(rendered),
             Some(name) => Err(Problem {

@@ -1,4 +1,4 @@
-//! Private CAs: what `update-ca-certificates` would leave, without running it.
+//! Private CAs: what `update-ca-certificates` would write, without running it.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
 use crate::tree::{Tree, TreePath};
 
 const NAME: &str = "trust";
-/// Where OpenSSL looks CAs up by the hash of their subject.
+/// Where OpenSSL finds CAs by the hash of their subject.
 const DIR: &str = "etc/ssl/certs";
 
 /// What the base trusts already.
@@ -198,8 +198,9 @@ mod tests {
     }
 
     #[test]
-    fn a_base_without_a_bundle_is_told() {
-        let error = BaseTrust::of(&Tree::default()).unwrap_err().to_string();
+    fn a_base_without_a_bundle_is_an_error() {
+        let error = BaseTrust::of(&Tree::default()).unwrap_err();
+        let error = format!("{:#}", anyhow::Error::from(error));
         assert!(
             error.contains("no /etc/ssl/certs/ca-certificates.crt"),
             "{error}"

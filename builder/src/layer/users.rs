@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
-use crate::profile::User;
+use crate::profile::{User, is_user_name};
 use crate::tree::Tree;
 
 const NAME: &str = "users";
@@ -14,11 +14,9 @@ const NAME: &str = "users";
 const FIRST_ID: u32 = 1000;
 /// Last one.
 const LAST_ID: u32 = 59_999;
-/// Longest login name (shadow, `useradd(8)`).
-const NAME_MAX: usize = 32;
 /// Where homes are.
 const HOMES: &str = "/var/home";
-/// Where root is at home.
+/// The home of root.
 const ROOTS_HOME: &str = "/var/roothome";
 /// How sshd finds the image's keys beside those in the homes.
 const SSHD: &str = "\
@@ -71,7 +69,11 @@ impl Accounts {
 
     /// Adds a person without a password; returns the uid, which is the gid as well.
     fn add(&mut self, name: &str, days: u64) -> Result<u32, LayerError> {
-        check_name(name)?;
+        if !is_user_name(name) {
+            let what = format!("`{}` is not a user name", name.escape_debug());
+            let help = "use lower-case letters, digits, `-` and `_`, 32 at most";
+            return Err(refused(what, help));
+        }
         if names(&self.passwd).any(|n| n == name) || names(&self.group).any(|n| n == name) {
             let what = format!("the base has a user or group `{name}` already");
             return Err(refused(what, "choose another name in `users`"));
@@ -89,7 +91,7 @@ impl Accounts {
         Ok(id)
     }
 
-    /// Makes root's password one that nothing matches.
+    /// Sets root's password to one that nothing matches.
     fn lock_root(&mut self) {
         let locked = |line: &str| match line.strip_prefix("root:") {
             Some(rest) => {
@@ -199,7 +201,7 @@ fn add_accounts(layer: &mut LayerBuilder, accounts: Accounts) -> Result<(), Laye
     for (path, mode, group, text) in files {
         layer.may_replace(path)?;
         layer.add_file(path, mode, text)?;
-        layer.give_to_group(path, group)?;
+        layer.set_group(path, group)?;
     }
     Ok(())
 }
@@ -220,20 +222,6 @@ fn names(database: &str) -> impl Iterator<Item = &str> {
 fn ids(database: &str) -> impl Iterator<Item = u32> {
     let third = |line: &str| line.split(':').nth(2)?.parse().ok();
     database.lines().filter_map(third)
-}
-
-/// Login names that every tool on the way accepts (shadow, `useradd(8)`, "CAVEATS").
-fn check_name(name: &str) -> Result<(), LayerError> {
-    let first = |c: char| c.is_ascii_lowercase() || c == '_';
-    let later = |c: char| first(c) || c.is_ascii_digit() || c == '-';
-    if name.len() <= NAME_MAX && name.starts_with(first) && name.chars().all(later) {
-        return Ok(());
-    }
-    let what = format!("`{}` is not a login name", name.escape_debug());
-    Err(refused(
-        what,
-        "use lower-case letters, digits, `-` and `_`, 32 at most",
-    ))
 }
 
 fn refused(what: String, help: &str) -> LayerError {
@@ -333,9 +321,9 @@ mod tests {
     #[test]
     fn refuses_what_would_break_a_database() {
         for (user, says) in [
-            (user("a:b", &[]), "not a login name"),
-            (user("Root", &[]), "not a login name"),
-            (user("", &[]), "not a login name"),
+            (user("a:b", &[]), "not a user name"),
+            (user("Root", &[]), "not a user name"),
+            (user("", &[]), "not a user name"),
             (user("root", &[]), "already"),
             (user("taken", &[]), "already"),
             (user("x", &["ssh-rsa A\nssh-rsa B"]), "several lines"),

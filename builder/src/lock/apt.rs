@@ -1,4 +1,4 @@
-//! The distribution's own solver, in a world of its own: apt with private
+//! The distribution's own solver, by itself: apt with private
 //! directories, the profile's sources and nothing of the host's configuration,
 //! keys, preferences or installed packages.
 
@@ -9,42 +9,48 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use postern_contract::host::files::write_atomic;
 use postern_contract::host::{Command, CommandError};
-use secrecy::ExposeSecret;
 use tempfile::TempDir;
 use url::Url;
 
-use super::index_fault::IndexFault;
-use super::keep::{self, Keep};
-use super::picked::Picked;
+use super::apt_conf;
+use super::index_error::IndexError;
+use super::model::LockedPackage;
+use super::pins::{self, Pins};
+use super::uris;
 use crate::profile::{Base, Suite};
 use crate::source::deb822::{self, Stanza};
 use crate::source::{Archives, Digest};
 
-/// A private apt. Its directory goes with it.
+/// A private apt. Its directory is removed when it is dropped.
 pub struct Apt {
     dir: TempDir,
     base: Base,
     archives: Archives,
 }
 
-/// Why apt gave no answer.
+/// Why apt did not resolve.
 #[derive(Debug, thiserror::Error)]
 pub enum AptError {
-    /// The private directory could not be made or read.
-    #[error("preparing a private apt: {0}")]
+    /// The private directory cannot be read or written.
+    #[error("preparing a private apt")]
     Io(#[from] io::Error),
+    /// A keyring cannot be read.
+    #[error(
+        "reading a keyring\n  help: check `base.keyring` and the keyrings in `base.archives`, or install the distribution's keyring package"
+    )]
+    Keyring(#[source] io::Error),
     /// apt is missing or could not be started.
     #[error(transparent)]
     Command(#[from] CommandError),
     /// An index was refused.
     #[error(transparent)]
-    Index(Box<IndexFault>),
-    /// The request cannot be met; what apt said.
-    #[error("apt cannot choose packages:{}", indented(.0))]
+    Index(Box<IndexError>),
+    /// The request cannot be met; apt's messages.
+    #[error("apt cannot choose packages:{}\n  help: change `packages`, `kernel` or `firmware` in the profile so that these fit together", indented(.0))]
     Unmet(String),
-    /// apt said something that this program does not understand.
-    #[error("apt's answer is not understood: {0}\n  help: report this with the version of apt")]
-    Answer(String),
+    /// apt printed something that this program does not understand.
+    #[error("apt's output is not understood: {0}\n  help: report this with the version of apt")]
+    Output(String),
 }
 
 fn indented(text: &str) -> String {
@@ -73,13 +79,15 @@ impl Apt {
         fs::write(apt.path("state/status"), "")?;
         for suite in &base.suites {
             let keyring = base.keyring_of(&suite.archive);
-            fs::copy(keyring, apt.keyring(keyring)?)?;
+            let copy = apt.keyring(keyring)?;
+            fs::copy(keyring, copy)?;
         }
         let sources = apt.sources()?;
+        let config = apt_conf::config(apt.dir.path(), base, archives.proxies());
         write_atomic(&apt.path("auth.conf"), apt.logins().as_bytes(), 0o600)?;
         // Sources and proxies may hold passwords; the directory is 0700 as well.
         write_atomic(&apt.path("sources.list"), sources.as_bytes(), 0o600)?;
-        write_atomic(&apt.path("apt.conf"), apt.config().as_bytes(), 0o600)?;
+        write_atomic(&apt.path("apt.conf"), config.as_bytes(), 0o600)?;
         Ok(apt)
     }
 
@@ -97,28 +105,28 @@ impl Apt {
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
         let (suites, keyring) = (&self.base.suites, &self.base.keyring);
-        let fault = IndexFault::read(&stderr, suites, keyring);
-        Err(AptError::Index(Box::new(fault)))
+        let error = IndexError::read(&stderr, suites, keyring);
+        Err(AptError::Index(Box::new(error)))
     }
 
-    /// Lets everything stay that `keep` says; to be called before
+    /// Pins the versions that `pins` names; to be called before
     /// [`Apt::update`].
     ///
     /// # Errors
     /// If the private directories cannot be written.
-    pub fn keep(&mut self, keep: &Keep) -> Result<(), AptError> {
+    pub fn pin(&mut self, pins: &Pins) -> Result<(), AptError> {
         let dir = self.path("kept");
         fs::create_dir_all(&dir)?;
-        fs::write(dir.join("Packages"), &keep.index)?;
+        fs::write(dir.join("Packages"), &pins.index)?;
         fs::write(dir.join("Release"), "Origin: kept\n")?;
-        fs::write(self.path("preferences"), &keep.preferences)?;
+        fs::write(self.path("preferences"), &pins.preferences)?;
         let mut sources = fs::read_to_string(self.path("sources.list"))?;
         // Ours: of packages that were verified when they came into the store.
         sources.push_str(&format!("deb [trusted=yes] file:{} ./\n", dir.display()));
         write_atomic(&self.path("sources.list"), sources.as_bytes(), 0o600)?;
-        let none = || AptError::Answer(format!("{} is no path", dir.display()));
-        let url = Url::from_file_path(&dir).map_err(|()| none())?;
-        self.archives.add(keep::ARCHIVE, url);
+        let refused = || AptError::Output(format!("{} is not an absolute path", dir.display()));
+        let url = Url::from_file_path(&dir).map_err(|()| refused())?;
+        self.archives.add(pins::ARCHIVE, url);
         Ok(())
     }
 
@@ -126,7 +134,7 @@ impl Apt {
     ///
     /// # Errors
     /// [`AptError::Unmet`] when the words cannot be met together.
-    pub fn choose(&self, words: &[String]) -> Result<Vec<Picked>, AptError> {
+    pub fn choose(&self, words: &[String]) -> Result<Vec<LockedPackage>, AptError> {
         let command = self
             .command("apt-get")
             .args(["install", "-q", "--print-uris", "--"]);
@@ -139,7 +147,7 @@ impl Apt {
     ///
     /// # Errors
     /// [`AptError::Unmet`] when there is none.
-    pub fn candidate(&self, name: &str) -> Result<Picked, AptError> {
+    pub fn candidate(&self, name: &str) -> Result<LockedPackage, AptError> {
         let command = self
             .command("apt-get")
             .args(["download", "-q", "--print-uris", "--"]);
@@ -148,22 +156,22 @@ impl Apt {
         picked.into_iter().next().ok_or_else(none)
     }
 
-    /// The stanzas of the picked packages, in the same order.
+    /// The stanzas of the packages, in the same order.
     ///
     /// # Errors
-    /// If apt does not know one of them any more.
-    pub fn stanzas(&self, picked: &[Picked]) -> Result<Vec<Stanza>, AptError> {
-        let words = picked.iter().map(|p| format!("{}={}", p.name, p.version));
+    /// If apt no longer knows one of them.
+    pub fn stanzas(&self, packages: &[LockedPackage]) -> Result<Vec<Stanza>, AptError> {
+        let words = packages.iter().map(|p| format!("{}={}", p.name, p.version));
         let output = self.command("apt-cache").arg("show").args(words).run()?;
         let all = deb822::stanzas(&String::from_utf8_lossy(&output));
-        let of = |p: &Picked| {
+        let of = |p: &LockedPackage| {
             let sha256 = p.sha256.to_string();
             let mut all = all.iter();
             all.find(|s| s.get("Package") == Some(&p.name) && s.get("SHA256") == Some(&sha256))
                 .cloned()
-                .ok_or_else(|| AptError::Answer(format!("no stanza for {} {}", p.name, p.version)))
+                .ok_or_else(|| AptError::Output(format!("no stanza for {} {}", p.name, p.version)))
         };
-        picked.iter().map(of).collect()
+        packages.iter().map(of).collect()
     }
 
     /// The names of all packages that exist; with `virtual_too`, also of those
@@ -182,7 +190,7 @@ impl Apt {
     /// The signed release file of a suite, as fetched.
     ///
     /// # Errors
-    /// If apt keeps none: [`Apt::update`] must have succeeded.
+    /// If apt has none: [`Apt::update`] must have succeeded.
     pub fn in_release(&self, suite: &Suite) -> Result<Vec<u8>, AptError> {
         let name = lists_name(&format!(
             "/{}/dists/{}/InRelease",
@@ -196,7 +204,7 @@ impl Apt {
         }
         let Suite { name, archive } = suite;
         let none = format!("suite {name} of archive {archive} has no InRelease file");
-        Err(AptError::Answer(none))
+        Err(AptError::Output(none))
     }
 
     fn path(&self, below: &str) -> PathBuf {
@@ -205,8 +213,8 @@ impl Apt {
 
     /// Where a keyring is copied to. apt tells the two forms of keyrings by
     /// their suffix, and its sources cannot hold every path.
-    fn keyring(&self, file: &Path) -> io::Result<PathBuf> {
-        let content = fs::read(file)?;
+    fn keyring(&self, file: &Path) -> Result<PathBuf, AptError> {
+        let content = fs::read(file).map_err(AptError::Keyring)?;
         let form = match content.starts_with(b"-----BEGIN PGP") {
             true => "asc",
             false => "gpg",
@@ -215,7 +223,7 @@ impl Apt {
     }
 
     /// Users and passwords of the archives, in apt's own file for them
-    /// (apt_auth.conf(5)): addresses show in what apt says.
+    /// (apt_auth.conf(5)): apt's messages show addresses.
     fn logins(&self) -> String {
         let login = |(_, url): (&str, &Url)| {
             let (user, password) = (url.username(), url.password()?);
@@ -232,7 +240,7 @@ impl Apt {
         let line = |suite: &Suite| {
             let Suite { name, archive } = suite;
             let url = self.archives.base(archive).ok_or_else(|| {
-                AptError::Answer(format!("the mirror has no address for archive {archive}"))
+                AptError::Output(format!("the mirror has no address for archive {archive}"))
             })?;
             let url = without_login(url);
             let keyring = self.keyring(self.base.keyring_of(archive))?;
@@ -245,54 +253,12 @@ impl Apt {
         self.base.suites.iter().map(line).collect()
     }
 
-    /// apt.conf(5). `APT_CONFIG` is read before any other file, so the host's
-    /// directories are never looked at.
-    fn config(&self) -> String {
-        let dir = self.dir.path().display();
-        let mut config = format!(
-            r#"Dir "{dir}";
-Dir::State "state/";
-Dir::State::status "{dir}/state/status";
-Dir::Cache "cache/";
-Dir::Log "log/";
-Dir::Etc "empty/";
-Dir::Etc::main "{dir}/empty/none";
-Dir::Etc::parts "{dir}/empty";
-Dir::Etc::sourcelist "{dir}/sources.list";
-Dir::Etc::sourceparts "{dir}/empty";
-Dir::Etc::preferences "{dir}/preferences";
-Dir::Etc::preferencesparts "{dir}/empty";
-Dir::Etc::trusted "{dir}/empty/none";
-Dir::Etc::trustedparts "{dir}/empty";
-Dir::Etc::netrc "{dir}/auth.conf";
-Dir::Etc::netrcparts "{dir}/empty";
-APT::Architecture "{arch}";
-APT::Architectures {{ "{arch}"; }};
-"#,
-            arch = self.base.arch.debian()
-        );
-        config.push_str(FIXED);
-        if self.base.snapshot.is_some() {
-            // What is kept of old times is expired.
-            config.push_str("Acquire::Check-Valid-Until \"false\";\n");
-        }
-        if let Some(proxies) = self.archives.proxies() {
-            let mut proxy = |scheme: &str, proxy: Option<&str>| {
-                let value = proxy.unwrap_or("DIRECT").replace(['"', '\\', '\n'], "");
-                config.push_str(&format!("Acquire::{scheme}::Proxy \"{value}\";\n"));
-            };
-            proxy("http", proxies.http.as_ref().map(|p| p.expose_secret()));
-            proxy("https", proxies.https.as_ref().map(|p| p.expose_secret()));
-        }
-        config
-    }
-
     fn command(&self, program: &str) -> Command {
         Command::new(program).env("APT_CONFIG", self.path("apt.conf"))
     }
 
     /// Runs a command that prints URIs.
-    fn printed(&self, command: &Command) -> Result<Vec<Picked>, AptError> {
+    fn printed(&self, command: &Command) -> Result<Vec<LockedPackage>, AptError> {
         let output = command.run_unchecked()?;
         let stdout = String::from_utf8_lossy(&output.stdout);
         if !output.status.success() {
@@ -301,39 +267,13 @@ APT::Architectures {{ "{arch}"; }};
         }
         let lines = stdout.lines().filter(|line| line.starts_with('\''));
         let picked = |line: &str| {
-            Picked::read(line, &self.archives).ok_or_else(|| AptError::Answer(line.to_owned()))
+            uris::read(line, &self.archives).ok_or_else(|| AptError::Output(line.to_owned()))
         };
         lines.map(picked).collect()
     }
 }
 
-/// What never differs.
-/// - The sandbox user `_apt` could not read a private directory, and our own
-///   downloads run as the same user as we do too.
-/// - Phased updates depend on the machine unless all are taken.
-/// - Only exact names: apt would take `python3.9` for a pattern.
-const FIXED: &str = r#"APT::Sandbox::User "root";
-APT::Install-Recommends "false";
-APT::Install-Suggests "false";
-APT::Cmd::Pattern-Only "true";
-APT::Get::Assume-Yes "true";
-APT::Get::AllowUnauthenticated "false";
-APT::Get::Always-Include-Phased-Updates "true";
-Acquire::AllowInsecureRepositories "false";
-Acquire::AllowWeakRepositories "false";
-Acquire::AllowDowngradeToInsecureRepositories "false";
-Acquire::Check-Valid-Until "true";
-Acquire::Check-Date "true";
-Acquire::ForceHash "SHA256";
-Acquire::Languages "none";
-Acquire::PDiffs "false";
-Acquire::Retries "2";
-Acquire::http::Timeout "30";
-Acquire::https::Timeout "30";
-Debug::NoLocking "true";
-"#;
-
-/// What matters of a refusal: who cannot be met, and apt's errors.
+/// What matters of apt's output: the unmet dependencies, and its errors.
 fn complaint(stdout: &str, stderr: &str) -> String {
     let unmet = stdout
         .lines()

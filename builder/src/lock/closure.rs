@@ -1,4 +1,4 @@
-//! Why each package is in: the solver says what, this says why.
+//! Why each package is in the image: the solver says which, this says why.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,10 +33,11 @@ impl Node {
     }
 }
 
-/// Why a package is in, and whether it must be there before any script runs.
+/// Why a package is in the image, and whether it must be there before any
+/// script runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Why {
-    /// Why.
+pub struct Inclusion {
+    /// The reason.
     pub reason: Reason,
     /// Essential, or in the closure of such packages' dependencies.
     pub essential: bool,
@@ -60,18 +61,18 @@ pub fn groups(field: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Says why each of `nodes` is in, given the names asked for. The reason is
-/// the nearest one: following [`Reason::NeededBy`] always ends at a package
-/// that is essential or asked for, and among equals the first by name counts.
-/// A package that nothing asks for or needs is missing from the answer.
-pub fn explain(nodes: &[Node], asked: &BTreeSet<&str>) -> BTreeMap<String, Why> {
+/// Why each of `nodes` is in, given the names that were requested. The reason
+/// is the nearest one: following [`Reason::NeededBy`] always ends at a package
+/// that is essential or requested, and among equals the first by name counts.
+/// A package that nothing requests or needs is missing from the result.
+pub fn explain(nodes: &[Node], requested: &BTreeSet<&str>) -> BTreeMap<String, Inclusion> {
     let graph = Graph::of(nodes);
     let essential: BTreeSet<&str> = nodes
         .iter()
         .filter(|node| node.essential)
         .map(|node| node.name.as_str())
         .collect();
-    let roots = asked.iter().flat_map(|name| graph.satisfying(name));
+    let roots = requested.iter().flat_map(|name| graph.satisfying(name));
     let roots: BTreeSet<&str> = roots.chain(essential.iter().copied()).collect();
 
     let before_scripts: BTreeSet<&str> = graph.walk(&essential).into_keys().collect();
@@ -79,10 +80,10 @@ pub fn explain(nodes: &[Node], asked: &BTreeSet<&str>) -> BTreeMap<String, Why> 
         let reason = match parent {
             Some(parent) => Reason::NeededBy(parent.to_owned()),
             None if essential.contains(name) => Reason::Essential,
-            None => Reason::Asked,
+            None => Reason::Requested,
         };
         let essential = before_scripts.contains(name);
-        (name.to_owned(), Why { reason, essential })
+        (name.to_owned(), Inclusion { reason, essential })
     });
     why.collect()
 }
@@ -202,8 +203,8 @@ mod tests {
             shown,
             [
                 "base-files: Essential true",
-                "dracut: Asked false",
-                "kernel: Asked false",
+                "dracut: Requested false",
+                "kernel: Requested false",
                 "kmod: NeededBy(\"dracut\") false",
                 "libc6: NeededBy(\"dracut\") true",
                 "libgcc: NeededBy(\"libc6\") true",
@@ -214,9 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn a_virtual_name_asked_for_means_its_provider() {
+    fn a_virtual_name_means_its_provider() {
         let nodes = [node("mawk", false, "awk", "")];
         let why = explain(&nodes, &BTreeSet::from(["awk"]));
-        assert_eq!(why["mawk"].reason, Reason::Asked);
+        assert_eq!(why["mawk"].reason, Reason::Requested);
     }
 }

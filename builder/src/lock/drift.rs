@@ -1,5 +1,5 @@
-//! What differs: between a lock and the profile it no longer fits, and between
-//! two locks.
+//! What differs between a lock and the profile that it no longer fits, and
+//! between two locks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,14 +8,14 @@ use super::model::{Lock, LockedDownload, LockedPackage, Reason};
 use crate::profile::Profile;
 use crate::tools;
 
-/// What in the profile moved since the lock was made, one clause each; empty
-/// when the lock is current. A lock does not say everything that it was made
-/// from, so the last resort names the keys that could have changed.
-pub fn moved(lock: &Lock, profile: &Profile) -> Vec<String> {
+/// What changed in the profile since the lock was made, one clause each; empty
+/// when the lock is current. A lock does not list everything that it was made
+/// from, so the last resort names the keys that may have changed.
+pub fn in_profile(lock: &Lock, profile: &Profile) -> Vec<String> {
     if lock.is_current(profile) {
         return Vec::new();
     }
-    let mut moved = Vec::new();
+    let mut changes = Vec::new();
     let suites: Vec<_> = lock.suites.iter().map(|s| (&s.archive, &s.name)).collect();
     let wanted: Vec<_> = profile
         .base
@@ -24,49 +24,51 @@ pub fn moved(lock: &Lock, profile: &Profile) -> Vec<String> {
         .map(|s| (&s.archive, &s.name))
         .collect();
     if suites != wanted {
-        moved.push("base: the suites changed".to_owned());
+        changes.push("base: the suites changed".to_owned());
     }
-    let asked = asked(profile);
+    let requested = requested(profile);
     let locked: BTreeMap<&str, &LockedPackage> =
         lock.packages.iter().map(|p| (p.name.as_str(), p)).collect();
-    for (name, key) in &asked {
+    for (name, key) in &requested {
         if !locked.contains_key(name) {
-            moved.push(format!("{key}: `{name}` is not in the lock"));
+            changes.push(format!("{key}: `{name}` is not in the lock"));
         }
     }
     for (name, package) in &locked {
-        if package.reason == Reason::Asked && !asked.contains_key(name) {
-            moved.push(format!("`{name}` is in the lock, but no longer asked for"));
+        if package.reason == Reason::Requested && !requested.contains_key(name) {
+            changes.push(format!(
+                "`{name}` is in the lock, but the profile no longer names it"
+            ));
         }
     }
     for name in &profile.packages.remove {
         if locked.contains_key(name.as_str()) {
-            moved.push(format!("packages.remove: `{name}` is in the lock"));
+            changes.push(format!("packages.remove: `{name}` is in the lock"));
         }
     }
     if !lock.boot.iter().any(|p| p.name == profile.kernel.loader) {
-        moved.push(format!(
+        changes.push(format!(
             "kernel.loader: `{}` is not in the lock",
             profile.kernel.loader
         ));
     }
     for tool in tools::packages(profile.base.arch) {
         if !lock.tools.iter().any(|p| p.name == *tool) {
-            moved.push(format!("this builder's tool `{tool}` is not in the lock"));
+            changes.push(format!("this builder's tool `{tool}` is not in the lock"));
         }
     }
     if lock.downloads != downloads(profile) {
-        moved.push("k3s: the downloads changed".to_owned());
+        changes.push("k3s: the downloads changed".to_owned());
     }
-    if moved.is_empty() {
+    if changes.is_empty() {
         let keys = "base, kernel, firmware, packages or k3s.version changed";
-        moved.push(keys.to_owned());
+        changes.push(keys.to_owned());
     }
-    moved
+    changes
 }
 
-/// Every package that the profile asks for by name, with the key that does.
-pub fn asked(profile: &Profile) -> BTreeMap<&str, &'static str> {
+/// Every package that the profile names, by its name, with the key that names it.
+pub fn requested(profile: &Profile) -> BTreeMap<&str, &'static str> {
     let add = profile
         .packages
         .add
@@ -79,13 +81,13 @@ pub fn asked(profile: &Profile) -> BTreeMap<&str, &'static str> {
 
 /// The profile's downloads as the lock lists them.
 pub fn downloads(profile: &Profile) -> Vec<LockedDownload> {
-    let locked = |name: &str, sha256: &str| LockedDownload {
+    let locked = |name: &str, sha256| LockedDownload {
         name: name.to_owned(),
-        sha256: sha256.to_owned(),
+        sha256,
     };
-    let mut downloads = vec![locked("k3s", &profile.k3s.binary.sha256)];
+    let mut downloads = vec![locked("k3s", profile.k3s.binary.sha256)];
     if let Some(images) = &profile.k3s.images {
-        downloads.push(locked("k3s-images", &images.sha256));
+        downloads.push(locked("k3s-images", images.sha256));
     }
     downloads
 }
@@ -112,7 +114,7 @@ pub fn between(old: &Lock, new: &Lock) -> Changes {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let changed = names.into_iter().filter_map(|name| {
         let (before, after) = (old.get(name), new.get(name));
-        let same = before.map(|p| &p.sha256) == after.map(|p| &p.sha256);
+        let same = before.map(|p| p.sha256) == after.map(|p| p.sha256);
         (!same).then(|| Change {
             name: name.clone(),
             old: before.map(|p| p.version.clone()),

@@ -6,17 +6,16 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use postern_contract::host::files::write_atomic;
-use postern_contract::problem::{Problem, Problems};
+use postern_contract::problem::{Position, Problem, Problems};
 use serde::{Deserialize, Serialize};
 
-use super::model::{Lock, LockedPackage};
+use super::model::Lock;
 use crate::profile::Profile;
-use crate::source::Digest;
 
 /// The version of the format that this program reads and writes.
 pub const SCHEMA: u32 = 1;
 
-const REMEDY: &str = "make it anew with `postern lock PROFILE --update`";
+const REMEDY: &str = "make it again with `postern lock PROFILE --update`";
 
 /// Why there is no usable lock file.
 #[derive(Debug, thiserror::Error)]
@@ -128,7 +127,7 @@ pub fn parse(text: &str, file: &str) -> Result<Lock, Problems> {
         return Err(Problems(vec![problem("schema", what)]));
     }
     let lock: Lock = serde_json::from_str(text).map_err(|error| {
-        let at = (error.line() > 0).then(|| postern_contract::problem::Position {
+        let at = (error.line() > 0).then(|| Position {
             line: error.line(),
             column: error.column().max(1),
         });
@@ -149,29 +148,12 @@ pub fn parse(text: &str, file: &str) -> Result<Lock, Problems> {
     }
 }
 
-/// What no solver would have written, as (key, what).
+/// What no solver writes, as (key, what).
 fn check(lock: &Lock) -> Vec<(String, String)> {
     let mut found = Vec::new();
-    let mut digest = |key: String, text: &str| {
-        if let Err(error) = text.parse::<Digest>() {
-            found.push((key, error.to_string()));
-        }
-    };
-    digest("inputs".to_owned(), &lock.inputs);
-    for (i, suite) in lock.suites.iter().enumerate() {
-        digest(format!("suites[{i}].sha256"), &suite.sha256);
-    }
-    for (i, download) in lock.downloads.iter().enumerate() {
-        digest(format!("downloads[{i}].sha256"), &download.sha256);
-    }
-    for (list, packages) in lock.lists() {
-        for (i, package) in packages.iter().enumerate() {
-            digest(format!("{list}[{i}].sha256"), &package.sha256);
-        }
-    }
     let archives: BTreeSet<&str> = lock.suites.iter().map(|s| s.archive.as_str()).collect();
     for (list, packages) in lock.lists() {
-        let mut before: Option<&LockedPackage> = None;
+        let mut before = None;
         for (i, package) in packages.iter().enumerate() {
             let key = |field: &str| format!("{list}[{i}].{field}");
             if !is_plain_path(&package.path) {
@@ -185,11 +167,12 @@ fn check(lock: &Lock) -> Vec<(String, String)> {
             if package.size == 0 {
                 found.push((key("size"), "no package has 0 bytes".to_owned()));
             }
-            if before.is_some_and(|b| (&b.name, &b.arch) >= (&package.name, &package.arch)) {
+            let place = Some((&package.name, &package.arch));
+            if before >= place {
                 let what = format!("`{}` is there twice or out of order", package.name);
                 found.push((key("name"), what));
             }
-            before = Some(package);
+            before = place;
         }
     }
     found
@@ -204,11 +187,12 @@ fn is_plain_path(path: &str) -> bool {
 }
 
 impl Lock {
-    /// Whether this lock still is what the profile asks for.
+    /// Whether this lock still is what the profile means.
     pub fn is_current(&self, profile: &Profile) -> bool {
         self.inputs == super::inputs::digest(profile)
     }
 }
 
 #[cfg(test)]
+#[path = "file_tests.rs"]
 mod tests;

@@ -6,12 +6,11 @@ use crate::profile::{Mirror, Profile};
 use crate::source::Digest;
 use crate::tools;
 
-/// SHA-256 of everything in the profile that resolution looks at, as 64 hex
-/// digits.
+/// Digest of everything in the profile that resolution depends on.
 ///
 /// The same on every machine and in every checkout: of files only what is in
 /// them counts, or their name, never where they are.
-pub fn digest(profile: &Profile) -> String {
+pub fn digest(profile: &Profile) -> Digest {
     let base = &profile.base;
     let mirror = match &base.mirror {
         Mirror::Host => "host".to_owned(),
@@ -20,7 +19,7 @@ pub fn digest(profile: &Profile) -> String {
     let suites: Vec<_> = base.suites.iter().map(|s| [&s.archive, &s.name]).collect();
     // The token opens an archive; what is in it does not depend on whose it is.
     let archives: Vec<_> = base
-        .elsewhere
+        .extra_archives
         .iter()
         .map(|e| {
             let keyring = e.keyring.as_ref().and_then(|file| file.file_name());
@@ -55,10 +54,10 @@ pub fn digest(profile: &Profile) -> String {
         "tools": tools::packages(base.arch),
     });
     // serde_json keeps the keys of a `Value` sorted.
-    Digest::of(document.to_string().as_bytes()).to_string()
+    Digest::of(document.to_string().as_bytes())
 }
 
-/// The order in which packages are asked for changes nothing.
+/// The order in which packages are named changes nothing.
 fn sorted(names: &[String]) -> Vec<&String> {
     let mut names: Vec<_> = names.iter().collect();
     names.sort();

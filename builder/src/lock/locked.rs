@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use super::drift;
 use super::file::{self, LockFileError};
-use super::keep::{Keep, KeepError};
 use super::model::Lock;
-use super::resolve::{ResolveError, resolve, resolve_keeping};
+use super::pins::{PinError, Pins};
+use super::resolve::{ResolveError, resolve, resolve_with_pins};
 use crate::profile::Profile;
 use crate::report::Report;
 use crate::source::Store;
@@ -22,7 +22,7 @@ pub struct LockedProfile {
 /// What to do about a lock that is missing or stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// Resolve anew and write it.
+    /// Resolve again and write it.
     Resolve,
     /// Refuse (`--locked`).
     Locked,
@@ -37,18 +37,18 @@ pub enum LockError {
     #[error(transparent)]
     File(#[from] LockFileError),
     /// The lock is of an older profile.
-    #[error("{} does not fit its profile any more:{}\n  help: {policy}", .lock.display(), listed(.moved))]
+    #[error("{} no longer fits its profile:{}\n  help: {policy}", .lock.display(), listed(.changes))]
     Stale {
         /// The lock file.
         lock: PathBuf,
-        /// What moved.
-        moved: Vec<String>,
-        /// Why it was not made anew.
+        /// What changed in the profile.
+        changes: Vec<String>,
+        /// Why it was not made again.
         policy: Policy,
     },
-    /// Nothing of the old lock can stay.
+    /// The old lock cannot be pinned.
     #[error(transparent)]
-    Keep(#[from] KeepError),
+    Pin(#[from] PinError),
     /// Resolving failed.
     #[error(transparent)]
     Resolve(#[from] ResolveError),
@@ -66,8 +66,8 @@ impl fmt::Display for Policy {
     }
 }
 
-fn listed(moved: &[String]) -> String {
-    moved
+fn listed(changes: &[String]) -> String {
+    changes
         .iter()
         .map(|clause| format!("\n  - {clause}"))
         .collect()
@@ -75,7 +75,7 @@ fn listed(moved: &[String]) -> String {
 
 impl LockedProfile {
     /// Opens the lock beside the profile; under [`Policy::Resolve`] a missing
-    /// or stale one is made anew and written.
+    /// or stale one is made and written.
     ///
     /// # Errors
     /// [`LockError`]. A damaged lock is never overwritten unasked: it may be
@@ -86,12 +86,12 @@ impl LockedProfile {
             Ok(lock) if policy != Policy::Resolve => {
                 return Err(LockError::Stale {
                     lock: file::path_of(&profile.file),
-                    moved: drift::moved(&lock, &profile),
+                    changes: drift::in_profile(&lock, &profile),
                     policy,
                 });
             }
             Ok(lock) => {
-                for clause in drift::moved(&lock, &profile) {
+                for clause in drift::in_profile(&lock, &profile) {
                     report.note(format!("the lock is stale: {clause}"));
                 }
             }
@@ -101,7 +101,7 @@ impl LockedProfile {
         Self::update(profile, report)
     }
 
-    /// Resolves anew, whatever the lock says, and writes it.
+    /// Resolves again, whatever the lock says, and writes it.
     ///
     /// # Errors
     /// [`LockError`]; the old lock is then untouched.
@@ -112,7 +112,7 @@ impl LockedProfile {
     }
 
     /// Updates the packages named in `update`, and of all others only what
-    /// these need.
+    /// they need.
     ///
     /// # Errors
     /// [`LockError`]; the old lock is then untouched.
@@ -123,8 +123,8 @@ impl LockedProfile {
         report: &Report,
     ) -> Result<Self, LockError> {
         let old = file::read(&profile.file)?;
-        let keep = Keep::all_but(update, old, store)?;
-        let lock = resolve_keeping(&profile, Some(&keep), report)?;
+        let pins = Pins::all_but(update, old, store)?;
+        let lock = resolve_with_pins(&profile, Some(&pins), report)?;
         file::write(&profile.file, &lock)?;
         Ok(Self { profile, lock })
     }
@@ -141,4 +141,5 @@ impl LockedProfile {
 }
 
 #[cfg(test)]
+#[path = "locked_tests.rs"]
 mod tests;

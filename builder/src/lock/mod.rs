@@ -1,26 +1,30 @@
 //! What a profile means today, exactly: every package and download by digest.
 //!
-//! [`resolve`] asks the distribution's own solver (apt) and says why each
-//! package is in ([`closure`]); [`file`] keeps the answer; [`LockedProfile`] is
-//! the only way from there to a build. [`Keep`] updates a part of a lock.
+//! [`resolve`] runs the distribution's own solver (apt) and says why each
+//! package is in ([`closure`]); [`file`] writes and reads the lock;
+//! [`LockedProfile`] is the only way from there to a build. [`Pins`] are the
+//! packages that an update of some others leaves alone.
 
 mod apt;
+mod apt_conf;
 pub mod closure;
 pub mod drift;
 pub mod file;
-pub mod index_fault;
+pub mod index_error;
 pub mod inputs;
-mod keep;
 mod locked;
 mod model;
-mod picked;
+mod names;
+mod pins;
+mod required_files;
 mod resolve;
 #[cfg(test)]
 mod testing;
+mod uris;
 
 pub use apt::AptError;
 pub use file::LockFileError;
-pub use keep::{Keep, KeepError};
 pub use locked::{LockError, LockedProfile, Policy};
 pub use model::{Lock, LockedDownload, LockedPackage, LockedSuite, Reason};
-pub use resolve::{ResolveError, resolve, resolve_keeping};
+pub use pins::{PinError, Pins};
+pub use resolve::{ResolveError, resolve, resolve_with_pins};

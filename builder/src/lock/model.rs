@@ -1,6 +1,8 @@
-//! The lock as data. It is JSON, sorted, one package a line's worth of diff.
+//! The lock as data. It is JSON, sorted, one package per line.
 
 use serde::{Deserialize, Serialize};
+
+use crate::source::Digest;
 
 /// The lock of one profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -8,9 +10,9 @@ use serde::{Deserialize, Serialize};
 pub struct Lock {
     /// Version of this format; 1.
     pub schema: u32,
-    /// SHA-256 of everything in the profile that the lock depends on; when it
+    /// Of everything in the profile that the lock depends on; when it
     /// differs from the profile's, the lock is stale.
-    pub inputs: String,
+    pub inputs: Digest,
     /// Seconds since the epoch that every time stamp in the image is clamped
     /// to: the newest date of [`Lock::suites`].
     pub source_date_epoch: u64,
@@ -48,8 +50,8 @@ pub struct LockedSuite {
     pub archive: String,
     /// `Date:` of its signed release file, RFC 3339.
     pub date: String,
-    /// SHA-256 of the signed release file.
-    pub sha256: String,
+    /// Of the signed release file.
+    pub sha256: Digest,
 }
 
 /// One package.
@@ -68,8 +70,8 @@ pub struct LockedPackage {
     pub path: String,
     /// Bytes.
     pub size: u64,
-    /// 64 lower-case hex digits.
-    pub sha256: String,
+    /// Of its bytes.
+    pub sha256: Digest,
     /// Why it is in.
     pub reason: Reason,
     /// `Essential: yes`, or needed by such a package: must be there before any
@@ -83,8 +85,9 @@ pub struct LockedPackage {
 pub enum Reason {
     /// The distribution calls it essential.
     Essential,
-    /// The profile asks for it.
-    Asked,
+    /// The profile names it.
+    #[serde(rename = "asked")]
+    Requested,
     /// This package depends on it.
     NeededBy(String),
 }
@@ -95,6 +98,6 @@ pub enum Reason {
 pub struct LockedDownload {
     /// What it is: `k3s`, `k3s-images`.
     pub name: String,
-    /// 64 lower-case hex digits.
-    pub sha256: String,
+    /// Of its bytes.
+    pub sha256: Digest,
 }

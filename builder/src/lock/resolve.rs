@@ -7,12 +7,12 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use postern_contract::problem::{Problem, Problems};
 
 use super::apt::{Apt, AptError};
-use super::closure::{Node, Why, explain};
-use super::keep::{self, Keep};
+use super::closure::{Node, explain};
 use super::model::{Lock, LockedPackage, LockedSuite};
-use super::picked::Picked;
+use super::names::nearest;
+use super::pins::{self, Pins};
 use super::{drift, file, inputs};
-use crate::profile::{Arch, Profile, Suite};
+use crate::profile::{Arch, Profile, Suite, is_package_name};
 use crate::report::Report;
 use crate::source::mirror::MirrorError;
 use crate::source::{Archives, Digest, deb822};
@@ -21,13 +21,13 @@ use crate::tools;
 /// Why there is no lock.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// The mirror is not known.
+    /// No mirror is known.
     #[error(transparent)]
     Mirror(#[from] MirrorError),
     /// apt refused.
     #[error(transparent)]
     Apt(#[from] AptError),
-    /// The profile asks for what does not exist; every such name.
+    /// The profile names what does not exist; every such name.
     #[error(transparent)]
     Unknown(Problems),
     /// A signed release file is of another suite, or has no date.
@@ -44,35 +44,35 @@ pub enum ResolveError {
     },
     /// apt chose packages that nothing needs.
     #[error(
-        "apt chose {0}, which nothing in the profile needs\n  help: report this with the lock's profile and the version of apt"
+        "apt chose {0}, which nothing in the profile needs\n  help: report this with the profile and the version of apt"
     )]
     Unexplained(String),
 }
 
-/// Asks the distribution's own solver what the profile means today.
+/// Resolves the profile with the distribution's own solver, as of today.
 ///
 /// # Errors
 /// [`ResolveError`]; nothing is left behind.
 pub fn resolve(profile: &Profile, report: &Report) -> Result<Lock, ResolveError> {
-    resolve_keeping(profile, None, report)
+    resolve_with_pins(profile, None, report)
 }
 
-/// Like [`resolve`], with the packages of an older lock that `keep` names as
-/// they are there.
+/// Like [`resolve`], with the packages of an older lock that `pins` names at
+/// their versions.
 ///
 /// # Errors
-/// See [`resolve`]; [`AptError::Unmet`] also when something that is updated
-/// needs more than what stays.
-pub fn resolve_keeping(
+/// See [`resolve`]; [`AptError::Unmet`] also when an updated package needs
+/// another version of a pinned one.
+pub fn resolve_with_pins(
     profile: &Profile,
-    keep: Option<&Keep>,
+    pins: Option<&Pins>,
     report: &Report,
 ) -> Result<Lock, ResolveError> {
     let base = &profile.base;
     let archives = Archives::of(base)?;
     let mut apt = Apt::new(base, &archives)?;
-    if let Some(keep) = keep {
-        apt.keep(keep)?;
+    if let Some(pins) = pins {
+        apt.pin(pins)?;
     }
 
     let step = report.step(format!("Reading {} indices", base.release));
@@ -89,9 +89,9 @@ pub fn resolve_keeping(
     let mut packages = chosen(profile, &apt)?;
     let mut boot = vec![loader(profile, &apt)?];
     let mut tools = tools_of(base.arch, &apt)?;
-    if let Some(keep) = keep {
+    if let Some(pins) = pins {
         for list in [&mut packages, &mut boot, &mut tools] {
-            restore_origins(list, keep);
+            restore_origins(list, pins);
         }
     }
     step.done(format!("{} packages", packages.len()));
@@ -108,13 +108,13 @@ pub fn resolve_keeping(
     })
 }
 
-/// Names the archives that kept packages once came from.
-fn restore_origins(packages: &mut [LockedPackage], keep: &Keep) {
+/// Names the archives that pinned packages once came from.
+fn restore_origins(packages: &mut [LockedPackage], pins: &Pins) {
     for package in packages {
-        if package.archive != keep::ARCHIVE {
+        if package.archive != pins::ARCHIVE {
             continue;
         }
-        if let Some(origin) = keep.origin(&package.name, &package.version) {
+        if let Some(origin) = pins.origin(&package.name, &package.version) {
             package.archive.clone_from(&origin.archive);
             package.path.clone_from(&origin.path);
         }
@@ -123,14 +123,14 @@ fn restore_origins(packages: &mut [LockedPackage], keep: &Keep) {
 
 /// What apt would install into an empty system, and why.
 fn chosen(profile: &Profile, apt: &Apt) -> Result<Vec<LockedPackage>, ResolveError> {
-    let asked = drift::asked(profile);
+    let requested = drift::requested(profile);
     let removed = &profile.packages.remove;
     // apt counts itself as essential, the distribution does not.
     let mut words = vec!["?essential?not(?exact-name(apt))".to_owned()];
-    words.extend(asked.keys().map(|name| (*name).to_owned()));
+    words.extend(requested.keys().map(|name| (*name).to_owned()));
     words.extend(removed.iter().map(|name| format!("{name}-")));
 
-    let mut named = asked.clone();
+    let mut named = requested.clone();
     named.insert(&profile.kernel.loader, "kernel.loader");
     named.extend(
         removed
@@ -147,61 +147,40 @@ fn chosen(profile: &Profile, apt: &Apt) -> Result<Vec<LockedPackage>, ResolveErr
         }
         Err(error) => return Err(error.into()),
     };
-    explained(picked, &asked.keys().copied().collect(), apt)
+    explained(picked, &requested.keys().copied().collect(), apt)
 }
 
 /// The builder's tools with all they need, as if nothing else were installed.
 fn tools_of(arch: Arch, apt: &Apt) -> Result<Vec<LockedPackage>, ResolveError> {
-    let asked = tools::packages(arch);
-    let words: Vec<_> = asked.iter().map(|name| (*name).to_owned()).collect();
-    explained(apt.choose(&words)?, &asked.iter().copied().collect(), apt)
+    let names = tools::packages(arch);
+    let words: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
+    explained(apt.choose(&words)?, &names.iter().copied().collect(), apt)
 }
 
 /// Packages with the reason why each is in.
 fn explained(
-    picked: Vec<Picked>,
-    asked: &BTreeSet<&str>,
+    mut packages: Vec<LockedPackage>,
+    requested: &BTreeSet<&str>,
     apt: &Apt,
 ) -> Result<Vec<LockedPackage>, ResolveError> {
-    let nodes: Vec<Node> = apt.stanzas(&picked)?.iter().map(Node::of).collect();
-    let why = explain(&nodes, asked);
-    let locked = picked.into_iter().map(|picked| {
-        let why = why.get(&picked.name).cloned();
-        let name = picked.name.clone();
-        Ok(locked(picked, why.ok_or(ResolveError::Unexplained(name))?))
-    });
-    locked.collect()
+    let nodes: Vec<Node> = apt.stanzas(&packages)?.iter().map(Node::of).collect();
+    let mut reasons = explain(&nodes, requested);
+    for package in &mut packages {
+        let unexplained = || ResolveError::Unexplained(package.name.clone());
+        let inclusion = reasons.remove(&package.name).ok_or_else(unexplained)?;
+        package.reason = inclusion.reason;
+        package.essential = inclusion.essential;
+    }
+    Ok(packages)
 }
 
 /// The boot loader's package, by itself.
 fn loader(profile: &Profile, apt: &Apt) -> Result<LockedPackage, ResolveError> {
     let name = profile.kernel.loader.as_str();
-    let picked = match apt.candidate(name) {
-        Ok(picked) => picked,
-        Err(refusal) => {
-            refuse_unknown(profile, &BTreeMap::from([(name, "kernel.loader")]), apt)?;
-            return Err(refusal.into());
-        }
-    };
-    let why = Why {
-        reason: super::Reason::Asked,
-        essential: false,
-    };
-    Ok(locked(picked, why))
-}
-
-fn locked(picked: Picked, why: Why) -> LockedPackage {
-    LockedPackage {
-        name: picked.name,
-        version: picked.version,
-        arch: picked.arch,
-        archive: picked.archive,
-        path: picked.path,
-        size: picked.size,
-        sha256: picked.sha256.to_string(),
-        reason: why.reason,
-        essential: why.essential,
-    }
+    apt.candidate(name).or_else(|refusal| {
+        refuse_unknown(profile, &BTreeMap::from([(name, "kernel.loader")]), apt)?;
+        Err(refusal.into())
+    })
 }
 
 /// apt reads more than names from its arguments (`name=version`, patterns,
@@ -218,15 +197,7 @@ fn refuse_malformed(profile: &Profile, named: &BTreeMap<&str, &str>) -> Result<(
     refused(problems.collect())
 }
 
-/// Debian policy, 5.6.1.
-fn is_package_name(name: &str) -> bool {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-    name.len() >= 2
-        && name.bytes().all(|b| plain(b) || b"+-.".contains(&b))
-        && name.bytes().next().is_some_and(plain)
-}
-
-/// Names every package that does not exist, with the key that asks for it.
+/// Names every package that does not exist, with the key that names it.
 fn refuse_unknown(
     profile: &Profile,
     named: &BTreeMap<&str, &str>,
@@ -249,7 +220,7 @@ fn refuse_unknown(
             ),
             (false, Some(near)) => (
                 format!("there is no package `{name}` in {}", suites.join(", ")),
-                format!("is it `{near}`? otherwise check `base.components`"),
+                format!("did you mean `{near}`? Otherwise check `base.components`"),
             ),
             (false, None) => (
                 format!("there is no package `{name}` in {}", suites.join(", ")),
@@ -274,35 +245,7 @@ fn refused(problems: Vec<Problem>) -> Result<(), ResolveError> {
     }
 }
 
-/// The name that differs least, if it differs by no more than two letters.
-pub(super) fn nearest<'a>(name: &str, names: &'a BTreeSet<String>) -> Option<&'a str> {
-    let close = names
-        .iter()
-        .filter(|other| other.len().abs_diff(name.len()) <= 2);
-    let distances = close.map(|other| {
-        let longer = other.len().abs_diff(name.len());
-        (distance(name, other), longer, other.as_str())
-    });
-    let (distance, _, near) = distances.min()?;
-    (distance <= 2).then_some(near)
-}
-
-/// Levenshtein distance, in bytes.
-fn distance(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, x) in a.bytes().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, y) in b.bytes().enumerate() {
-            let cost = diagonal + usize::from(x != y);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(row[j + 1] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-/// What the lock says of a suite, and when it was made.
+/// A suite as the lock lists it, and when it was made.
 struct Release {
     date: Timestamp,
     locked: LockedSuite,
@@ -319,13 +262,13 @@ impl Release {
         };
         let all = deb822::stanzas(&String::from_utf8_lossy(bytes));
         let field = |key: &str| all.iter().find_map(|stanza| stanza.get(key));
-        // apt only warns of this, but an old suite in a new one's place is a
-        // way to serve old packages under a good signature.
+        // apt only warns about this, but with an old suite in a new one's place
+        // a mirror can serve old packages under a good signature.
         let names = [field("Codename"), field("Suite")];
         if !names.contains(&Some(name)) {
             let found: BTreeSet<_> = names.into_iter().flatten().collect();
             let found = found.into_iter().collect::<Vec<_>>().join(", ");
-            return Err(error(format!("says that it is of `{found}`")));
+            return Err(error(format!("is of `{found}`")));
         }
         let date = field("Date").ok_or_else(|| error("has no date".to_owned()))?;
         let date = parse_date(date).ok_or_else(|| error(format!("has the date `{date}`")))?;
@@ -335,7 +278,7 @@ impl Release {
                 name: name.clone(),
                 archive: archive.clone(),
                 date: date.to_string(),
-                sha256: Digest::of(bytes).to_string(),
+                sha256: Digest::of(bytes),
             },
         })
     }
@@ -353,4 +296,5 @@ fn parse_date(text: &str) -> Option<Timestamp> {
 }
 
 #[cfg(test)]
+#[path = "resolve_tests.rs"]
 pub(super) mod tests;

@@ -11,7 +11,7 @@ use crate::profile::{
 pub fn profile() -> Profile {
     let file = |path: &str, digit: &str| Download {
         origin: Origin::File(PathBuf::from(path)),
-        sha256: digit.repeat(64),
+        sha256: digit.repeat(64).parse().unwrap(),
     };
     Profile {
         file: PathBuf::from("/profiles/demo.yaml"),
@@ -23,7 +23,7 @@ pub fn profile() -> Profile {
             arch: Arch::Amd64,
             mirror: Mirror::Host,
             snapshot: None,
-            elsewhere: Vec::new(),
+            extra_archives: Vec::new(),
             suites: vec![Suite {
                 name: "trixie".to_owned(),
                 archive: "debian".to_owned(),

@@ -1,4 +1,4 @@
-//! Where a region's API is.
+//! The address of a region's API.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -10,26 +10,26 @@ use url::Url;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiUrl(Url);
 
-/// A text that is no such address; never says the text, which may hold a password.
+/// A malformed address. Does not show the text, which may hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "MAAS' address is not an http or https address without password and query\n  help: give it as http://REGION:5240/MAAS, by --maas-url or MAAS_API_URL"
+    "the address of MAAS must be an http or https address without password and query\n  help: set --maas-url or MAAS_API_URL to http://REGION:5240/MAAS"
 )]
-pub struct NotAnAddress;
+pub struct AddressError;
 
 impl FromStr for ApiUrl {
-    type Err = NotAnAddress;
+    type Err = AddressError;
 
-    /// Takes what MAAS' own tools take: with or without `/MAAS`, `/api/2.0`
+    /// Accepts what MAAS' own tools accept: with or without `/MAAS`, `/api/2.0`
     /// and a slash.
-    fn from_str(text: &str) -> Result<Self, NotAnAddress> {
-        let mut url = Url::parse(text.trim()).map_err(|_| NotAnAddress)?;
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let mut url = Url::parse(text.trim()).map_err(|_| AddressError)?;
         let plain = url.username().is_empty()
             && url.password().is_none()
             && url.query().is_none()
             && url.fragment().is_none();
         if !plain || !["http", "https"].contains(&url.scheme()) || url.host().is_none() {
-            return Err(NotAnAddress);
+            return Err(AddressError);
         }
         let path = url.path().trim_end_matches('/');
         let root = path.strip_suffix("/api/2.0").unwrap_or(path);
@@ -48,19 +48,19 @@ impl fmt::Display for ApiUrl {
 
 impl ApiUrl {
     /// An address below the API, such as `boot-resources/`.
-    pub(super) fn below(&self, path: &str) -> Option<Url> {
+    pub(super) fn join(&self, path: &str) -> Option<Url> {
         self.0.join(path).ok()
     }
 
-    /// An address that the region itself named. `None` unless it is on the
-    /// region: the key is for nobody else.
-    pub(super) fn named(&self, uri: &str) -> Option<Url> {
+    /// An address that the region itself gave. `None` unless it is on the region:
+    /// no other server may get the key.
+    pub(super) fn resolve(&self, uri: &str) -> Option<Url> {
         let url = self.0.join(uri).ok()?;
         (url.origin() == self.0.origin()).then_some(url)
     }
 
     /// The host's name and its port, unless it is an address.
-    pub(super) fn name(&self) -> Option<(&str, u16)> {
+    pub(super) fn host_name(&self) -> Option<(&str, u16)> {
         match self.0.host() {
             Some(url::Host::Domain(name)) => Some((name, self.0.port_or_known_default()?)),
             _ => None,
@@ -68,7 +68,7 @@ impl ApiUrl {
     }
 
     /// The host's address, unless it is a name.
-    pub(super) fn address(&self) -> Option<IpAddr> {
+    pub(super) fn host_address(&self) -> Option<IpAddr> {
         match self.0.host()? {
             url::Host::Ipv4(address) => Some(address.into()),
             url::Host::Ipv6(address) => Some(address.into()),
@@ -76,8 +76,8 @@ impl ApiUrl {
         }
     }
 
-    /// Whether whoever is in between reads the key.
-    pub fn is_open(&self) -> bool {
+    /// Whether the key travels unencrypted to another machine.
+    pub fn is_unencrypted(&self) -> bool {
         let loopback = match self.0.host() {
             Some(url::Host::Ipv4(address)) => address.is_loopback(),
             Some(url::Host::Ipv6(address)) => address.is_loopback(),
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_what_maas_own_tools_take() {
+    fn accepts_what_maas_own_tools_accept() {
         for (given, wanted) in [
             ("http://r:5240/MAAS", "http://r:5240/MAAS/api/2.0/"),
             ("http://r:5240/MAAS/", "http://r:5240/MAAS/api/2.0/"),
@@ -124,9 +124,9 @@ mod tests {
         let api: ApiUrl = "http://r:5240/MAAS".parse().unwrap();
         let upload = "/MAAS/api/2.0/boot-resources/2/upload/4/";
         let wanted = format!("http://r:5240{upload}");
-        assert_eq!(api.named(upload).unwrap().as_str(), wanted);
+        assert_eq!(api.resolve(upload).unwrap().as_str(), wanted);
         for foreign in ["http://evil/x", "//evil/x", "https://r:5240/x"] {
-            assert_eq!(api.named(foreign), None, "{foreign}");
+            assert_eq!(api.resolve(foreign), None, "{foreign}");
         }
     }
 
@@ -139,7 +139,7 @@ mod tests {
             ("http://[::1]:5240/MAAS", false),
         ] {
             assert_eq!(
-                address.parse::<ApiUrl>().unwrap().is_open(),
+                address.parse::<ApiUrl>().unwrap().is_unencrypted(),
                 open,
                 "{address}"
             );

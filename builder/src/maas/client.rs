@@ -1,8 +1,8 @@
-//! Requests to a region, and what its answers mean.
+//! Requests to a region, and its responses.
 //!
-//! Reading is retried; writing is not, because MAAS may have acted on a request
-//! whose answer was lost: whoever writes looks first. Each attempt is signed
-//! anew. A 401 is worth a second attempt only if it taught us the region's
+//! Reads are retried. Writes are not, because MAAS may have acted on a request
+//! whose response was lost: the caller reads the state first. Each attempt gets a
+//! new signature. A 401 is worth a second attempt only if it gave us the region's
 //! clock; its body is never read, because it may hold the expected signature.
 
 use std::fmt;
@@ -15,26 +15,26 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use reqwest::{Client, Request, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::time::sleep;
 use url::Url;
 
-use super::answer::Answer;
 use super::image::Image;
 use super::resources::BootResource;
+use super::response::Response;
 use super::version::Version;
 use super::{ApiKey, ApiUrl, MaasError};
 use crate::host::http;
+use crate::host::retry::{AttemptError, Backoff, retry};
 use postern_contract::host::oauth::Signer;
 
-/// How long MAAS may take to answer; creating and listing need seconds.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long MAAS may take to respond; creating and listing need seconds.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long it may take to answer the last bytes of an image, which it hashes
-/// first: the web server before it gives up after 900 s.
-const LAST_PATIENCE: Duration = Duration::from_secs(960);
+/// How long it may take to respond to the last bytes of an image, because it
+/// hashes the image first: the web server in front of it gives up after 900 s.
+const LAST_PIECE_TIMEOUT: Duration = Duration::from_secs(960);
 
-/// How much of an answer is read, in bytes: lists of thousands of images fit.
-const LONGEST: usize = 16 << 20;
+/// Longest response: lists of thousands of images fit.
+const MAX_RESPONSE_BYTES: usize = 16 << 20;
 
 /// A region's API.
 pub struct Region {
@@ -42,14 +42,14 @@ pub struct Region {
     pub(super) client: Client,
     signer: Signer,
     /// Before each further attempt.
-    delays: Vec<Duration>,
+    pub(crate) backoff: Backoff,
     /// The one address that all requests go to, if it is known.
-    pub(super) at: Option<IpAddr>,
+    pub(super) address: Option<IpAddr>,
     /// Whether an address before that one did not answer.
-    pub(super) second_choice: bool,
+    pub(super) is_fallback: bool,
 }
 
-/// A region controller, as far as images are concerned.
+/// A region controller.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Controller {
     /// Its host name.
@@ -68,7 +68,7 @@ impl fmt::Debug for Region {
 
 impl Region {
     /// The region at `api`. `authorities` are more CA certificates, PEM;
-    /// `delays` is how long to wait before each further attempt.
+    /// `backoff` is how long to wait before each further attempt.
     ///
     /// # Errors
     /// If TLS cannot be prepared, or the system gives no random bytes.
@@ -76,15 +76,15 @@ impl Region {
         api: ApiUrl,
         key: ApiKey,
         authorities: Option<&[u8]>,
-        delays: Vec<Duration>,
+        backoff: Backoff,
     ) -> Result<Self, MaasError> {
         Ok(Self {
-            at: api.address(),
+            address: api.host_address(),
             api,
             client: http::client_for_region(authorities, None)?,
-            signer: Signer::new(key).map_err(MaasError::Read)?,
-            delays,
-            second_choice: false,
+            signer: Signer::new(key).map_err(MaasError::Random)?,
+            backoff,
+            is_fallback: false,
         })
     }
 
@@ -93,27 +93,22 @@ impl Region {
         &self.api
     }
 
-    /// How requests wait before each further attempt.
-    pub(crate) fn delays(&self) -> &[Duration] {
-        &self.delays
-    }
-
-    /// A word that tells this run from all others.
+    /// An identifier of this run.
     pub fn run(&self) -> &str {
         self.signer.run()
     }
 
-    /// Which MAAS it is. The first thing to ask, and asked once: as nothing has
-    /// begun yet, whoever gave a wrong address shall know at once. It also
-    /// tells the time there.
+    /// Which MAAS it is. The first request of a run, and not retried, so that a
+    /// wrong address is reported at once. Its response also tells the region's
+    /// clock.
     ///
     /// # Errors
     /// [`MaasError::Unreachable`], [`MaasError::NotMaas`].
     pub async fn version(&self) -> Result<Version, MaasError> {
         let url = self.url("version/")?;
-        let request = self.client.get(url).timeout(PATIENCE);
-        let answer = self.once(request.build()).await?;
-        self.meant(&answer, "telling its version")
+        let request = self.client.get(url).timeout(RESPONSE_TIMEOUT);
+        let response = self.send(request.build()).await?;
+        self.parse(&response, "show its version")
     }
 
     /// The region controllers that share the images.
@@ -121,16 +116,16 @@ impl Region {
     /// # Errors
     /// As for every request.
     pub async fn controllers(&self) -> Result<Vec<Controller>, MaasError> {
-        self.get("regioncontrollers/", "listing its region controllers")
+        self.get("regioncontrollers/", "list its region controllers")
             .await
     }
 
-    /// All images that were uploaded, without their sets.
+    /// All uploaded images, without their sets.
     ///
     /// # Errors
     /// As for every request.
     pub async fn uploaded(&self) -> Result<Vec<BootResource>, MaasError> {
-        self.get("boot-resources/?type=uploaded", "listing its images")
+        self.get("boot-resources/?type=uploaded", "list its images")
             .await
     }
 
@@ -140,7 +135,7 @@ impl Region {
     /// As for every request.
     pub async fn resource(&self, id: u64) -> Result<BootResource, MaasError> {
         let path = format!("boot-resources/{id}/");
-        self.get(&path, "showing an image").await
+        self.get(&path, "show an image").await
     }
 
     /// Announces an image. `keep_old` keeps MAAS from deleting what another
@@ -161,9 +156,9 @@ impl Region {
             ("keep_old", "true"),
         ];
         let url = self.url("boot-resources/")?;
-        let request = self.client.post(url).form(&form).timeout(PATIENCE);
-        let answer = self.once(request.build()).await?;
-        self.meant(&answer, "the image")
+        let request = self.client.post(url).form(&form).timeout(RESPONSE_TIMEOUT);
+        let response = self.send(request.build()).await?;
+        self.parse(&response, "create the image")
     }
 
     /// Deletes an image.
@@ -172,83 +167,88 @@ impl Region {
     /// As for every request.
     pub(super) async fn delete(&self, id: u64) -> Result<(), MaasError> {
         let url = self.url(&format!("boot-resources/{id}/"))?;
-        let request = self.client.delete(url).timeout(PATIENCE);
-        let answer = self.once(request.build()).await?;
-        match answer.status.is_success() {
+        let request = self.client.delete(url).timeout(RESPONSE_TIMEOUT);
+        let response = self.send(request.build()).await?;
+        match response.status.is_success() {
             true => Ok(()),
-            false => Err(answer.refused("to delete an image")),
+            false => Err(response.refusal("delete an image")),
         }
     }
 
     /// Appends `bytes` to an image, at the address that MAAS named for it.
     ///
     /// # Errors
-    /// As for every request; whoever gets no answer does not know whether the
-    /// bytes were appended.
+    /// As for every request; without a response the bytes may have been appended.
     pub(super) async fn append(
         &self,
         uri: &str,
         bytes: Bytes,
         last: bool,
-    ) -> Result<Answer, MaasError> {
+    ) -> Result<Response, MaasError> {
         let url = self
             .api
-            .named(uri)
-            .ok_or_else(|| self.strange("it sends uploads elsewhere"))?;
+            .resolve(uri)
+            .ok_or_else(|| self.not_maas("it names an upload address on another server"))?;
         let request = self.client.put(url);
         let request = request
             .header(CONTENT_TYPE, "application/octet-stream")
-            .timeout(if last { LAST_PATIENCE } else { PATIENCE })
+            .timeout(if last {
+                LAST_PIECE_TIMEOUT
+            } else {
+                RESPONSE_TIMEOUT
+            })
             .body(bytes);
-        self.once(request.build()).await
+        self.send(request.build()).await
     }
 
-    /// Does something, once. Whoever gets no answer does not know whether it
-    /// was done.
+    /// Sends a write, once. Without a response it may have been carried out.
     pub(super) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,
         form: &[(&str, &str)],
-        doing: &'static str,
+        action: &'static str,
     ) -> Result<T, MaasError> {
         let url = self.url(path)?;
-        let request = self.client.post(url).form(form).timeout(PATIENCE);
-        let answer = self.once(request.build()).await?;
-        self.meant(&answer, doing)
+        let request = self.client.post(url).form(form).timeout(RESPONSE_TIMEOUT);
+        let response = self.send(request.build()).await?;
+        self.parse(&response, action)
     }
 
-    /// Looks at something, as often as the region needs to be asked.
+    /// Reads something, with retries.
     pub(super) async fn get<T: DeserializeOwned>(
         &self,
         path: &str,
-        doing: &'static str,
+        action: &'static str,
     ) -> Result<T, MaasError> {
         let url = self.url(path)?;
-        let mut delays = self.delays.iter();
-        loop {
-            let request = self.client.get(url.clone()).timeout(PATIENCE).build();
-            let answer = self.once(request).await;
-            let again = match &answer {
-                Err(MaasError::Unreachable { .. }) => true,
-                Ok(answer) => answer.is_of_a_gateway(),
-                Err(_) => false,
+        let response = retry(self.backoff, async || {
+            let request = self
+                .client
+                .get(url.clone())
+                .timeout(RESPONSE_TIMEOUT)
+                .build();
+            let response = match self.send(request).await {
+                Err(error @ MaasError::Unreachable { .. }) => {
+                    return Err(AttemptError::Transient(error));
+                }
+                response => response?,
             };
-            match delays.next() {
-                Some(delay) if again => sleep(*delay).await,
-                _ => return self.meant(&answer?, doing),
+            match response.is_bad_gateway() {
+                true => Err(AttemptError::Transient(response.refusal(action))),
+                false => Ok(response),
             }
-        }
+        });
+        self.parse(&response.await?, action)
     }
 
-    /// One attempt; two if the first one told that our clock is wrong.
-    async fn once(&self, request: reqwest::Result<Request>) -> Result<Answer, MaasError> {
+    /// One attempt; two if the first one shows that our clock is wrong.
+    async fn send(&self, request: reqwest::Result<Request>) -> Result<Response, MaasError> {
         let request = request.map_err(|error| self.unreachable(error))?;
         let mut first = true;
         loop {
             // Bodies are in memory, so every request can be repeated.
-            let again = request.try_clone().filter(|_| first);
-            let Some(mut attempt) = again.or_else(|| request.try_clone()) else {
-                return Err(self.strange("its request cannot be repeated"));
+            let Some(mut attempt) = request.try_clone() else {
+                return Err(self.not_maas("its request cannot be repeated"));
             };
             let headers = attempt.headers_mut();
             headers.insert(AUTHORIZATION, self.signer.header(clock::now())?);
@@ -268,60 +268,51 @@ impl Region {
             let html = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
             let mut body = Vec::new();
             while let Some(bytes) = response.chunk().await.map_err(|e| self.unreachable(e))? {
-                if body.len() + bytes.len() > LONGEST {
-                    return Err(self.strange("its answer does not end"));
+                if body.len() + bytes.len() > MAX_RESPONSE_BYTES {
+                    return Err(self.not_maas("its response is longer than 16 MiB"));
                 }
                 body.extend_from_slice(&bytes);
             }
-            return Ok(Answer { status, html, body });
+            return Ok(Response { status, html, body });
         }
     }
 
-    fn meant<T: DeserializeOwned>(
+    fn parse<T: DeserializeOwned>(
         &self,
-        answer: &Answer,
-        doing: &'static str,
+        response: &Response,
+        action: &'static str,
     ) -> Result<T, MaasError> {
-        if answer.status.is_redirection() {
-            return Err(self.strange("it redirects to another address"));
+        if response.status.is_redirection() {
+            return Err(self.not_maas("it redirects to another address"));
         }
-        if !answer.status.is_success() {
-            return Err(answer.refused(doing));
+        if !response.status.is_success() {
+            return Err(response.refusal(action));
         }
-        serde_json::from_slice(&answer.body).map_err(|error| self.strange(&error.to_string()))
+        serde_json::from_slice(&response.body).map_err(|error| self.not_maas(&error.to_string()))
     }
 
     fn url(&self, path: &str) -> Result<Url, MaasError> {
         self.api
-            .below(path)
-            .ok_or_else(|| self.strange("it has no such path"))
+            .join(path)
+            .ok_or_else(|| self.not_maas("it has no such path"))
     }
 
-    pub(super) fn strange(&self, why: &str) -> MaasError {
+    pub(super) fn not_maas(&self, reason: &str) -> MaasError {
         MaasError::NotMaas {
             region: self.api.to_string(),
-            why: why.to_owned(),
+            reason: reason.to_owned(),
         }
     }
 
     fn unreachable(&self, error: reqwest::Error) -> MaasError {
-        use std::error::Error;
-        let error = error.without_url();
-        let mut why = error.to_string();
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            why = format!("{why}: {error}");
-            cause = error.source();
-        }
-        let help = match why.contains("certificate") {
+        let reason = http::causes(error);
+        let help = match reason.contains("certificate") {
             true => "give --maas-ca the CA that signed the region's certificate",
-            false => {
-                "look whether the address is right and this machine may connect to it; proxies are not used for it"
-            }
+            false => "check the address, and that this machine can connect to it without a proxy",
         };
         MaasError::Unreachable {
             region: self.api.to_string(),
-            why,
+            reason,
             help,
         }
     }

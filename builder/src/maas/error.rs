@@ -1,159 +1,160 @@
-//! What can go wrong with a region, in MAAS' words and with what to do.
+//! Errors of a region: MAAS' own words, and what to do.
 
+use std::fmt;
 use std::path::PathBuf;
 
-use super::address::NotAnAddress;
+use super::address::AddressError;
 use crate::artifact::ArtifactError;
 use crate::host::http::HttpError;
 use crate::host::maas::SettingsError;
 use postern_contract::host::oauth::NotAKey;
 
-/// Why an image did not get to MAAS. Never holds a credential, nor anything
-/// that MAAS answered to a request that it did not authorize.
+/// Why a request to MAAS failed. Holds no credential, and nothing of a response
+/// to a request that MAAS did not authorize.
 #[derive(Debug, thiserror::Error)]
 pub enum MaasError {
-    /// The key.
+    /// The API key is malformed.
     #[error(transparent)]
     Key(#[from] NotAKey),
-    /// The address.
+    /// The address is malformed.
     #[error(transparent)]
-    Address(#[from] NotAnAddress),
-    /// What the environment and files say.
+    Address(#[from] AddressError),
+    /// A setting is missing or cannot be read.
     #[error(transparent)]
     Settings(#[from] SettingsError),
-    /// No image to upload.
+    /// The image cannot be read.
     #[error(transparent)]
     Image(#[from] ArtifactError),
-    /// An image without the disk that MAAS takes.
+    /// The image has no disk for MAAS.
     #[error("{0} has no disk for MAAS\n  help: build it with the output ddgz")]
     NoDisk(PathBuf),
-    /// A name that MAAS does not take.
+    /// MAAS does not accept the name.
     #[error(
-        "MAAS takes no image called {name}: {why}\n  help: change name or version in the profile, build again"
+        "MAAS does not accept the image name {name}: {reason}\n  help: change name or version in the profile and build again"
     )]
     Name {
         /// The name.
         name: String,
         /// One clause.
-        why: &'static str,
+        reason: &'static str,
     },
-    /// Not what MAAS calls a base image.
+    /// The base image is malformed.
     #[error(
         "the base image {0:?} is not of the form OS/SERIES\n  help: name an Ubuntu release that MAAS has synced, such as ubuntu/noble"
     )]
     BaseImage(String),
-    /// No client.
+    /// The HTTP client cannot be made.
     #[error(transparent)]
     Http(#[from] HttpError),
-    /// Reading the image.
-    #[error("reading the image: {0}")]
+    /// The image's file cannot be read.
+    #[error("cannot read the image")]
     Read(#[source] std::io::Error),
-    /// The image's file is another one than its manifest says.
+    /// The system gives no random bytes to sign requests with.
+    #[error("cannot prepare to sign requests")]
+    Random(#[source] std::io::Error),
+    /// The image's file differs from its manifest.
     #[error(
-        "{0} was changed since it was built\n  help: build it again, or look with `postern verify`"
+        "{0} changed after it was built\n  help: run `postern verify` on it, or build it again"
     )]
     Changed(PathBuf),
-    /// Nobody answered, as often as it was tried.
-    #[error("MAAS at {region} cannot be reached: {why}\n  help: {help}")]
+    /// The region does not answer, after all retries.
+    #[error("cannot reach MAAS at {region}: {reason}\n  help: {help}")]
     Unreachable {
         /// Its address.
         region: String,
-        /// What was heard.
-        why: String,
+        /// The error of the connection.
+        reason: String,
         /// What to do.
         help: &'static str,
     },
-    /// Whoever answered is not MAAS' API.
+    /// The server is not MAAS' API.
     #[error(
-        "what answers at {region} is not MAAS' API: {why}\n  help: give the address as http://REGION:5240/MAAS"
+        "the server at {region} is not MAAS' API: {reason}\n  help: give the address as http://REGION:5240/MAAS"
     )]
     NotMaas {
-        /// The address.
+        /// The address is malformed.
         region: String,
         /// One clause.
-        why: String,
+        reason: String,
     },
     /// The key is not one of this region's.
     #[error(
-        "MAAS at {region} does not accept the API key\n  help: it may have been deleted or be another region's; `maas apikey --username NAME` on the region prints the valid ones"
+        "MAAS at {region} does not accept the API key\n  help: use a key of this region that is not deleted: `maas apikey --username NAME` prints them on the region controller"
     )]
     Unauthorized {
         /// The region.
         region: String,
     },
-    /// An answer that says no.
-    #[error("MAAS refused {doing}: {said} (HTTP {status})\n  help: {help}")]
+    /// MAAS refused the request.
+    #[error("MAAS refused to {action}: {message} (HTTP {status})\n  help: {help}")]
     Refused {
-        /// Gerund.
-        doing: &'static str,
-        /// What MAAS said, on one line.
-        said: String,
+        /// Verb and object: `list machines`.
+        action: &'static str,
+        /// MAAS' message, on one line.
+        message: String,
         /// The status code.
         status: u16,
         /// What to do.
         help: &'static str,
     },
-    /// The name is used.
+    /// An image of the name exists.
     #[error(
-        "MAAS already has an image {name} (resource {id}), with other content\n  help: give the profile a new version and build again; images are never replaced"
+        "MAAS already has an image {0} with other content\n  help: give the profile a new version and build again; postern never replaces an image"
     )]
-    Taken {
-        /// The name.
-        name: String,
-        /// MAAS' number for it.
-        id: u64,
-    },
-    /// What came of an earlier upload cannot be told.
+    NameTaken(ImageId),
+    /// An earlier upload cannot be continued.
     #[error(
-        "MAAS has a part of {name} (resource {id}) that cannot be continued\n  help: `maas PROFILE boot-resource delete {id}`, then upload again"
+        "MAAS has an incomplete upload of {0} that cannot be continued\n  help: run `maas PROFILE boot-resource delete {id}`, then upload again",
+        id = .0.id
     )]
-    Unresumable {
-        /// The name.
-        name: String,
-        /// MAAS' number for it.
-        id: u64,
-    },
+    Unresumable(ImageId),
     /// Another image has the same content.
     #[error(
-        "MAAS has the same bytes as {name} under another name, {other} (resource {id}); sending them again would spoil that image\n  help: deploy custom/{other} instead, or delete it first, or change the profile so that the images differ and build again"
+        "MAAS has the content of {name} under another name, {other}; a second upload would damage that image\n  help: deploy custom/{} instead, or delete it first, or change the profile so that the images differ and build again",
+        .other.name
     )]
-    Twin {
+    DuplicateContent {
         /// The name.
         name: String,
-        /// The other name.
-        other: String,
-        /// MAAS' number for the other.
-        id: u64,
+        /// The other image.
+        other: ImageId,
     },
-    /// Somebody else sends to the same image.
+    /// Another run uploads the same image.
+    #[error("another upload of {0} is running\n  help: wait until it ends, then upload again")]
+    Busy(ImageId),
+    /// All bytes are uploaded, and MAAS does not complete the image.
     #[error(
-        "another upload of {name} (resource {id}) is under way\n  help: wait for it, then upload again"
-    )]
-    Busy {
-        /// The name.
-        name: String,
-        /// MAAS' number for it.
-        id: u64,
-    },
-    /// All bytes are there, and MAAS does not make an image of them.
-    #[error(
-        "MAAS has all of {name} (resource {id}) but did not make it available within {minutes} minutes{}\n  help: every region controller must fetch it: start those that are down, or remove them from MAAS; upload again to wait longer",
+        "MAAS has all of {image} but did not make it available within {minutes} minutes{}\n  help: every region controller must fetch it: start those that are down, or remove them from MAAS; to wait longer, upload again",
         missing(.without)
     )]
     Pending {
-        /// The name.
-        name: String,
-        /// MAAS' number for it.
-        id: u64,
-        /// How long it was waited for.
+        /// The image.
+        image: ImageId,
+        /// How long the run waited.
         minutes: u64,
         /// Region controllers that may not have it, by host name.
         without: Vec<String>,
     },
 }
 
+/// An image of the region.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageId {
+    /// Its name.
+    pub name: String,
+    /// MAAS' number for it.
+    pub id: u64,
+}
+
+impl fmt::Display for ImageId {
+    /// `edge-1.2 (resource 4)`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (resource {})", self.name, self.id)
+    }
+}
+
 impl MaasError {
-    /// Whether a person gave what cannot be used.
+    /// Whether the user's input is wrong.
     pub const fn is_input(&self) -> bool {
         matches!(
             self,
@@ -167,70 +168,76 @@ impl MaasError {
         )
     }
 
-    /// Whether MAAS refused or could not be reached.
-    pub const fn is_of_the_other_side(&self) -> bool {
+    /// Whether MAAS refused or cannot be reached.
+    pub const fn is_remote(&self) -> bool {
         matches!(
             self,
             Self::Unreachable { .. }
                 | Self::NotMaas { .. }
                 | Self::Unauthorized { .. }
                 | Self::Refused { .. }
-                | Self::Taken { .. }
-                | Self::Unresumable { .. }
-                | Self::Busy { .. }
-                | Self::Twin { .. }
+                | Self::NameTaken(_)
+                | Self::Unresumable(_)
+                | Self::Busy(_)
+                | Self::DuplicateContent { .. }
                 | Self::Pending { .. }
         )
     }
 
-    /// Whether MAAS may have done all the same what it was asked, or may do it
-    /// when it is asked again: look before anything else.
+    /// Whether MAAS may have carried out the request all the same, or may do so
+    /// if it is sent again: read its state before anything else.
     pub fn may_have_worked(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
             // MAAS itself says 503 when it has no addresses.
-            Self::Refused { status, said, .. } => {
-                matches!(status, 502..=504) && !said.contains("exhaustion")
-            }
+            Self::Refused {
+                status, message, ..
+            } => matches!(status, 502..=504) && !message.contains("exhaustion"),
             _ => false,
         }
     }
 
-    /// Whether an upload that met this can never be completed by another try.
+    /// Whether another attempt cannot complete the upload either.
     pub(super) fn is_final(&self) -> bool {
         match self {
-            Self::Changed(_) | Self::Unresumable { .. } | Self::Twin { .. } => true,
-            Self::Refused { status, said, .. } => *status < 500 || is_full(said),
+            Self::Changed(_) | Self::Unresumable(_) | Self::DuplicateContent { .. } => true,
+            Self::Refused {
+                status, message, ..
+            } => *status < 500 || is_full(message),
             _ => false,
         }
     }
 
-    /// Whether MAAS has other bytes than it was told of.
-    pub(super) fn is_spoiled(&self) -> bool {
-        matches!(self, Self::Refused { said, .. }
-            if said.contains("does not match given SHA256") || said.contains("Too much data"))
+    /// Whether MAAS has other bytes than were announced.
+    pub(super) fn is_corrupted(&self) -> bool {
+        matches!(self, Self::Refused { message, .. }
+            if message.contains("does not match given SHA256") || message.contains("Too much data"))
     }
 
     /// Whether the region's disk is full.
     pub(super) fn is_full(&self) -> bool {
-        matches!(self, Self::Refused { said, .. } if is_full(said))
+        matches!(self, Self::Refused { message, .. } if is_full(message))
     }
 
-    /// Whether what was asked for does not exist any more.
+    /// Whether the requested object no longer exists.
     pub(super) fn is_gone(&self) -> bool {
         match self {
             Self::Refused {
-                status: 404, said, ..
-            } => !said.contains("Unknown API"),
+                status: 404,
+                message,
+                ..
+            } => !message.contains("Unknown API"),
             Self::Refused {
-                status: 500, said, ..
-            } => said.contains("query does not exist"),
+                status: 500,
+                message,
+                ..
+            } => message.contains("query does not exist"),
             _ => false,
         }
     }
 
-    /// Whether the web server before MAAS answered instead of it.
-    pub(super) const fn is_of_a_gateway(&self) -> bool {
+    /// Whether the web server in front of MAAS answered instead of it.
+    pub(super) const fn is_bad_gateway(&self) -> bool {
         matches!(
             self,
             Self::Refused {
@@ -241,7 +248,7 @@ impl MaasError {
     }
 }
 
-/// Who may not have it.
+/// The region controllers that may lack the image.
 fn missing(without: &[String]) -> String {
     match without {
         [] => String::new(),
@@ -250,42 +257,6 @@ fn missing(without: &[String]) -> String {
 }
 
 /// Whether the region's disk is full: MAAS 3.8 refuses then, earlier ones fail.
-pub(super) fn is_full(said: &str) -> bool {
-    said.contains("No space left")
-}
-
-/// What to do about something that MAAS said.
-pub(super) fn remedy(status: u16, said: &str) -> &'static str {
-    let says = |words: &str| said.contains(words);
-    if status == 403 {
-        return "uploading needs the API key of an administrator of MAAS";
-    }
-    if status == 413 {
-        return "a proxy before MAAS limits requests: let it pass bodies of 8 MB";
-    }
-    if is_full(said) {
-        return "make room on the region controller, under MAAS' image storage";
-    }
-    if says("reserved name") || says("Unsupport") {
-        return "change the name in the profile, build again";
-    }
-    if says("at most 255 characters") {
-        return "give the image a shorter name or version in the profile, build again";
-    }
-    if says("is not a valid architecture") {
-        return "MAAS takes images once an Ubuntu release of that architecture is synced on every region controller";
-    }
-    if says("base image") {
-        return "give --base-image an Ubuntu release that MAAS has synced, such as ubuntu/noble";
-    }
-    if says("different size") {
-        return "look with `postern verify` whether the image is as it was built";
-    }
-    if says("does not match given SHA256") {
-        return "bytes were damaged or doubled on the way, twice: look for a proxy that changes them, and upload it from one place only; an image that was not brought by postern has to be deleted first";
-    }
-    if says("Unknown API endpoint") {
-        return "give the address as http://REGION:5240/MAAS";
-    }
-    "look into the region's log (regiond.log)"
+pub(super) fn is_full(message: &str) -> bool {
+    message.contains("No space left")
 }

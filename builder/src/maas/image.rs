@@ -1,4 +1,4 @@
-//! What `postern build` left, as MAAS shall have it.
+//! An image of `postern build`, as MAAS names it.
 
 use std::path::PathBuf;
 
@@ -7,23 +7,23 @@ use crate::artifact::{Artifacts, Kind};
 use crate::boot::Firmware;
 
 /// MAAS' limit for names, in characters.
-const LONGEST: usize = 255;
+const MAX_NAME_CHARS: usize = 255;
 
-/// What writes images that are no Ubuntu themselves: the oldest release with
-/// what the install hook needs.
-const BASE_IMAGE: &str = "ubuntu/noble";
+/// The release that writes images that are not Ubuntu: the oldest one with
+/// everything that the install hook needs.
+const DEFAULT_BASE_IMAGE: &str = "ubuntu/noble";
 
-/// What our titles end with: whatever has it was brought by us.
-const MARK: &str = " (postern)";
+/// The end of the titles of images that postern uploads.
+const TITLE_SUFFIX: &str = " (postern)";
 
-/// The title of an image that we bring.
+/// The title of an image that postern uploads.
 pub fn title(name: &str, version: &str) -> String {
-    format!("{name} {version}{MARK}")
+    format!("{name} {version}{TITLE_SUFFIX}")
 }
 
-/// The title that the image called `image` has if we brought it as a version of
-/// `name`; `None` if it cannot be one.
-pub(super) fn titled(name: &str, image: &str) -> Option<String> {
+/// The title of the image called `image` if it is a version of `name` that
+/// postern uploaded; `None` if it is no version of `name`.
+pub(super) fn title_of(name: &str, image: &str) -> Option<String> {
     let version = image.strip_prefix(name)?.strip_prefix('-')?;
     (!version.is_empty()).then(|| title(name, version))
 }
@@ -34,7 +34,7 @@ pub struct Image {
     /// `<name>-<version>`. Bare: MAAS up to 3.7 strips `custom/`, later ones keep
     /// it and then do not find the image.
     pub name: String,
-    /// For people, and for us: see [`title`].
+    /// For people, and for `--prune`: see [`title`].
     pub title: String,
     /// `amd64/generic`.
     pub architecture: String,
@@ -46,13 +46,13 @@ pub struct Image {
     pub size: u64,
     /// Its SHA-256, 64 lower-case hex digits.
     pub sha256: String,
-    /// What can start it.
+    /// The firmware that can boot it.
     pub firmware: Vec<Firmware>,
 }
 
 impl Image {
-    /// The disk among `artifacts`. Without a base image, an Ubuntu image is
-    /// written by its own release.
+    /// The disk among `artifacts`. Without `base_image`, its own release writes an
+    /// Ubuntu image.
     ///
     /// # Errors
     /// [`MaasError::NoDisk`], [`MaasError::Name`], [`MaasError::BaseImage`].
@@ -64,7 +64,7 @@ impl Image {
         let base_image = match (base_image, manifest.distro.as_str()) {
             (Some(given), _) => given.to_owned(),
             (None, "ubuntu") => format!("ubuntu/{}", manifest.release),
-            (None, _) => BASE_IMAGE.to_owned(),
+            (None, _) => DEFAULT_BASE_IMAGE.to_owned(),
         };
         let word = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic());
         match base_image.split_once('/') {
@@ -72,21 +72,21 @@ impl Image {
             _ => return Err(MaasError::BaseImage(base_image)),
         }
         Ok(Self {
-            name: named(&manifest.name, &manifest.version)?,
+            name: image_name(&manifest.name, &manifest.version)?,
             title: title(&manifest.name, &manifest.version),
             architecture: format!("{}/generic", manifest.arch),
             base_image,
             path,
             size: disk.size,
-            sha256: disk.sha256.clone(),
+            sha256: disk.sha256.to_string(),
             firmware: manifest.firmware.clone(),
         })
     }
 
-    /// Whether it starts on a machine whose `bios_boot_method` this is (MAAS
-    /// `provisioningserver/boot`: a PC's BIOS is `pxe`). What MAAS does not know
-    /// yet is given a chance.
-    pub fn starts_by(&self, method: &str) -> bool {
+    /// Whether it boots on a machine with this `bios_boot_method` (MAAS
+    /// `provisioningserver/boot`: a PC's BIOS is `pxe`). A machine whose method MAAS
+    /// does not know yet counts as suitable.
+    pub fn boots_by(&self, method: &str) -> bool {
         let firmware = match method {
             "uefi" => Firmware::Uefi,
             "pxe" => Firmware::Bios,
@@ -95,26 +95,30 @@ impl Image {
         self.firmware.contains(&firmware)
     }
 
-    /// Whether its title says that we bring it.
-    pub(super) fn is_marked(&self) -> bool {
-        self.title.ends_with(MARK)
+    /// Whether its title says that postern uploads it.
+    pub(super) fn has_our_title(&self) -> bool {
+        self.title.ends_with(TITLE_SUFFIX)
     }
 
-    /// What a deployment calls it: `distro_series`.
+    /// The `distro_series` of its deployments.
     pub fn series(&self) -> String {
         format!("custom/{}", self.name)
     }
 }
 
-fn named(name: &str, version: &str) -> Result<String, MaasError> {
+fn image_name(name: &str, version: &str) -> Result<String, MaasError> {
     let name = format!("{name}-{version}");
-    let why = match () {
-        () if name.contains('/') => "a slash would make it another operating system's",
-        () if name.chars().count() > LONGEST => "it is longer than 255 characters",
-        () if !name.bytes().all(|b| b.is_ascii_graphic()) => "it has blanks or other signs",
+    let reason = match () {
+        () if name.contains('/') => {
+            "it has a slash, which MAAS reads as the name of an operating system"
+        }
+        () if name.chars().count() > MAX_NAME_CHARS => "it is longer than 255 characters",
+        () if !name.bytes().all(|b| b.is_ascii_graphic()) => {
+            "it has characters other than printable ASCII"
+        }
         () => return Ok(name),
     };
-    Err(MaasError::Name { name, why })
+    Err(MaasError::Name { name, reason })
 }
 
 #[cfg(test)]
@@ -122,19 +126,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_that_maas_takes() {
-        assert_eq!(named("edge", "1.2.0~rc1").unwrap(), "edge-1.2.0~rc1");
-        for (name, version, why) in [
+    fn names_that_maas_accepts() {
+        assert_eq!(image_name("edge", "1.2.0~rc1").unwrap(), "edge-1.2.0~rc1");
+        for (name, version, reason) in [
             ("custom/edge", "1", "slash"),
-            ("edge", "1 2", "blanks"),
+            ("edge", "1 2", "ASCII"),
             (&"e".repeat(254), "1", "255"),
         ] {
-            let error = named(name, version).unwrap_err();
+            let error = image_name(name, version).unwrap_err();
             assert!(
-                error.is_input() && error.to_string().contains(why),
+                error.is_input() && error.to_string().contains(reason),
                 "{error}"
             );
         }
-        assert!(named(&"e".repeat(253), "1").is_ok());
+        assert!(image_name(&"e".repeat(253), "1").is_ok());
     }
 }

@@ -1,6 +1,6 @@
-//! Machines of a region: what they are and what happens to them. The fields are
-//! those of MAAS' `maasserver/api/machines.py`, the states of
-//! `maascommon/enums/node.py`. What can be done is in [`super::operations`].
+//! Machines of a region and their events. The fields are those of MAAS'
+//! `maasserver/api/machines.py`, the states those of `maascommon/enums/node.py`.
+//! [`super::operations`] reads and changes them.
 
 use std::fmt;
 
@@ -8,13 +8,13 @@ use serde::Deserialize;
 
 use super::networks::Subnet;
 
-/// Where a machine is in its life.
+/// The state of a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(from = "u8")]
 pub enum Status {
     /// Free.
     Ready,
-    /// Somebody's, and not deployed.
+    /// It has an owner and is not deployed.
     Allocated,
     /// Between `deploy` and its user-data.
     Deploying,
@@ -22,7 +22,7 @@ pub enum Status {
     Deployed,
     /// Its deployment failed.
     Failed,
-    /// Anything else, by MAAS' number.
+    /// Any other, by MAAS' number.
     Other(u8),
 }
 
@@ -39,27 +39,20 @@ impl From<u8> for Status {
     }
 }
 
-/// Something that MAAS tells with its name and more.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct Named {
-    /// Its name.
-    pub name: String,
-}
-
 /// A machine.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Machine {
-    /// MAAS' name for it, which never changes.
+    /// MAAS' identifier, which never changes.
     pub system_id: String,
     /// Host name with domain.
     #[serde(default)]
     pub fqdn: String,
-    /// Where it is in its life.
+    /// Its state.
     pub status: Status,
-    /// The same in MAAS' words.
+    /// The state in MAAS' words.
     #[serde(default)]
     pub status_name: String,
-    /// Whose it is.
+    /// The user who has it.
     #[serde(default)]
     pub owner: Option<String>,
     /// `amd64/generic`.
@@ -77,7 +70,7 @@ pub struct Machine {
     /// The disk that an image is written to.
     #[serde(default)]
     pub boot_disk: Option<Disk>,
-    /// `uefi`; `pxe` is legacy BIOS. How it started when MAAS last saw it do so.
+    /// `uefi`; `pxe` is legacy BIOS. How it started when MAAS last saw it boot.
     #[serde(default)]
     pub bios_boot_method: Option<String>,
     /// Its tags.
@@ -98,7 +91,7 @@ pub struct Machine {
     /// `on`, `off`, `unknown` or `error`, as MAAS last saw it.
     #[serde(default)]
     pub power_state: String,
-    /// Why it failed; told since 3.5.
+    /// Why it failed; since 3.5.
     #[serde(default)]
     pub error_description: Option<String>,
 }
@@ -124,14 +117,14 @@ pub struct Link {
     /// `auto`, `dhcp`, `static` or `link_up`.
     #[serde(default)]
     pub mode: String,
-    /// Where its addresses are from.
+    /// The subnet of its addresses.
     #[serde(default)]
     pub subnet: Option<Subnet>,
 }
 
 impl Machine {
     /// Bytes of the disk that an image is written to; of all disks, if MAAS
-    /// does not say which one that is.
+    /// names none.
     pub fn disk(&self) -> u64 {
         match &self.boot_disk {
             Some(disk) => disk.size,
@@ -161,16 +154,16 @@ impl fmt::Display for Machine {
     }
 }
 
-/// An entry of a machine's event log. The name of what a machine reported is
-/// not among what MAAS tells.
+/// An entry of a machine's event log. It lacks the name under which the machine
+/// reported the event.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct NodeEvent {
-    /// Counts over all machines.
+    /// Its number, over all machines.
     pub id: u64,
     /// The machine's system id.
     #[serde(default)]
     pub node: Option<String>,
-    /// What it is about: `Installing OS`.
+    /// Its kind: `Installing OS`.
     #[serde(rename = "type")]
     pub kind: String,
     /// The rest; `'curtin' configuring storage` if the machine reported it.
@@ -183,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_machines_of_old_and_new() {
+    fn reads_machines_of_old_and_new_releases() {
         let old = r#"{"system_id":"a","status":11,"owner":null,"memory":8192,"storage":64000.5}"#;
         let old: Machine = serde_json::from_str(old).unwrap();
         assert_eq!(

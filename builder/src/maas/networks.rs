@@ -1,8 +1,7 @@
-//! What a region knows of its networks and of the names machines are sorted by.
+//! A region's subnets, and the names that group its machines.
 
 use serde::Deserialize;
 
-use super::machines::Named;
 use super::resources::BootResource;
 use super::{MaasError, Region};
 
@@ -24,18 +23,24 @@ pub struct Subnet {
     pub allow_dns: bool,
 }
 
+/// The part of zones, pools, tags and domains that is read.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
 const fn yes() -> bool {
     true
 }
 
-/// How full a subnet is.
+/// How many addresses a subnet has left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Usage {
-    /// Addresses that MAAS may give away.
+    /// Addresses that MAAS may still assign.
     pub num_available: u64,
 }
 
-/// A list of names that machines are sorted by.
+/// A kind of names that group machines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Names {
     /// Availability zones.
@@ -54,16 +59,16 @@ impl Region {
     /// # Errors
     /// As for every request.
     pub async fn subnets(&self) -> Result<Vec<Subnet>, MaasError> {
-        self.get("subnets/", "listing subnets").await
+        self.get("subnets/", "list subnets").await
     }
 
-    /// How full a subnet is.
+    /// How many addresses a subnet has left.
     ///
     /// # Errors
     /// As for every request.
     pub async fn usage(&self, subnet: u64) -> Result<Usage, MaasError> {
         let path = format!("subnets/{subnet}/?op=statistics");
-        self.get(&path, "counting addresses").await
+        self.get(&path, "count addresses").await
     }
 
     /// All names of a kind.
@@ -71,22 +76,22 @@ impl Region {
     /// # Errors
     /// As for every request.
     pub async fn names(&self, names: Names) -> Result<Vec<String>, MaasError> {
-        let (path, doing) = match names {
-            Names::Zones => ("zones/", "listing zones"),
-            Names::Pools => ("resourcepools/", "listing resource pools"),
-            Names::Tags => ("tags/", "listing tags"),
-            Names::Domains => ("domains/", "listing domains"),
+        let (path, action) = match names {
+            Names::Zones => ("zones/", "list zones"),
+            Names::Pools => ("resourcepools/", "list resource pools"),
+            Names::Tags => ("tags/", "list tags"),
+            Names::Domains => ("domains/", "list domains"),
         };
-        let all: Vec<Named> = self.get(path, doing).await?;
+        let all: Vec<Named> = self.get(path, action).await?;
         Ok(all.into_iter().map(|named| named.name).collect())
     }
 
-    /// Images that MAAS fetched from a stream, without their sets.
+    /// Images that MAAS synced from a stream, without their sets.
     ///
     /// # Errors
     /// As for every request.
     pub async fn synced(&self) -> Result<Vec<BootResource>, MaasError> {
-        self.get("boot-resources/?type=synced", "listing synced images")
+        self.get("boot-resources/?type=synced", "list synced images")
             .await
     }
 }

@@ -1,32 +1,30 @@
-//! Staying with one region controller.
+//! Connecting to one region controller.
 //!
-//! Each controller of a region counts for itself what it was sent, so all pieces
-//! of an upload have to reach the same one. A host name may stand for several:
-//! it is resolved once, its addresses are taken in an order that is the same for
-//! every run, and the first one that answers is kept, whatever happens to it
-//! later.
+//! Each controller of a region counts only the bytes that it received itself, so
+//! all pieces of an upload must reach the same one. A host name may stand for
+//! several: it is resolved once, its addresses are tried in the same order by
+//! every run, and the first one that answers is used until the end.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
 
 use super::client::Region;
 use super::{ApiKey, ApiUrl, MaasError};
 use crate::host::http;
+use crate::host::retry::Backoff;
 
-/// What the host of `api` stands for, in an order that does not change from one
-/// look to the next. Empty if it is no name.
+/// The sorted addresses of the host of `api`; empty if it is no name.
 ///
 /// # Errors
-/// [`MaasError::Unreachable`] if nobody knows the name.
-pub async fn addresses(api: &ApiUrl) -> Result<Vec<IpAddr>, MaasError> {
-    let Some((name, port)) = api.name() else {
+/// [`MaasError::Unreachable`] if the name does not resolve.
+pub async fn resolve(api: &ApiUrl) -> Result<Vec<IpAddr>, MaasError> {
+    let Some((name, port)) = api.host_name() else {
         return Ok(Vec::new());
     };
     let found = tokio::net::lookup_host((name, port)).await;
     let found = found.map_err(|error| MaasError::Unreachable {
         region: api.to_string(),
-        why: error.to_string(),
-        help: "look whether the address is right and this machine's DNS knows the name",
+        reason: error.to_string(),
+        help: "check the address, and that this machine's DNS resolves the name",
     })?;
     let mut all: Vec<_> = found.map(|address| address.ip()).collect();
     all.sort_unstable();
@@ -35,19 +33,18 @@ pub async fn addresses(api: &ApiUrl) -> Result<Vec<IpAddr>, MaasError> {
 }
 
 impl Region {
-    /// The region at `api`, at the first of `addresses` that answers. Only here
-    /// is another one tried: nothing has been sent yet.
+    /// The region at `api`, at the first of `addresses` that answers.
     ///
     /// # Errors
     /// As [`Region::new`]; the error of the last address if none answers.
-    pub async fn pinned(
+    pub async fn connect(
         (api, addresses): (ApiUrl, &[IpAddr]),
         key: ApiKey,
         authorities: Option<&[u8]>,
-        delays: Vec<Duration>,
+        backoff: Backoff,
     ) -> Result<Self, MaasError> {
-        let host = api.name().map(|(name, port)| (name.to_owned(), port));
-        let mut region = Self::new(api, key, authorities, delays)?;
+        let host = api.host_name().map(|(name, port)| (name.to_owned(), port));
+        let mut region = Self::new(api, key, authorities, backoff)?;
         let Some((name, port)) = host else {
             return Ok(region);
         };
@@ -55,12 +52,12 @@ impl Region {
         for (n, address) in addresses.iter().enumerate() {
             let address = SocketAddr::new(*address, port);
             region.client = http::client_for_region(authorities, Some((&name, address)))?;
-            region.at = Some(address.ip());
-            region.second_choice = n > 0;
+            region.address = Some(address.ip());
+            region.is_fallback = n > 0;
             last = match region.version().await {
                 Ok(_) => return Ok(region),
                 Err(error @ MaasError::Unreachable { .. }) => Err(error),
-                Err(error) if error.is_of_a_gateway() => Err(error),
+                Err(error) if error.is_bad_gateway() => Err(error),
                 Err(error) => return Err(error),
             };
         }

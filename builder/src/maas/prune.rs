@@ -1,26 +1,26 @@
-//! Which images MAAS need not keep.
+//! Removing old versions of an image.
 //!
-//! Images of one name are told by two things that must agree: what MAAS deploys
-//! them by, `<name>-<version>`, and the title that [`Image::title`] gives them.
-//! Whatever has another title was brought by somebody else and is not looked at.
-//! The newest are those that were brought last. What a machine names is never
-//! removed, whatever the machine's state.
+//! A version of an image is recognised by two things that must agree: the name
+//! that MAAS deploys it by, `<name>-<version>`, and the title that
+//! [`Image::title`] gives it. An image with another title was uploaded by somebody
+//! else and is ignored. The newest versions are those uploaded last. An image
+//! that a machine names is never removed, whatever the machine's state.
 //!
 //! [`Image::title`]: super::image::title
 
 use serde::Serialize;
 
-use super::image::titled;
+use super::image::title_of;
 use super::machines::Machine;
-use super::operations::Select;
+use super::operations::MachineFilter;
 use super::resources::Summary;
 use super::{MaasError, Region};
 use crate::report::Report;
 
-/// What becomes of an image.
+/// Whether an image is removed, and why not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case", tag = "fate")]
-pub enum Fate {
+pub enum Decision {
     /// One of the newest.
     Kept,
     /// Machines have it.
@@ -28,53 +28,52 @@ pub enum Fate {
         /// Their names.
         machines: Vec<String>,
     },
-    /// Somebody may be about to complete it.
+    /// Another run may be about to complete it.
     Incomplete,
     /// Removed, or to be removed.
     Removed,
 }
 
-/// An image of the name.
+/// A version of the image.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Fated {
+pub struct Candidate {
     /// MAAS' number for it.
     pub id: u64,
     /// `<name>-<version>`.
     pub name: String,
     /// Bytes as uploaded.
     pub size: u64,
-    /// What becomes of it.
+    /// Whether it is removed.
     #[serde(flatten)]
-    pub fate: Fate,
+    pub decision: Decision,
 }
 
-/// What becomes of the images called `name` of which `keep` shall stay, newest
-/// first.
-pub fn fates(name: &str, keep: usize, all: &[Summary], machines: &[Machine]) -> Vec<Fated> {
-    let title = |image: &Summary| image.title.as_deref() == titled(name, &image.name).as_deref();
-    let mut ours: Vec<_> = all
-        .iter()
-        .filter(|image| image.title.is_some() && title(image))
-        .collect();
+/// Decides about the versions of `name`, newest first, of which `keep` stay.
+pub fn decide(name: &str, keep: usize, all: &[Summary], machines: &[Machine]) -> Vec<Candidate> {
+    let is_ours = |image: &&Summary| {
+        let title = title_of(name, &image.name);
+        title.is_some() && image.title == title
+    };
+    let mut ours: Vec<_> = all.iter().filter(is_ours).collect();
     ours.sort_by_key(|image| std::cmp::Reverse(image.id));
     let mut complete = 0;
-    let fated = |image: &Summary| {
+    let candidate = |image: &Summary| {
         complete += usize::from(image.complete);
         let users = users(&image.name, machines);
-        let fate = match () {
-            () if !image.complete => Fate::Incomplete,
-            () if complete <= keep => Fate::Kept,
-            () if !users.is_empty() => Fate::InUse { machines: users },
-            () => Fate::Removed,
+        let decision = match () {
+            () if !image.complete => Decision::Incomplete,
+            () if complete <= keep => Decision::Kept,
+            () if !users.is_empty() => Decision::InUse { machines: users },
+            () => Decision::Removed,
         };
-        Fated {
+        Candidate {
             id: image.id,
             name: image.name.clone(),
             size: image.size,
-            fate,
+            decision,
         }
     };
-    ours.into_iter().map(fated).collect()
+    ours.into_iter().map(candidate).collect()
 }
 
 fn users(image: &str, machines: &[Machine]) -> Vec<String> {
@@ -87,45 +86,47 @@ fn users(image: &str, machines: &[Machine]) -> Vec<String> {
     names.collect()
 }
 
-/// Removes the images called `name` but the newest `keep`; with `dry` only says
-/// which.
+/// Removes all but the newest `keep` versions of `name`; with `dry_run` only
+/// decides.
 ///
 /// # Errors
-/// As for every request. What was removed before stays removed.
+/// As for every request. Versions removed before the error stay removed.
 pub async fn prune(
     region: &Region,
     (name, keep): (&str, usize),
-    dry: bool,
+    dry_run: bool,
     report: &Report,
-) -> Result<Vec<Fated>, MaasError> {
+) -> Result<Vec<Candidate>, MaasError> {
     region.version().await?;
     let mut all = Vec::new();
     for resource in region.uploaded().await? {
-        // Only what can be of the name is looked at.
-        if titled(name, &resource.name).is_some() && resource.title.is_some() {
+        if title_of(name, &resource.name).is_some() && resource.title.is_some() {
             all.push(region.resource(resource.id).await?.summary());
         }
     }
-    let mut fated = fates(
+    let mut candidates = decide(
         name,
         keep,
         &all,
-        &region.machines(&Select::default()).await?,
+        &region.machines(&MachineFilter::default()).await?,
     );
-    for image in &mut fated {
-        if image.fate != Fate::Removed || dry {
+    for image in &mut candidates {
+        if image.decision != Decision::Removed || dry_run {
             continue;
         }
-        // Somebody may have deployed it in the meantime.
-        let users = users(&image.name, &region.machines(&Select::default()).await?);
+        // Somebody may have deployed it meanwhile.
+        let users = users(
+            &image.name,
+            &region.machines(&MachineFilter::default()).await?,
+        );
         if users.is_empty() {
             region.delete(image.id).await?;
             report.detail(format!("removed {} (resource {})", image.name, image.id));
         } else {
-            image.fate = Fate::InUse { machines: users };
+            image.decision = Decision::InUse { machines: users };
         }
     }
-    Ok(fated)
+    Ok(candidates)
 }
 
 #[cfg(test)]
@@ -146,13 +147,13 @@ mod tests {
         }
     }
 
-    fn told(fated: &[Fated]) -> Vec<String> {
-        let line = |image: &Fated| format!("{} {:?}", image.name, image.fate);
-        fated.iter().map(line).collect()
+    fn lines(candidates: &[Candidate]) -> Vec<String> {
+        let line = |image: &Candidate| format!("{} {:?}", image.name, image.decision);
+        candidates.iter().map(line).collect()
     }
 
     #[test]
-    fn only_what_is_surely_ours_and_unused_goes() {
+    fn removes_only_unused_images_that_are_surely_ours() {
         let all = [
             image(1, "edge-1.0", "edge 1.0 (postern)"),
             image(2, "edge-1.1", "edge 1.1 (postern)"),
@@ -174,7 +175,7 @@ mod tests {
             .unwrap()
         };
         let machines = [machine("custom", "edge-1.1"), machine("ubuntu", "edge-1.0")];
-        let at = |keep| told(&fates("edge", keep, &all, &machines));
+        let at = |keep| lines(&decide("edge", keep, &all, &machines));
         assert_eq!(
             at(1),
             [
@@ -187,14 +188,14 @@ mod tests {
         );
         assert_eq!(at(9).iter().filter(|l| l.ends_with("Removed")).count(), 0);
         let machines = [machine("custom", "custom/edge-1.0")];
-        let kept = fates("edge", 1, &all, &machines);
+        let kept = decide("edge", 1, &all, &machines);
         assert!(
-            told(&kept)
+            lines(&kept)
                 .contains(&"edge-1.0 InUse { machines: [\"on-custom/edge-1.0\"] }".to_owned())
         );
-        assert!(fates("edg", 0, &all, &[]).is_empty());
+        assert!(decide("edg", 0, &all, &[]).is_empty());
         assert_eq!(
-            told(&fates("edge-gateway", 0, &all, &[])),
+            lines(&decide("edge-gateway", 0, &all, &[])),
             ["edge-gateway-1.0 Removed"]
         );
     }

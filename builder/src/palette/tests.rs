@@ -45,7 +45,10 @@ async fn manifests_are_obtained_here_and_no_key_is_delivered() {
     let palette = palette(HealthyAfter::Looks).await;
     let mut file = file(&palette, "{manifests: {from: palette}}");
     let operator = operator(&file, KEY);
-    assert_eq!(operator.seen("edge-1").await.unwrap(), Seen::Absent);
+    assert_eq!(
+        operator.state("edge-1").await.unwrap(),
+        GatewayState::Absent
+    );
     let Obtained::Manifests { uid, found } = operator.obtain(&mut file).await.unwrap() else {
         panic!("manifests");
     };
@@ -56,9 +59,9 @@ async fn manifests_are_obtained_here_and_no_key_is_delivered() {
     assert!(!text.contains(KEY));
     let mut states = Vec::new();
     for _ in 0..2 {
-        states.push(operator.seen("edge-1").await.unwrap());
+        states.push(operator.state("edge-1").await.unwrap());
     }
-    assert_eq!(states, [Seen::Running, Seen::Healthy]);
+    assert_eq!(states, [GatewayState::Running, GatewayState::Healthy]);
 
     // A gateway that is deployed again is the same gateway.
     let mut again = self::file(&palette, "{manifests: {from: palette}}");
@@ -92,7 +95,7 @@ async fn a_code_is_obtained_for_each_deployment() {
 }
 
 #[tokio::test]
-async fn what_palette_says_is_quoted_with_what_to_do() {
+async fn errors_of_palette_are_quoted_with_help() {
     let palette = palette(HealthyAfter::Registration).await;
     for (key, expected) in [
         ("other", ["status 401", "tenant administrator"]),
@@ -100,9 +103,12 @@ async fn what_palette_says_is_quoted_with_what_to_do() {
     ] {
         let mut file = file(&palette, "{manifests: {from: palette}}");
         let error = operator(&file, key).obtain(&mut file).await.unwrap_err();
-        let said = error.to_string();
-        assert!(expected.iter().all(|word| said.contains(word)), "{said}");
-        assert!(error.is_of_the_other_side());
+        let message = error.to_string();
+        assert!(
+            expected.iter().all(|word| message.contains(word)),
+            "{message}"
+        );
+        assert!(error.is_remote());
     }
     let mut file = file(&palette, "{manifests: {from: palette}}");
     palette.inject(Route::Overlords, 1, Fault::Status(502, "BadGateway"));
@@ -110,7 +116,10 @@ async fn what_palette_says_is_quoted_with_what_to_do() {
     assert!(error.to_string().contains("502"), "{error}");
     drop(palette);
     let error = operator(&file, KEY).obtain(&mut file).await.unwrap_err();
-    assert!(error.to_string().contains("help: check the way"), "{error}");
+    assert!(
+        error.to_string().contains("help: check that this machine"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -124,6 +133,6 @@ async fn two_gateways_of_one_name_are_not_guessed_between() {
         let request = client.post(url).header("ApiKey", KEY).json(&body);
         assert_eq!(request.send().await.unwrap().status(), 200);
     }
-    let error = operator(&file, KEY).seen("edge-1").await.unwrap_err();
+    let error = operator(&file, KEY).state("edge-1").await.unwrap_err();
     assert!(error.to_string().contains("2 gateways called"), "{error}");
 }

@@ -13,9 +13,11 @@ mod validate;
 
 pub use load::LoadError;
 pub use model::{
-    Arch, Base, Certificate, DiskSizes, Distro, Download, Elsewhere, K3s, Kernel, Mirror, Origin,
-    Output, Packages, Profile, Suite, Token, User,
+    Arch, Base, Certificate, DiskSizes, Distro, Download, ExtraArchive, K3s, Kernel, Mirror,
+    Origin, Output, Packages, Profile, Suite, Token, User,
 };
+
+pub use rules::{is_package_name, is_user_name};
 
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use postern_contract::digest::Digest;
 use postern_contract::gateway::ProxySettings;
 use url::Url;
 
@@ -56,7 +57,7 @@ pub struct Base {
     /// The archives as they were at this time, `YYYYMMDDTHHMMSSZ`.
     pub snapshot: Option<String>,
     /// Archives that are not on the mirror, by their path.
-    pub elsewhere: Vec<Elsewhere>,
+    pub extra_archives: Vec<ExtraArchive>,
     /// Suites to resolve from, the release first, then updates and security.
     pub suites: Vec<Suite>,
     /// Archive components: `main`, `universe`.
@@ -76,7 +77,7 @@ pub struct Suite {
 
 /// An archive with a mirror of its own, such as Ubuntu Pro's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Elsewhere {
+pub struct ExtraArchive {
     /// Archive path below its mirror: `infra/ubuntu`.
     pub archive: String,
     /// The address above it.
@@ -139,21 +140,23 @@ impl Arch {
 
 impl Base {
     /// The mirror of an archive that is not on the common one.
-    pub fn elsewhere(&self, archive: &str) -> Option<&Elsewhere> {
-        self.elsewhere.iter().find(|e| e.archive == archive)
+    pub fn extra_archive(&self, archive: &str) -> Option<&ExtraArchive> {
+        self.extra_archives.iter().find(|e| e.archive == archive)
     }
 
     /// The components of an archive.
     pub fn components_of(&self, archive: &str) -> &[String] {
-        match self.elsewhere(archive) {
-            Some(elsewhere) if !elsewhere.components.is_empty() => &elsewhere.components,
+        match self.extra_archive(archive) {
+            Some(extra) if !extra.components.is_empty() => &extra.components,
             _ => &self.components,
         }
     }
 
     /// The keyring that must have signed an archive's suites.
     pub fn keyring_of(&self, archive: &str) -> &Path {
-        let own = self.elsewhere(archive).and_then(|e| e.keyring.as_deref());
+        let own = self
+            .extra_archive(archive)
+            .and_then(|e| e.keyring.as_deref());
         own.unwrap_or(&self.keyring)
     }
 }
@@ -222,8 +225,8 @@ pub struct K3s {
 pub struct Download {
     /// Where it is.
     pub origin: Origin,
-    /// SHA-256, 64 lower-case hex digits.
-    pub sha256: String,
+    /// Of its bytes.
+    pub sha256: Digest,
 }
 
 /// Where a download is.

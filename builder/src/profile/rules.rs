@@ -1,11 +1,13 @@
 //! The rules for single values of a profile: each takes what a person wrote and
 //! gives the value or a complaint.
 
+use postern_contract::digest::Digest;
 use postern_contract::document::Complaint;
 use postern_contract::size::{self, MIB};
 use url::Url;
 
 use super::model::{Arch, Distro, Mirror, Output};
+use crate::boot::cmdline;
 
 /// A word of `first` characters followed by `rest` ones.
 fn word(text: &str, first: impl Fn(char) -> bool, rest: impl Fn(char) -> bool) -> bool {
@@ -135,22 +137,21 @@ fn without_user_info(url: &Url) -> Result<(), Complaint> {
 }
 
 /// SHA-256 as `sha256sum` prints it.
-pub(super) fn sha256(text: &str) -> Result<String, Complaint> {
-    let digit = |c: char| matches!(c, '0'..='9' | 'a'..='f');
-    if text.len() == 64 && text.chars().all(digit) {
-        return Ok(text.to_owned());
-    }
-    complain(
-        text,
-        "a SHA-256",
-        "give the 64 lower-case digits that `sha256sum` prints",
-    )
+pub(super) fn sha256(text: &str) -> Result<Digest, Complaint> {
+    let remedy = "write the 64 lower-case digits that `sha256sum` prints";
+    text.parse()
+        .or_else(|_| complain(text, "a SHA-256", remedy))
 }
 
-/// A package name (Debian Policy §5.6.1).
-pub(super) fn package(text: &str) -> Result<String, Complaint> {
+/// Whether a package may have this name (Debian Policy §5.6.1).
+pub fn is_package_name(text: &str) -> bool {
     let first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    if text.len() >= 2 && word(text, first, |c| first(c) || "+-.".contains(c)) {
+    text.len() >= 2 && word(text, first, |c| first(c) || "+-.".contains(c))
+}
+
+/// A package name.
+pub(super) fn package(text: &str) -> Result<String, Complaint> {
+    if is_package_name(text) {
         return Ok(text.to_owned());
     }
     complain(
@@ -160,20 +161,9 @@ pub(super) fn package(text: &str) -> Result<String, Complaint> {
     )
 }
 
-/// What the builder itself puts on the kernel's command line.
-const RESERVED: [&str; 6] = ["root", "roothash", "ro", "rw", "init", "systemd.verity"];
-
 /// One word for the kernel's command line.
 pub(super) fn cmdline_word(text: &str) -> Result<String, Complaint> {
-    if text.is_empty() || text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return complain(text, "one word", "write one `- key=value` a line");
-    }
-    let key = text.split('=').next().unwrap_or(text);
-    if RESERVED.contains(&key) {
-        let what = format!("`{key}` is set by the image itself");
-        return Err(Complaint::new(what, "remove it"));
-    }
-    Ok(text.to_owned())
+    cmdline::check_word(text).map(|()| text.to_owned())
 }
 
 /// A k3s release: the Kubernetes version and k3s' own, such as `v1.31.8+k3s1`.
@@ -198,15 +188,21 @@ pub(super) fn k3s_version(text: &str) -> Result<String, Complaint> {
     }
 }
 
-/// A login name, as `useradd` takes it; root has no login here.
-pub(super) fn user(text: &str) -> Result<String, Complaint> {
+/// Whether every tool on the way accepts this login name (shadow, `useradd(8)`,
+/// "CAVEATS").
+pub fn is_user_name(text: &str) -> bool {
     let first = |c: char| c.is_ascii_lowercase() || c == '_';
     let inner = |c: char| first(c) || c.is_ascii_digit() || c == '-';
+    text.len() <= 32 && word(text, first, inner)
+}
+
+/// A login name; root has no login here.
+pub(super) fn user(text: &str) -> Result<String, Complaint> {
     if text == "root" {
         let remedy = "name another user with `sudo: true`";
         return Err(Complaint::new("root is always locked", remedy));
     }
-    if text.len() <= 32 && word(text, first, inner) {
+    if is_user_name(text) {
         return Ok(text.to_owned());
     }
     complain(

@@ -45,7 +45,7 @@ impl Summary {
         Self {
             image: format!("{} {}", image.name, image.version),
             firmware,
-            root_hash: image.root_hash.clone(),
+            root_hash: image.root_hash.to_string(),
             boots_after_write: 1,
             overlord: overlord.to_owned(),
             disk_bytes: disk,

@@ -24,12 +24,12 @@ pub enum Service {
 }
 
 impl Service {
-    /// The service this process runs in, by the variables that services set.
+    /// The service that this process runs in, by the variables that services set.
     #[expect(
         clippy::disallowed_methods,
-        reason = "services tell of themselves by the environment only"
+        reason = "services can be detected only by their variables"
     )]
-    pub fn here() -> Option<Self> {
+    pub fn detect() -> Option<Self> {
         let set = |name| std::env::var(name).is_ok_and(|value| value == "true");
         match (set("GITHUB_ACTIONS"), set("GITLAB_CI")) {
             (true, _) => Some(Service::GitHub),
@@ -106,13 +106,13 @@ impl Groups {
 
 impl Sink for Groups {
     fn take(&self, event: &Event<'_>) {
-        let going = self.meters.line(event);
+        let progress = self.meters.line(event);
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let (Event::Started { step, title }, None) = (event, *open) {
             *open = Some(*step);
             return self.lines.line(self.service.begin(*step, title));
         }
-        if let Some(line) = going.or_else(|| plain(event)) {
+        if let Some(line) = progress.or_else(|| plain(event)) {
             self.lines.line(line);
         }
         let (Event::Done { step, .. } | Event::Failed { step, .. }) = event else {
@@ -138,11 +138,11 @@ mod tests {
             at: Some(Position { line: 3, column: 7 }),
             key: "name".to_owned(),
             what: "100% wrong\nindeed".to_owned(),
-            remedy: "mend it".to_owned(),
+            remedy: "correct it".to_owned(),
         };
         assert_eq!(
             Service::GitHub.annotation(&problem).unwrap(),
-            "::error file=profiles/a%2Cb.yaml,line=3,col=7::name: 100%25 wrong%0Aindeed (mend it)"
+            "::error file=profiles/a%2Cb.yaml,line=3,col=7::name: 100%25 wrong%0Aindeed (correct it)"
         );
         assert_eq!(Service::GitLab.annotation(&problem), None);
     }

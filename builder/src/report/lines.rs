@@ -1,12 +1,10 @@
-//! Reports that are read later, or by programs: lines.
+//! Reports for logs and programs: lines.
 
 use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 
-use serde_json::json;
-
 use super::meter::Meters;
-use super::{Event, Sink, Unit, seconds};
+use super::{Event, Sink, seconds};
 
 /// Nothing at all.
 pub(super) struct Quiet;
@@ -15,7 +13,7 @@ impl Sink for Quiet {
     fn take(&self, _: &Event<'_>) {}
 }
 
-/// A writer that whole lines go to.
+/// A writer of whole lines.
 pub(super) struct Lines(Mutex<Box<dyn Write + Send>>);
 
 impl Lines {
@@ -23,8 +21,8 @@ impl Lines {
         Self(Mutex::new(Box::new(out)))
     }
 
-    /// One write per line, so lines of several processes do not mix. A reader
-    /// that went away is no reason to stop building.
+    /// One write per line, so that lines of several processes do not mix. A reader
+    /// that is gone does not stop the build.
     pub(super) fn line(&self, mut line: String) {
         line.push('\n');
         let mut out = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -32,7 +30,7 @@ impl Lines {
     }
 }
 
-/// Lines for a log; of progress only now and then one.
+/// Lines for a log, with a line about progress now and then.
 pub(super) struct Plain(Lines, Meters);
 
 impl Plain {
@@ -74,7 +72,7 @@ pub(super) fn plain(event: &Event<'_>) -> Option<String> {
     }
 }
 
-/// One JSON object a line.
+/// One JSON object per line.
 pub(super) struct Json(Lines);
 
 impl Json {
@@ -85,44 +83,9 @@ impl Json {
 
 impl Sink for Json {
     fn take(&self, event: &Event<'_>) {
-        let value = match event {
-            Event::Started { step, title } => {
-                json!({"event": "started", "step": step, "title": title})
-            }
-            Event::Progress {
-                step,
-                done,
-                total,
-                unit,
-            } => {
-                let unit = match unit {
-                    Unit::Bytes => "bytes",
-                    Unit::Items => "items",
-                };
-                json!({"event": "progress", "step": step, "done": done, "total": total, "unit": unit})
-            }
-            Event::Status { step, text, .. } => {
-                json!({"event": "status", "step": step, "text": text})
-            }
-            Event::Note { step, text } => json!({"event": "note", "step": step, "text": text}),
-            Event::Done {
-                step,
-                title,
-                summary,
-                elapsed,
-            } => json!({
-                "event": "done", "step": step, "title": title, "summary": summary,
-                "elapsed-ms": elapsed.as_millis() as u64,
-            }),
-            Event::Failed {
-                step,
-                title,
-                elapsed,
-            } => json!({
-                "event": "failed", "step": step, "title": title,
-                "elapsed-ms": elapsed.as_millis() as u64,
-            }),
-        };
-        self.0.line(value.to_string());
+        // An event of numbers and texts always has a JSON form.
+        if let Ok(json) = serde_json::to_string(event) {
+            self.0.line(json);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! How fast a step goes, and how long it will go on.
+//! How fast a step is, and how long it still takes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -6,42 +6,42 @@ use std::time::{Duration, Instant};
 
 use super::{Event, Unit, bytes};
 
-/// What was done before counts no more, so that a line which becomes slow is
-/// told so.
-const WINDOW: Duration = Duration::from_secs(15);
+/// The rate is that of the last seconds, so that a connection which becomes slow
+/// shows it.
+const RATE_WINDOW: Duration = Duration::from_secs(15);
 
-/// How often a log tells how far a step is.
-const EVERY: Duration = Duration::from_secs(30);
+/// How often a log gets a line about the progress of a step.
+const LOG_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What a step did lately.
+/// The recent progress of a step.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
-    /// When, since any moment, and how many bytes were done then.
-    seen: VecDeque<(Duration, u64)>,
+    /// Times since the step began, and the bytes that were done then.
+    samples: VecDeque<(Duration, u64)>,
 }
 
 impl Meter {
-    /// Takes note that `done` bytes were done `at` that time.
-    pub(super) fn see(&mut self, at: Duration, done: u64) {
-        self.seen.push_back((at, done));
-        // One from before the window stays, or slow steps would have none.
-        while let Some((second, _)) = self.seen.get(1)
-            && *second + WINDOW <= at
+    /// Records that `done` bytes were done `at` that time.
+    pub(super) fn record(&mut self, at: Duration, done: u64) {
+        self.samples.push_back((at, done));
+        // One sample from before the window stays, or a slow step would have no rate.
+        while let Some((second, _)) = self.samples.get(1)
+            && *second + RATE_WINDOW <= at
         {
-            self.seen.pop_front();
+            self.samples.pop_front();
         }
     }
 
-    /// Bytes a second; `None` before anything is known. What was there at the
-    /// beginning, such as of an interrupted upload, was not done.
+    /// Bytes per second; `None` without two samples. Bytes that were there at the
+    /// beginning, as of an interrupted upload, do not count.
     pub(super) fn rate(&self) -> Option<f64> {
-        let ((from, before), (to, now)) = (self.seen.front()?, self.seen.back()?);
+        let ((from, before), (to, now)) = (self.samples.front()?, self.samples.back()?);
         let seconds = to.checked_sub(*from)?.as_secs_f64();
         (seconds > 0.0).then(|| now.saturating_sub(*before) as f64 / seconds)
     }
 }
 
-/// `12 MB/s, 25 s left`, for what is `left`, in bytes.
+/// `12 MiB/s, 25 s left`, for so many bytes `left`.
 pub(super) fn pace(rate: Option<f64>, left: u64) -> String {
     let Some(rate) = rate else {
         return String::new();
@@ -59,30 +59,30 @@ pub(super) fn pace(rate: Option<f64>, left: u64) -> String {
     format!("{speed}, {time} left")
 }
 
-/// Steps that go on, for a log that tells of them now and then.
+/// The running steps, for a log with a line about them now and then.
 #[derive(Default)]
-pub(super) struct Meters(Mutex<BTreeMap<u64, Going>>);
+pub(super) struct Meters(Mutex<BTreeMap<u64, RunningStep>>);
 
-struct Going {
+struct RunningStep {
     title: String,
     began: Instant,
-    told: Duration,
+    last_logged: Duration,
     meter: Meter,
 }
 
 impl Meters {
-    /// A line about a step, if it is time for one.
+    /// A line about the step of the event, if one is due.
     pub(super) fn line(&self, event: &Event<'_>) -> Option<String> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
             Event::Started { step, title } => {
-                let going = Going {
+                let running = RunningStep {
                     title: (*title).to_owned(),
                     began: Instant::now(),
-                    told: Duration::ZERO,
+                    last_logged: Duration::ZERO,
                     meter: Meter::default(),
                 };
-                all.insert(*step, going);
+                all.insert(*step, running);
                 None
             }
             Event::Progress {
@@ -91,9 +91,9 @@ impl Meters {
                 total,
                 unit: Unit::Bytes,
             } => {
-                let going = all.get_mut(step)?;
-                let at = going.began.elapsed();
-                going.line(at, *done, *total)
+                let running = all.get_mut(step)?;
+                let at = running.began.elapsed();
+                running.line(at, *done, *total)
             }
             Event::Done { step, .. } | Event::Failed { step, .. } => {
                 all.remove(step);
@@ -104,13 +104,13 @@ impl Meters {
     }
 }
 
-impl Going {
+impl RunningStep {
     fn line(&mut self, at: Duration, done: u64, total: u64) -> Option<String> {
-        self.meter.see(at, done);
-        if at < self.told + EVERY || total == 0 {
+        self.meter.record(at, done);
+        if at < self.last_logged + LOG_INTERVAL || total == 0 {
             return None;
         }
-        self.told = at;
+        self.last_logged = at;
         let pace = pace(self.meter.rate(), total.saturating_sub(done));
         let (title, done, total) = (&self.title, bytes(done), bytes(total));
         Some(format!("{title}: {done} of {total}, {pace}"))
@@ -119,6 +119,8 @@ impl Going {
 
 #[cfg(test)]
 mod tests {
+    use postern_contract::size::MIB;
+
     use super::*;
 
     const fn s(seconds: u64) -> Duration {
@@ -126,61 +128,62 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_that_of_late() {
+    fn a_rate_is_that_of_the_last_seconds() {
         let mut meter = Meter::default();
         assert_eq!(meter.rate(), None);
-        // A resumed upload: these bytes were there.
-        meter.see(s(0), 1_000_000);
+        // A resumed upload: these bytes were there before.
+        meter.record(s(0), 1_000_000);
         assert_eq!(meter.rate(), None);
         for (at, done, wanted) in [
             (1, 2_000_000, 1_000_000.0),
             (2, 5_000_000, 2_000_000.0),
-            // The last one before the window counts, the others do not.
+            // The last sample before the window counts, the others do not.
             (22, 5_000_000, 0.0),
             (32, 20_000_000, 500_000.0),
             // Slower than the window is long.
             (132, 21_000_000, 10_000.0),
         ] {
-            meter.see(s(at), done);
+            meter.record(s(at), done);
             assert_eq!(meter.rate(), Some(wanted), "at {at} s");
         }
         let mut backwards = Meter::default();
-        backwards.see(s(1), 10);
-        backwards.see(s(2), 5);
+        backwards.record(s(1), 10);
+        backwards.record(s(2), 5);
         assert_eq!(backwards.rate(), Some(0.0));
     }
 
     #[test]
     fn a_pace_reads_well() {
+        let mib = MIB as f64;
         for (rate, left, wanted) in [
             (None, 10, ""),
             (Some(0.0), 10, "0 B/s"),
-            (Some(12e6), 0, "12 MB/s"),
-            (Some(12e6), 300_000_000, "12 MB/s, 25 s left"),
-            (Some(12e6), 1, "12 MB/s, 1 s left"),
-            (Some(1e6), 187_000_000, "1.0 MB/s, 3 min 07 s left"),
-            (Some(1e3), 7_500_000, "1.0 kB/s, 2 h 05 min left"),
+            (Some(12.0 * mib), 0, "12 MiB/s"),
+            (Some(12.0 * mib), 300 * MIB, "12 MiB/s, 25 s left"),
+            (Some(12.0 * mib), 1, "12 MiB/s, 1 s left"),
+            (Some(mib), 187 * MIB, "1.0 MiB/s, 3 min 07 s left"),
+            (Some(1e3), 7_500_000, "1.0 KiB/s, 2 h 05 min left"),
         ] {
             assert_eq!(pace(rate, left), wanted, "{rate:?} {left}");
         }
     }
 
     #[test]
-    fn a_log_is_told_now_and_then() {
-        let mut going = Going {
+    fn a_log_gets_a_line_now_and_then() {
+        let mut running = RunningStep {
             title: "Uploading edge".to_owned(),
             began: Instant::now(),
-            told: Duration::ZERO,
+            last_logged: Duration::ZERO,
             meter: Meter::default(),
         };
         let lines: Vec<_> = (0..=70)
-            .filter_map(|at| going.line(s(at), at * 1_000_000, 100_000_000))
+            .filter_map(|at| running.line(s(at), at * MIB, 100 * MIB))
             .collect();
         assert_eq!(
             lines,
             [
-                "Uploading edge: 30 MB of 100 MB, 1.0 MB/s, 1 min 10 s left",
-                "Uploading edge: 60 MB of 100 MB, 1.0 MB/s, 40 s left",
+                "Uploading edge: 30 MiB of 100 MiB, 1.0 MiB/s, 1 min 10 s left",
+                "Uploading edge: 60 MiB of 100 MiB, 1.0 MiB/s, 40 s left",
             ]
         );
     }

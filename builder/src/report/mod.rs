@@ -1,17 +1,19 @@
-//! What is going on, told while it happens: to a terminal, to a log, or to a
-//! program. Steps report; where it goes was decided once, at the start.
+//! Progress reports: to a terminal, a log, or a program. Steps report; the command
+//! line decides once where to.
 //!
 //! ```
 //! # let report = postern::report::Report::quiet();
 //! let step = report.step("Fetching packages");
 //! step.progress(1024, 4096);
 //! step.note("mirror answered 503, trying again");
-//! step.done("230 packages, 103 MB");
+//! step.done("230 packages, 98 MiB");
 //! ```
 
 pub mod ci;
 mod lines;
 mod meter;
+#[cfg(test)]
+pub(crate) mod recorder;
 mod terminal;
 
 use std::fmt;
@@ -19,6 +21,9 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+pub use postern_contract::size::approximate as bytes;
+use serde::{Serialize, Serializer};
 
 /// Where reports go. Clones share it, also between threads.
 #[derive(Clone)]
@@ -28,83 +33,92 @@ pub struct Report {
     verbose: bool,
 }
 
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An event of a step; its JSON form is that of `--progress json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event<'a> {
     /// A step began.
     Started {
-        /// Which step; counts from 0.
+        /// The step's number, from 0.
         step: u64,
-        /// What it does, as a title: `Fetching packages`.
+        /// Its title: `Fetching packages`.
         title: &'a str,
     },
-    /// A step came further.
+    /// A step made progress.
     Progress {
-        /// Which step.
+        /// The step's number.
         step: u64,
         /// Units done.
         done: u64,
-        /// Units in all; 0 when unknown.
+        /// All units; 0 when unknown.
         total: u64,
-        /// What is counted.
+        /// The unit.
         unit: Unit,
     },
-    /// A step is at something else now.
+    /// A step does something else now.
     Status {
-        /// Which step.
+        /// The step's number.
         step: u64,
         /// Its title.
+        #[serde(skip)]
         title: &'a str,
-        /// What it is at: `writing the image`.
+        /// What it does: `writing the image`.
         text: &'a str,
     },
-    /// Something worth knowing that is no failure.
+    /// A message that is no error.
     Note {
         /// The step it belongs to, if any.
         step: Option<u64>,
         /// One or more lines.
         text: &'a str,
     },
-    /// A step ended well.
+    /// A step succeeded.
     Done {
-        /// Which step.
+        /// The step's number.
         step: u64,
         /// Its title.
         title: &'a str,
-        /// What came of it: `230 packages, 103 MB`.
+        /// Its result: `230 packages, 98 MiB`.
         summary: &'a str,
         /// How long it took.
+        #[serde(rename = "elapsed-ms", serialize_with = "milliseconds")]
         elapsed: Duration,
     },
-    /// A step was left early; the error that says why follows from the caller.
+    /// A step failed; the caller prints the error.
     Failed {
-        /// Which step.
+        /// The step's number.
         step: u64,
         /// Its title.
         title: &'a str,
         /// How long it ran.
+        #[serde(rename = "elapsed-ms", serialize_with = "milliseconds")]
         elapsed: Duration,
     },
 }
 
 /// What a step counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Unit {
     /// Bytes.
     Bytes,
-    /// Things.
+    /// Anything else.
     Items,
+}
+
+fn milliseconds<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
 }
 
 /// Takes events, from any thread.
 pub trait Sink: Send + Sync {
-    /// Takes one event. A sink that cannot write says nothing: progress is
-    /// never a reason to stop.
+    /// Takes one event. A sink that cannot write ignores it: a lost report never
+    /// stops a build.
     fn take(&self, event: &Event<'_>);
 }
 
 impl Report {
-    /// Reports to a sink of one's own.
+    /// Reports to `sink`.
     pub fn to(sink: impl Sink + 'static) -> Self {
         Self {
             sink: Arc::new(sink),
@@ -113,7 +127,7 @@ impl Report {
         }
     }
 
-    /// Tells details as well.
+    /// Reports details as well.
     #[must_use]
     pub fn verbose(mut self, verbose: bool) -> Self {
         self.verbose = verbose;
@@ -135,12 +149,12 @@ impl Report {
         Self::to(ci::Groups::new(service, out))
     }
 
-    /// For a program: one JSON object a line.
+    /// For a program: one JSON object per line.
     pub fn json(out: impl Write + Send + 'static) -> Self {
         Self::to(lines::Json::new(out))
     }
 
-    /// For nobody.
+    /// Nowhere.
     pub fn quiet() -> Self {
         Self::to(lines::Quiet)
     }
@@ -167,14 +181,14 @@ impl Report {
         guard
     }
 
-    /// Notes something that only matters to whoever asks for details.
+    /// Reports a message only if details are wanted.
     pub fn detail(&self, text: impl AsRef<str>) {
         if self.verbose {
             self.note(text);
         }
     }
 
-    /// Notes something that belongs to no step.
+    /// Reports a message that belongs to no step.
     pub fn note(&self, text: impl AsRef<str>) {
         let text = text.as_ref();
         self.sink.take(&Event::Note { step: None, text });
@@ -187,7 +201,7 @@ impl fmt::Debug for Report {
     }
 }
 
-/// A step that goes on. Dropped without [`StepGuard::done`], it counts as failed.
+/// A running step. Dropped without [`StepGuard::done`], it counts as failed.
 #[must_use = "a step ends when this is dropped"]
 pub struct StepGuard {
     sink: Arc<dyn Sink>,
@@ -199,7 +213,7 @@ pub struct StepGuard {
 }
 
 impl StepGuard {
-    /// Tells how far it is; `total` is 0 when unknown.
+    /// Reports its progress; `total` is 0 when unknown.
     pub fn progress(&self, done: u64, total: u64) {
         self.sink.take(&Event::Progress {
             step: self.step,
@@ -209,7 +223,7 @@ impl StepGuard {
         });
     }
 
-    /// Tells what it is at now.
+    /// Reports what it does now.
     pub fn status(&self, text: impl AsRef<str>) {
         self.sink.take(&Event::Status {
             step: self.step,
@@ -218,13 +232,13 @@ impl StepGuard {
         });
     }
 
-    /// Notes something about this step.
+    /// Reports a message about this step.
     pub fn note(&self, text: impl AsRef<str>) {
         let (step, text) = (Some(self.step), text.as_ref());
         self.sink.take(&Event::Note { step, text });
     }
 
-    /// Ends the step well; `summary` says what came of it.
+    /// Ends the step with success; `summary` is its result.
     pub fn done(mut self, summary: impl AsRef<str>) {
         self.over = true;
         self.sink.take(&Event::Done {
@@ -251,24 +265,6 @@ impl Drop for StepGuard {
 impl fmt::Debug for StepGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "StepGuard({})", self.title)
-    }
-}
-
-/// Bytes for a person, in decimal units as disks and lines are sold:
-/// `999 B`, `1.5 kB`, `103 MB`.
-pub fn bytes(n: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
-    let mut value = n as f64;
-    let mut unit = 0;
-    // 999.5 would round to 1000 below.
-    while value >= 999.5 && unit + 1 < UNITS.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    match unit {
-        0 => format!("{n} B"),
-        _ if value < 9.95 => format!("{value:.1} {}", UNITS[unit]),
-        _ => format!("{value:.0} {}", UNITS[unit]),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Reports for a person who watches: a bar per running step, a line per
-//! finished one.
+//! Reports for a person at a terminal: a bar per running step, a line per finished
+//! one.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -12,11 +12,11 @@ use super::meter::{Meter, pace};
 use super::{Event, Sink, Unit, seconds};
 
 /// How often spinners turn.
-const TICK: Duration = Duration::from_millis(100);
+const SPINNER_INTERVAL: Duration = Duration::from_millis(100);
 
 const SPINNING: &str = "{spinner:.cyan} {msg} {elapsed:.dim}";
 const BYTES: &str =
-    "{spinner:.cyan} {msg} {bar:24.cyan/dim} {decimal_bytes}/{decimal_total_bytes} {prefix:.dim}";
+    "{spinner:.cyan} {msg} {bar:24.cyan/dim} {binary_bytes}/{binary_total_bytes} {prefix:.dim}";
 const ITEMS: &str = "{spinner:.cyan} {msg} {bar:24.cyan/dim} {pos}/{len} {elapsed:.dim}";
 
 /// The terminal on standard error.
@@ -52,7 +52,7 @@ impl Terminal {
         });
     }
 
-    fn ended(&self, step: u64) {
+    fn remove(&self, step: u64) {
         if let Some(bar) = self.bars().remove(&step) {
             bar.shown.finish_and_clear();
             self.all.remove(&bar.shown);
@@ -61,7 +61,7 @@ impl Terminal {
 }
 
 impl Bar {
-    fn went(&mut self, done: u64, total: u64, unit: Unit) {
+    fn update(&mut self, done: u64, total: u64, unit: Unit) {
         let shown = &self.shown;
         if total > 0 && shown.length() != Some(total) {
             shown.set_style(style(match unit {
@@ -72,7 +72,7 @@ impl Bar {
         }
         shown.set_position(done);
         if unit == Unit::Bytes {
-            self.meter.see(self.began.elapsed(), done);
+            self.meter.record(self.began.elapsed(), done);
             let left = total.saturating_sub(done);
             shown.set_prefix(pace(self.meter.rate(), left));
         }
@@ -87,7 +87,7 @@ impl Sink for Terminal {
                 let bar = self.all.add(ProgressBar::new(0));
                 bar.set_style(style(SPINNING));
                 bar.set_message((*title).to_owned());
-                bar.enable_steady_tick(TICK);
+                bar.enable_steady_tick(SPINNER_INTERVAL);
                 let bar = Bar {
                     shown: bar,
                     began: Instant::now(),
@@ -105,7 +105,7 @@ impl Sink for Terminal {
                 let Some(bar) = bars.get_mut(step) else {
                     return;
                 };
-                bar.went(*done, *total, *unit);
+                bar.update(*done, *total, *unit);
             }
             Event::Status { step, title, text } => {
                 if let Some(bar) = self.bars().get(step) {
@@ -119,7 +119,7 @@ impl Sink for Terminal {
                 summary,
                 elapsed,
             } => {
-                self.ended(*step);
+                self.remove(*step);
                 let elapsed = seconds(*elapsed);
                 let rest = format!("{title}  {summary} {dim}{elapsed}{dim:#}");
                 self.line("✓", AnsiColor::Green, &rest);
@@ -129,7 +129,7 @@ impl Sink for Terminal {
                 title,
                 elapsed,
             } => {
-                self.ended(*step);
+                self.remove(*step);
                 let elapsed = seconds(*elapsed);
                 let rest = format!("{title} {dim}{elapsed}{dim:#}");
                 self.line("✗", AnsiColor::Red, &rest);
@@ -138,7 +138,7 @@ impl Sink for Terminal {
     }
 }
 
-/// A template as a style; a template of ours that does not parse shows plainly.
+/// A template as a style; a template that does not parse becomes the default.
 fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -150,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_templates_are_sound() {
+    fn the_templates_parse() {
         for template in [SPINNING, BYTES, ITEMS] {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }

@@ -2,7 +2,7 @@
 
 use super::deb822::{self, Stanza};
 
-/// One source of binary packages that is switched on.
+/// One enabled source of binary packages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
     /// Addresses, as written; may hold passwords.
@@ -13,8 +13,8 @@ pub struct Entry {
     pub signed_by: Option<String>,
 }
 
-/// Entries of the one-line form. Lines that are no source are passed over:
-/// apt itself complains about them.
+/// Entries of the one-line form. Lines that are not sources are ignored: apt
+/// itself complains about them.
 pub fn parse_list(text: &str) -> Vec<Entry> {
     text.lines().filter_map(parse_line).collect()
 }

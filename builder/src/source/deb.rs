@@ -2,6 +2,9 @@
 //!
 //! A package is an `ar` archive of `debian-binary`, `control.tar.*` and
 //! `data.tar.*`. Whoever opens one has checked its digest against the lock.
+//!
+//! Members are found here and not with a crate: the ones there are read an
+//! archive from front to back, but control and data are wanted by themselves.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
@@ -17,7 +20,7 @@ const AR_HEADER: usize = 60;
 /// A tar archive inside a package.
 pub type Tar = tar::Archive<Box<dyn Read + Send>>;
 
-/// A package, its members found.
+/// A package and where its members are.
 #[derive(Debug)]
 pub struct Deb {
     path: PathBuf,
@@ -35,15 +38,17 @@ struct Member {
 #[derive(Debug, thiserror::Error)]
 pub enum DebError {
     /// Reading or unpacking.
-    #[error("reading package {path}: {source}")]
+    #[error("reading package {path}")]
     Io {
         /// The package.
         path: PathBuf,
-        /// What went wrong.
+        /// The cause.
         source: io::Error,
     },
     /// Not a package of format 2.
-    #[error("{path} is not a Debian package: {why}")]
+    #[error(
+        "{path} is not a Debian package: {why}\n  help: run `postern store verify`, which removes damaged packages"
+    )]
     Format {
         /// The file.
         path: PathBuf,
@@ -51,7 +56,10 @@ pub enum DebError {
         why: String,
     },
     /// Files that should be in it are not.
-    #[error("package {path} has no regular file {}", .names.join(", "))]
+    #[error(
+        "package {path} has no regular file {}\n  help: check the profile's `kernel.loader`",
+        .names.join(", ")
+    )]
     Absent {
         /// The package.
         path: PathBuf,
@@ -143,10 +151,7 @@ impl Deb {
             ".xz" => Box::new(lzma_rust2::XzReader::new(raw, true)),
             ".zst" => Box::new(zstd::Decoder::with_buffer(raw).map_err(failed)?),
             _ => {
-                return Err(self.refuse(&format!(
-                    "{} is compressed in a way that is not known here",
-                    member.name
-                )));
+                return Err(self.refuse(&format!("{} has an unknown compression", member.name)));
             }
         };
         Ok(tar::Archive::new(plain))
@@ -180,7 +185,7 @@ fn members(path: &Path, file: &mut fs::File) -> Result<Vec<Member>, DebError> {
     let mut magic = [0; 8];
     let read = file.read_exact(&mut magic);
     if read.is_err() || &magic != AR_MAGIC {
-        return Err(refuse("it is no ar archive"));
+        return Err(refuse("it is not an ar archive"));
     }
     let mut members = Vec::new();
     let mut at = AR_MAGIC.len() as u64;
@@ -287,7 +292,7 @@ mod tests {
         let good = fs::read(package(dir.path(), "xz")).unwrap();
         let bad = dir.path().join("bad.deb");
         for (bytes, why) in [
-            (&b"hello"[..], "no ar archive"),
+            (&b"hello"[..], "not an ar archive"),
             (&good[..40], "within a header"),
             (&good[..good.len() - 10], "within a member"),
             (&b"!<arch>\n"[..], "not debian-binary"),

@@ -1,4 +1,7 @@
 //! Debian's paragraphs of `Key: value` (deb-control(5)).
+//!
+//! Read here and not with a crate: those refuse what is around the paragraphs
+//! of a signed release file, and a person's mistakes in `sources.list.d`.
 
 /// One paragraph.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,7 +24,7 @@ impl Stanza {
 }
 
 /// All paragraphs of a text that have a field. Comments and lines that are
-/// neither field nor continuation are passed over.
+/// neither field nor continuation are ignored.
 pub fn stanzas(text: &str) -> Vec<Stanza> {
     let mut stanzas = vec![Stanza::default()];
     for line in text.lines().filter(|line| !line.starts_with('#')) {

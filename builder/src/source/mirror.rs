@@ -6,17 +6,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fs_err as fs;
-use postern_contract::host::{Command, CommandError};
+use postern_contract::host::CommandError;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::apt_sources::{self, Entry};
-use super::transfer::shown;
+use super::host_apt;
+use super::transfer::masked;
 use crate::host::http::Proxies;
-use crate::profile::{Base, Distro, Elsewhere, Mirror, Token};
+use crate::profile::{Base, ExtraArchive, Mirror, Token};
 
 /// A base URL for each archive of a profile, and how to get there.
 #[derive(Clone)]
@@ -28,12 +28,12 @@ pub struct Archives {
 impl fmt::Debug for Archives {
     /// Without the passwords that URLs may hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.bases.iter().map(|(name, url)| (name, shown(url)));
-        f.debug_map().entries(shown).finish()
+        let masked = self.bases.iter().map(|(name, url)| (name, masked(url)));
+        f.debug_map().entries(masked).finish()
     }
 }
 
-/// Why the mirror is not known.
+/// Why no mirror is known.
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// `mirror: host` on a machine of another distribution.
@@ -64,9 +64,9 @@ pub enum MirrorError {
         "base.snapshot needs `base.mirror` to name a snapshot service of {0}\n  help: write `mirror: URL`, the address above `<archive>/<time>`"
     )]
     NoSnapshots(&'static str),
-    /// The token that opens an archive is not there.
+    /// The token for an archive is missing.
     #[error(
-        "there is no token for archive {archive}: {place}\n  help: provide it as `base.archives` of the profile says, or leave the archive out"
+        "there is no token for archive {archive}: {place}\n  help: provide it where `base.archives` in the profile says, or remove the archive there"
     )]
     NoToken {
         /// The archive.
@@ -74,8 +74,8 @@ pub enum MirrorError {
         /// What is missing where.
         place: String,
     },
-    /// The machine's configuration could not be read.
-    #[error("reading this machine's apt configuration: {0}")]
+    /// The machine's configuration cannot be read.
+    #[error("reading this machine's apt configuration")]
     Read(#[from] io::Error),
     /// apt-config failed.
     #[error(transparent)]
@@ -86,7 +86,7 @@ impl Archives {
     /// The archives that `base` names, found through its mirror.
     ///
     /// # Errors
-    /// [`MirrorError`]; every variant says what to write instead.
+    /// [`MirrorError`].
     pub fn of(base: &Base) -> Result<Self, MirrorError> {
         let mut archives = match (&base.mirror, &base.snapshot) {
             (Mirror::Url(url), snapshot) => Self::below(url, snapshot.as_deref(), base),
@@ -98,13 +98,13 @@ impl Archives {
                 Self::below(&url, Some(time), base)
             }
             (Mirror::Host, None) => Ok(Self {
-                proxies: Some(host_proxies()?),
+                proxies: Some(host_apt::configured_proxies()?),
                 ..Self::of_machine(base, Path::new("/"))?
             }),
         }?;
-        for elsewhere in &base.elsewhere {
-            let url = opened(elsewhere)?;
-            archives.bases.insert(elsewhere.archive.clone(), url);
+        for extra in &base.extra_archives {
+            let url = extra_url(extra)?;
+            archives.bases.insert(extra.archive.clone(), url);
         }
         Ok(archives)
     }
@@ -123,7 +123,7 @@ impl Archives {
                 Some(time) => format!("{archive}/{time}"),
                 None => archive.to_owned(),
             };
-            let below = joined(url, &path).ok_or_else(|| MirrorError::NotABase(shown(url)));
+            let below = joined(url, &path).ok_or_else(|| MirrorError::NotABase(masked(url)));
             Ok((archive.to_owned(), below?))
         });
         Ok(Self {
@@ -134,14 +134,14 @@ impl Archives {
 
     /// What the apt of the machine whose root is `root` uses.
     fn of_machine(base: &Base, root: &Path) -> Result<Self, MirrorError> {
-        let found = os_release_id(&fs::read_to_string(root.join("etc/os-release"))?);
+        let found = host_apt::os_release_id(&fs::read_to_string(root.join("etc/os-release"))?);
         let wanted = base.distro.id();
         if found != wanted {
             return Err(MirrorError::OtherDistribution { found, wanted });
         }
-        let entries = entries(root)?;
+        let entries = host_apt::entries(root)?;
         let bases = names(base).map(|archive| {
-            let url = pick(&entries, archive, base.distro);
+            let url = host_apt::pick(&entries, archive, base.distro);
             let url = url.ok_or_else(|| MirrorError::NoArchive {
                 archive: archive.to_owned(),
             });
@@ -203,17 +203,17 @@ impl Archives {
 /// The archives of a profile that are on the common mirror, each once.
 fn names(base: &Base) -> impl Iterator<Item = &str> {
     let names: BTreeSet<&str> = base.suites.iter().map(|s| s.archive.as_str()).collect();
-    let common = |name: &&str| base.elsewhere(name).is_none();
+    let common = |name: &&str| base.extra_archive(name).is_none();
     names.into_iter().filter(common)
 }
 
 /// The address of an archive with a mirror of its own, with its token as the
 /// password of the user `bearer`, as Ubuntu Pro wants it.
-fn opened(elsewhere: &Elsewhere) -> Result<Url, MirrorError> {
-    let refused = || MirrorError::NotABase(shown(&elsewhere.mirror));
-    let mut url = joined(&elsewhere.mirror, &elsewhere.archive).ok_or_else(refused)?;
-    if let Some(token) = &elsewhere.token {
-        let token = read(token, &elsewhere.archive)?;
+fn extra_url(extra: &ExtraArchive) -> Result<Url, MirrorError> {
+    let refused = || MirrorError::NotABase(masked(&extra.mirror));
+    let mut url = joined(&extra.mirror, &extra.archive).ok_or_else(refused)?;
+    if let Some(token) = &extra.token {
+        let token = read(token, &extra.archive)?;
         url.set_username("bearer").map_err(|()| refused())?;
         let password = url.set_password(Some(token.expose_secret()));
         password.map_err(|()| refused())?;
@@ -254,108 +254,6 @@ fn joined(base: &Url, path: &str) -> Option<Url> {
     Some(url)
 }
 
-/// All entries of the machine's apt, in the order in which apt reads them.
-fn entries(root: &Path) -> io::Result<Vec<Entry>> {
-    let apt = root.join("etc/apt");
-    let mut entries = Vec::new();
-    let list = apt.join("sources.list");
-    if list.try_exists()? {
-        entries.extend(apt_sources::parse_list(&fs::read_to_string(list)?));
-    }
-    let parts = apt.join("sources.list.d");
-    if !parts.try_exists()? {
-        return Ok(entries);
-    }
-    let mut paths: Vec<PathBuf> = fs::read_dir(parts)?
-        .map(|entry| entry.map(|entry| entry.path()))
-        .collect::<Result<_, _>>()?;
-    paths.sort();
-    for path in paths {
-        match path.extension().and_then(|e| e.to_str()) {
-            Some("list") => entries.extend(apt_sources::parse_list(&fs::read_to_string(path)?)),
-            Some("sources") => {
-                entries.extend(apt_sources::parse_deb822(&fs::read_to_string(path)?));
-            }
-            _ => {}
-        }
-    }
-    Ok(entries)
-}
-
-/// The URL of `archive`. Third parties have archives with the same last path
-/// segment, so those that the distribution's own key signs, and those that
-/// have its pockets, come first; a wrong guess is refused by its signature.
-fn pick(entries: &[Entry], archive: &str, distro: Distro) -> Option<Url> {
-    let of_the_distro = format!("{}-archive-", distro.id());
-    let suits = |entry: &&Entry| {
-        entry
-            .signed_by
-            .as_ref()
-            .is_none_or(|key| key.contains(&of_the_distro))
-    };
-    let rank = |entry: &Entry| {
-        let pocket = |suite: &String| suite.ends_with("-updates") || suite.ends_with("-security");
-        (entry.signed_by.is_none(), !entry.suites.iter().any(pocket))
-    };
-    let mut found: Vec<(&Entry, Url)> = entries
-        .iter()
-        .filter(suits)
-        .flat_map(|entry| entry.uris.iter().map(move |uri| (entry, uri)))
-        .filter_map(|(entry, uri)| Some((entry, archive_url(uri, archive)?)))
-        .collect();
-    found.sort_by_key(|(entry, _)| rank(entry)); // stable: apt's order decides the rest
-    found.into_iter().next().map(|(_, url)| url)
-}
-
-/// The URI as a URL, if it is one we can fetch from and ends in the archive's path.
-fn archive_url(uri: &str, archive: &str) -> Option<Url> {
-    let uri = uri.trim_end_matches('/');
-    if !uri.strip_suffix(archive)?.ends_with('/') {
-        return None;
-    }
-    let url = Url::parse(uri).ok()?;
-    ["http", "https", "file"]
-        .contains(&url.scheme())
-        .then_some(url)
-}
-
-/// `ID=` of os-release(5); empty when it is missing.
-fn os_release_id(text: &str) -> String {
-    let id = text.lines().find_map(|line| line.strip_prefix("ID="));
-    id.unwrap_or_default()
-        .trim()
-        .trim_matches(['"', '\''])
-        .to_owned()
-}
-
-/// The proxies of this machine's apt (apt.conf(5), apt-transport-http(1)).
-fn host_proxies() -> Result<Proxies, CommandError> {
-    let output = Command::new("apt-config")
-        .args(["shell", "HTTP", "Acquire::http::Proxy"])
-        .args(["HTTPS", "Acquire::https::Proxy"])
-        .run()?;
-    Ok(proxies(&String::from_utf8_lossy(&output)))
-}
-
-/// Reads `NAME='value'` lines. apt sends https through http's proxy unless
-/// told otherwise; `DIRECT` and an empty value are no proxy.
-fn proxies(shell: &str) -> Proxies {
-    let value = |name: &str| {
-        let mut lines = shell.lines();
-        let value = lines.find_map(|l| l.strip_prefix(name)?.strip_prefix('='))?;
-        Some(value.trim().trim_matches('\''))
-    };
-    let proxy = |value: &str| {
-        let none = value.is_empty() || value == "DIRECT" || value == "false";
-        (!none).then(|| SecretString::from(value))
-    };
-    let http = value("HTTP");
-    let https = value("HTTPS").or(http);
-    Proxies {
-        http: http.and_then(proxy),
-        https: https.and_then(proxy),
-    }
-}
-
 #[cfg(test)]
+#[path = "mirror_tests.rs"]
 pub(super) mod tests;

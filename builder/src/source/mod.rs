@@ -1,25 +1,24 @@
-//! Bytes from outside, never trusted before their digest: [`mirror`] says
-//! where an archive is, [`download`] fetches by digest, [`store`] keeps,
-//! [`pool`] shares between machines, [`deb`] reads the packages among them.
+//! Bytes from outside, never trusted before their digest is checked:
+//! [`mirror`] says where an archive is, [`download`] fetches by digest,
+//! [`store`] keeps, [`pool`] shares between machines, [`deb`] reads the
+//! packages among them.
 
-mod answer;
 mod apt_sources;
 pub mod deb;
 pub mod deb822;
-pub mod digest;
 pub mod download;
 pub mod fetch_error;
+mod host_apt;
 pub mod mirror;
 pub mod pool;
 mod progress;
+mod response;
 pub mod store;
 pub mod transfer;
-mod wants;
 
-pub use digest::Digest;
-pub use download::{Access, Fetched, Online, Want, fetch};
-pub use fetch_error::{Failure, FetchError};
+pub use download::{Access, FetchSummary, Online, RequiredFile, fetch};
+pub use fetch_error::{FailedFile, FetchError};
 pub use mirror::Archives;
 pub use pool::Pools;
+pub use postern_contract::digest::Digest;
 pub use store::{Store, StoreError};
-pub use wants::wants;

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
-use super::transfer::Watch;
+use super::transfer::TransferObserver;
 use crate::report::StepGuard;
 
-/// How far transfers are, told to one step.
+/// The progress of transfers, reported to one step.
 #[derive(Debug)]
 pub struct Progress<'a> {
     step: &'a StepGuard,
@@ -15,8 +15,8 @@ pub struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Tells `step`; `total` bytes are expected. Sizes not known yet are added
-    /// when a server tells them.
+    /// Reports to `step`; `total` bytes are expected. Sizes not known yet are
+    /// added when a server sends them.
     pub const fn new(step: &'a StepGuard, total: u64) -> Self {
         Self {
             step,
@@ -26,25 +26,25 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Ends all transfers that tell this.
+    /// Cancels all transfers that report here.
     pub fn cancel(&self) {
         self.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Bytes that came so far.
+    /// Bytes so far.
     pub fn done(&self) -> u64 {
         self.done.load(Ordering::Relaxed).max(0) as u64
     }
 }
 
-impl Watch for Progress<'_> {
-    fn moved(&self, bytes: i64) {
+impl TransferObserver for Progress<'_> {
+    fn advance(&self, bytes: i64) {
         let done = self.done.fetch_add(bytes, Ordering::Relaxed) + bytes;
         let total = self.total.load(Ordering::Relaxed);
         self.step.progress(done.max(0) as u64, total);
     }
 
-    fn expects(&self, bytes: u64) {
+    fn expect(&self, bytes: u64) {
         self.total.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -52,7 +52,7 @@ impl Watch for Progress<'_> {
         self.step.note(text);
     }
 
-    fn cancelled(&self) -> bool {
+    fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)
     }
 }

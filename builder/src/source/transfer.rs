@@ -1,52 +1,54 @@
-//! One file over the line: from one place into one [`Part`], resumed, retried
-//! and checked while it streams.
+//! One file from one place into one [`Part`]: resumed, retried and checked
+//! while it streams.
 
 use std::cell::Cell;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use backon::{ExponentialBuilder, Retryable};
 use fs_err::File;
 use reqwest::header::RANGE;
 use reqwest::{Client, Response, StatusCode};
+use tokio::sync::Mutex;
 use url::Url;
 
-use super::answer::{connection, continues, is_html, is_web_page, refusal};
-use super::digest::Digest;
+use super::response::{connection_error, continues, is_html, is_web_page, response_error};
 use super::store::{Part, StoreError};
+use postern_contract::digest::{Digest, in_chunks};
 
 /// The longest wait that a server may ask for in `Retry-After`.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(60);
 
-/// Why one place did not give the bytes.
+/// Why the bytes did not come from one place.
 #[derive(Debug, thiserror::Error)]
-pub enum Fault {
+pub enum TransferError {
     /// No connection, or it broke.
     #[error("{0}")]
     Connection(String),
-    /// The server is busy or ill: 408, 429, 5xx.
+    /// The server is busy or broken: 408, 429, 5xx.
     #[error("the server answered {status}")]
     Busy {
-        /// What it answered.
+        /// Its response.
         status: StatusCode,
-        /// How long it wants to be left alone.
+        /// Its `Retry-After`.
         wait: Option<Duration>,
     },
     /// The server does not have it: 404, 410.
     #[error("the server answered {0}")]
-    Vanished(StatusCode),
-    /// Any other status, with the code of an S3 error.
+    NotFound(StatusCode),
+    /// Any other error status, with the code of an S3 error.
     #[error("the server answered {status}{}", .code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
-    Status {
-        /// What it answered.
+    Refused {
+        /// Its response.
         status: StatusCode,
         /// `<Code>` of an S3 error.
         code: Option<String>,
     },
-    /// A web page came instead.
-    #[error("the server answered with a web page instead of the file")]
+    /// The server sent a web page instead.
+    #[error("the server sent a web page instead of the file")]
     WebPage,
-    /// It ended early, though the connection was closed in order.
+    /// It ended early, though the server closed the connection properly.
     #[error("it ended after {got} of {expected} bytes")]
     Truncated {
         /// Bytes that came.
@@ -62,34 +64,36 @@ pub enum Fault {
     },
     /// The bytes are others.
     #[error("its SHA-256 is {got}, expected {expected}")]
-    Wrong {
+    WrongDigest {
         /// What the lock says.
         expected: Digest,
         /// What came.
         got: Digest,
-        /// The beginning came from an earlier try, which may be what was wrong.
+        /// The beginning is from an earlier try, which may be what is wrong.
         resumed: bool,
     },
-    /// Nobody says where it is.
+    /// It has no origin.
     #[error("no place is known to fetch it from")]
-    Nowhere,
-    /// A file of this machine could not be read.
-    #[error("{0}")]
-    File(#[source] io::Error),
-    /// The store could not take it.
+    NoOrigin,
+    /// A file of this machine cannot be read.
+    #[error(transparent)]
+    File(io::Error),
+    /// The store cannot take it.
     #[error(transparent)]
     Store(StoreError),
-    /// Another download failed for good; this one was dropped.
-    #[error("given up because another download failed")]
+    /// Another download failed for good, so this one was cancelled.
+    #[error("cancelled because another download failed")]
     Cancelled,
 }
 
-impl Fault {
+impl TransferError {
     /// Whether trying the same place again may help.
-    pub const fn passes(&self) -> bool {
+    pub const fn is_transient(&self) -> bool {
         match self {
-            Fault::Connection(_) | Fault::Busy { .. } | Fault::Truncated { .. } => true,
-            Fault::Wrong { resumed, .. } => *resumed,
+            TransferError::Connection(_)
+            | TransferError::Busy { .. }
+            | TransferError::Truncated { .. } => true,
+            TransferError::WrongDigest { resumed, .. } => *resumed,
             _ => false,
         }
     }
@@ -97,61 +101,90 @@ impl Fault {
     /// What a person can do about it.
     pub const fn remedy(&self) -> &'static str {
         match self {
-            Fault::Connection(_) | Fault::Busy { .. } | Fault::Truncated { .. } => {
-                "check the network and proxy settings, then run it again: what came is kept"
+            TransferError::Connection(_)
+            | TransferError::Busy { .. }
+            | TransferError::Truncated { .. } => {
+                "check the network and the proxy settings, then run it again: it continues where it stopped"
             }
-            Fault::Vanished(_) => {
-                "it is not there any more: name another place, or give a directory that has it with --pool DIR"
+            TransferError::NotFound(_) => {
+                "it is no longer there: name another place, or a directory that has it with --pool DIR"
             }
-            Fault::Status { .. } => "check the address, its access rights and the proxy settings",
-            Fault::WebPage => {
+            TransferError::Refused { .. } => {
+                "check the address, its access rights and the proxy settings"
+            }
+            TransferError::WebPage => {
                 "a proxy or captive portal answers in the server's place: check the proxy settings"
             }
-            Fault::TooLong { .. } | Fault::Wrong { .. } => {
-                "do not use this mirror, or if the file was changed on purpose, correct its digest"
+            TransferError::TooLong { .. } | TransferError::WrongDigest { .. } => {
+                "use another mirror; if the file was changed on purpose, correct its digest"
             }
-            Fault::Nowhere => "lock the profile anew, or give a pool that has it",
-            Fault::File(_) => "check the path in the profile",
-            Fault::Store(_) => "see above",
-            Fault::Cancelled => "run it again: what came is kept",
+            TransferError::NoOrigin => "lock the profile again, or name a pool that has it",
+            TransferError::File(_) => "check the path in the profile",
+            TransferError::Store(_) => "check the disk that holds the store",
+            TransferError::Cancelled => "run it again: it continues where it stopped",
         }
     }
 }
 
-/// What is asked of the watcher of a transfer.
-pub trait Watch {
-    /// So many more bytes are here; negative when they were thrown away.
-    fn moved(&self, bytes: i64);
-    /// So many bytes will come in all; told once, when they were not known.
-    fn expects(&self, bytes: u64);
+/// What observes transfers.
+pub trait TransferObserver {
+    /// So many more bytes are here; negative when they are discarded.
+    fn advance(&self, bytes: i64);
+    /// So many bytes will come in all; called once, when they were not known.
+    fn expect(&self, bytes: u64);
     /// Something worth a note.
     fn note(&self, text: &str);
     /// Whether to stop.
-    fn cancelled(&self) -> bool;
+    fn is_cancelled(&self) -> bool;
 }
 
-/// A way to a server.
+/// A client and how often it tries.
 #[derive(Clone, Copy, Debug)]
-pub struct Line<'a> {
-    /// Talks to it.
+pub struct RetryingClient<'a> {
+    /// Sends the requests.
     pub client: &'a Client,
     /// How long to wait before each further try.
-    pub delays: &'a [Duration],
+    pub retry: ExponentialBuilder,
 }
 
-/// A transfer's limits, and who hears about it.
+impl RetryingClient<'_> {
+    /// Runs `request`, and again while its error is transient; `notify` is
+    /// called before each further try. A server's `Retry-After` counts.
+    ///
+    /// # Errors
+    /// The last one.
+    pub async fn retry<T, F>(
+        self,
+        request: impl FnMut() -> F,
+        notify: impl FnMut(&TransferError, Duration),
+    ) -> Result<T, TransferError>
+    where
+        F: Future<Output = Result<T, TransferError>>,
+    {
+        let adjusted = |error: &TransferError, delay: Option<Duration>| match error {
+            TransferError::Busy {
+                wait: Some(wait), ..
+            } => delay.map(|delay| (*wait).clamp(delay, MAX_RETRY_AFTER.max(delay))),
+            _ => delay,
+        };
+        let retried = request.retry(self.retry).adjust(adjusted).notify(notify);
+        retried.when(TransferError::is_transient).await
+    }
+}
+
+/// A transfer's size, and what observes it.
 pub struct Transfer<'a> {
     size: Option<u64>,
-    watch: &'a dyn Watch,
+    observer: &'a dyn TransferObserver,
     announced: Cell<bool>,
 }
 
 impl<'a> Transfer<'a> {
     /// A transfer of `size` bytes, if that is known.
-    pub const fn new(size: Option<u64>, watch: &'a dyn Watch) -> Self {
+    pub const fn new(size: Option<u64>, observer: &'a dyn TransferObserver) -> Self {
         Self {
             size,
-            watch,
+            observer,
             announced: Cell::new(size.is_some()),
         }
     }
@@ -159,101 +192,103 @@ impl<'a> Transfer<'a> {
     /// Fetches `url` into the part until it is right.
     ///
     /// # Errors
-    /// The last [`Fault`], after all tries that made sense.
-    pub async fn url(&self, line: Line<'_>, url: &Url, part: &mut Part<'_>) -> Result<(), Fault> {
-        let mut delays = line.delays.iter();
-        loop {
-            let fault = match self.once(line, url, part).await {
-                Ok(_) if part.is_right() => return Ok(()),
-                Ok(resumed) => self.wrong(part, resumed)?,
-                Err(fault) => fault,
-            };
-            let Some(delay) = delays.next().filter(|_| fault.passes()) else {
-                return Err(fault);
-            };
-            let wait = match fault {
-                Fault::Busy {
-                    wait: Some(wait), ..
-                } => wait.clamp(*delay, LONGEST_WAIT.max(*delay)),
-                _ => *delay,
-            };
-            let note = format!("{}: {fault}; trying again", shown(url));
-            self.watch.note(&note);
-            tokio::time::sleep(wait).await;
-        }
+    /// The last [`TransferError`], after all tries.
+    pub async fn url(
+        &self,
+        client: RetryingClient<'_>,
+        url: &Url,
+        part: &mut Part<'_>,
+    ) -> Result<(), TransferError> {
+        let part = Mutex::new(part);
+        let fetch = || async {
+            let mut part = part.lock().await;
+            let resumed = self.once(client.client, url, &mut part).await?;
+            match part.is_right() {
+                true => Ok(()),
+                false => Err(self.wrong_digest(&mut part, resumed)?),
+            }
+        };
+        let notify = |error: &TransferError, _| {
+            let note = format!("{}: {error}; trying again", masked(url));
+            self.observer.note(&note);
+        };
+        client.retry(fetch, notify).await
     }
 
     /// Copies a file of this machine into the part.
     ///
     /// # Errors
     /// If it cannot be read, or is not the file that is wanted.
-    pub fn file(&self, path: &Path, part: &mut Part<'_>) -> Result<(), Fault> {
-        let mut file = File::open(path).map_err(Fault::File)?;
-        self.announce(file.metadata().map_err(Fault::File)?.len());
+    pub fn file(&self, path: &Path, part: &mut Part<'_>) -> Result<(), TransferError> {
+        let file = File::open(path).map_err(TransferError::File)?;
+        self.announce(file.metadata().map_err(TransferError::File)?.len());
         self.restart(part)?;
-        let mut chunk = vec![0; 1 << 17];
-        loop {
-            match file.read(&mut chunk).map_err(Fault::File)? {
-                0 => break,
-                n => self.take(part, &chunk[..n])?,
-            }
-        }
+        in_chunks(file, |chunk| self.take(part, chunk), TransferError::File)?;
         if let Some(expected) = self.size.filter(|size| part.len() < *size) {
             let got = part.len();
             self.restart(part)?;
-            return Err(Fault::Truncated { got, expected });
+            return Err(TransferError::Truncated { got, expected });
         }
         if !part.is_right() {
-            return Err(self.wrong(part, false)?);
+            return Err(self.wrong_digest(part, false)?);
         }
         Ok(())
     }
 
-    /// One request. Returns when the server thinks that it sent all; whether
-    /// the beginning came from an earlier try.
-    async fn once(&self, line: Line<'_>, url: &Url, part: &mut Part<'_>) -> Result<bool, Fault> {
+    /// One request. Returns when the server has sent all that it meant to send;
+    /// whether the beginning is from an earlier try.
+    async fn once(
+        &self,
+        client: &Client,
+        url: &Url,
+        part: &mut Part<'_>,
+    ) -> Result<bool, TransferError> {
         if self.size.is_some_and(|size| part.len() > size) {
             self.restart(part)?;
         }
         if !part.is_empty() && self.size == Some(part.len()) {
             return Ok(true);
         }
-        let mut response = asked(line, url, part.len()).await?;
+        let mut response = request(client, url, part.len()).await?;
         match response.status() {
             StatusCode::PARTIAL_CONTENT if continues(response.headers(), part.len()) => {
-                self.streamed(response, part).await?;
+                self.stream(response, part).await?;
                 return Ok(true);
             }
             StatusCode::OK => self.restart(part)?,
             StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE => {
                 self.restart(part)?;
-                response = asked(line, url, 0).await?;
+                response = request(client, url, 0).await?;
                 if response.status() != StatusCode::OK {
-                    return Err(refusal(response).await);
+                    return Err(response_error(response).await);
                 }
             }
-            _ => return Err(refusal(response).await),
+            _ => return Err(response_error(response).await),
         }
-        self.streamed(response, part).await?;
+        self.stream(response, part).await?;
         Ok(false)
     }
 
-    async fn streamed(&self, mut response: Response, part: &mut Part<'_>) -> Result<(), Fault> {
+    async fn stream(
+        &self,
+        mut response: Response,
+        part: &mut Part<'_>,
+    ) -> Result<(), TransferError> {
         let html = is_html(response.headers());
         if let Some(rest) = response.content_length() {
             self.announce(part.len() + rest);
         }
-        while let Some(chunk) = response.chunk().await.map_err(connection)? {
-            if self.watch.cancelled() {
-                return Err(Fault::Cancelled);
+        while let Some(chunk) = response.chunk().await.map_err(connection_error)? {
+            if self.observer.is_cancelled() {
+                return Err(TransferError::Cancelled);
             }
             if part.is_empty() && is_web_page(html, &chunk) {
-                return Err(Fault::WebPage);
+                return Err(TransferError::WebPage);
             }
             self.take(part, &chunk)?;
         }
         match self.size {
-            Some(expected) if part.len() < expected => Err(Fault::Truncated {
+            Some(expected) if part.len() < expected => Err(TransferError::Truncated {
                 got: part.len(),
                 expected,
             }),
@@ -263,31 +298,35 @@ impl<'a> Transfer<'a> {
 
     fn announce(&self, size: u64) {
         if !self.announced.replace(true) {
-            self.watch.expects(size);
+            self.observer.expect(size);
         }
     }
 
-    fn take(&self, part: &mut Part<'_>, bytes: &[u8]) -> Result<(), Fault> {
+    fn take(&self, part: &mut Part<'_>, bytes: &[u8]) -> Result<(), TransferError> {
         if let Some(expected) = self.size
             && part.len() + bytes.len() as u64 > expected
         {
             self.restart(part)?;
-            return Err(Fault::TooLong { expected });
+            return Err(TransferError::TooLong { expected });
         }
-        part.write(bytes).map_err(Fault::Store)?;
-        self.watch.moved(bytes.len() as i64);
+        part.write(bytes).map_err(TransferError::Store)?;
+        self.observer.advance(bytes.len() as i64);
         Ok(())
     }
 
-    fn restart(&self, part: &mut Part<'_>) -> Result<(), Fault> {
-        self.watch.moved(-(part.len() as i64));
-        part.restart().map_err(Fault::Store)
+    fn restart(&self, part: &mut Part<'_>) -> Result<(), TransferError> {
+        self.observer.advance(-(part.len() as i64));
+        part.restart().map_err(TransferError::Store)
     }
 
-    fn wrong(&self, part: &mut Part<'_>, resumed: bool) -> Result<Fault, Fault> {
-        let (expected, got) = (part.wanted(), part.digest());
+    fn wrong_digest(
+        &self,
+        part: &mut Part<'_>,
+        resumed: bool,
+    ) -> Result<TransferError, TransferError> {
+        let (expected, got) = (part.expected(), part.digest());
         self.restart(part)?;
-        Ok(Fault::Wrong {
+        Ok(TransferError::WrongDigest {
             expected,
             got,
             resumed,
@@ -295,18 +334,18 @@ impl<'a> Transfer<'a> {
     }
 }
 
-async fn asked(line: Line<'_>, url: &Url, from: u64) -> Result<Response, Fault> {
-    let mut request = line.client.get(url.clone());
+async fn request(client: &Client, url: &Url, from: u64) -> Result<Response, TransferError> {
+    let mut request = client.get(url.clone());
     if from > 0 {
         request = request.header(RANGE, format!("bytes={from}-"));
     }
-    request.send().await.map_err(connection)
+    request.send().await.map_err(connection_error)
 }
 
 /// The URL without name, password and query: that of a signed one is a key.
-pub fn shown(url: &Url) -> String {
+pub fn masked(url: &Url) -> String {
     let mut url = url.clone();
-    // Neither fails on a URL that has a user name; on others there is nothing to hide.
+    // Neither fails on a URL that has a user name; others have nothing to mask.
     let _hidden = url.set_username("").and_then(|()| url.set_password(None));
     url.set_fragment(None);
     let query = url.query().is_some();
@@ -322,8 +361,8 @@ mod tests {
     fn passwords_in_urls_are_not_shown() {
         let url =
             Url::parse("http://joe:secret@example.org/a%2bb.deb?token=secret#secret").unwrap();
-        assert_eq!(shown(&url), "http://example.org/a%2bb.deb?…");
+        assert_eq!(masked(&url), "http://example.org/a%2bb.deb?…");
         let url = Url::parse("http://joe@example.org/a").unwrap();
-        assert_eq!(shown(&url), "http://example.org/a");
+        assert_eq!(masked(&url), "http://example.org/a");
     }
 }

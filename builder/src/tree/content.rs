@@ -16,8 +16,8 @@ pub enum Source {
     File(fs_err::File),
     /// Bytes made here.
     Memory(Vec<u8>),
-    /// A file opened anew for each read: for trees with more files than a
-    /// process may hold open.
+    /// A file that is opened for each read: for trees with more files than a
+    /// process may have open.
     Named(std::path::PathBuf),
 }
 

@@ -4,7 +4,7 @@
 
 use std::io::{self, Write};
 
-use sha2::{Digest, Sha256};
+use postern_contract::digest::Hasher;
 
 use super::content::Content;
 use super::model::{Entry, Kind, Tree};
@@ -14,11 +14,9 @@ use super::path::Printable;
 const DIGITS: usize = 12;
 
 impl Tree {
-    /// Writes the tree as text. Reads every file once.
-    ///
-    /// # Errors
-    /// Any I/O error.
-    pub fn dump(&self, out: &mut impl Write) -> io::Result<()> {
+    /// The tree as text. Reads every file once.
+    pub fn to_text(&self) -> io::Result<String> {
+        let mut out = Vec::new();
         for (path, node, link) in self.links() {
             let entry = &node.entry;
             write!(out, "{} {}:{}", mode(entry), entry.uid, entry.gid)?;
@@ -40,39 +38,14 @@ impl Tree {
             }
             writeln!(out)?;
         }
-        Ok(())
-    }
-
-    /// [`Tree::dump`] as a string.
-    ///
-    /// # Errors
-    /// Any I/O error.
-    pub fn to_text(&self) -> io::Result<String> {
-        let mut text = Vec::new();
-        self.dump(&mut text)?;
-        Ok(String::from_utf8_lossy(&text).into_owned())
+        Ok(String::from_utf8_lossy(&out).into_owned())
     }
 }
 
 fn digest(content: &Content) -> io::Result<String> {
-    let mut hash = Hasher(Sha256::new());
-    content.copy_to(&mut hash)?;
-    let mut hex = hex::encode(hash.0.finalize());
-    hex.truncate(DIGITS);
-    Ok(hex)
-}
-
-struct Hasher(Sha256);
-
-impl Write for Hasher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let mut hasher = Hasher::default();
+    content.copy_to(&mut hasher)?;
+    Ok(hasher.digest().to_string()[..DIGITS].to_owned())
 }
 
 /// Type and permissions as `ls -l` shows them.

@@ -17,18 +17,16 @@ use super::pax::{Extended, PaxError};
 
 /// tar's unit.
 const BLOCK: u64 = 512;
-/// Largest extended header or long name that is believed. Linux keeps at most
-/// 64 KiB per extended attribute (`XATTR_SIZE_MAX`), names 4 KiB.
-const EXTENDED_MAX: u64 = 1 << 20;
+/// Most bytes of an extended header or long name. Linux keeps at most 64 KiB per
+/// extended attribute (`XATTR_SIZE_MAX`) and 4 KiB per name.
+const MAX_EXTENDED_BYTES: u64 = 1 << 20;
 /// A name that removes its neighbour (OCI image-spec, layer.md, "Whiteouts").
 pub(super) const WHITEOUT: &[u8] = b".wh.";
-/// A name that empties its directory (same place, "Opaque Whiteout").
-pub(super) const OPAQUE: &[u8] = b".wh..wh..opq";
 
-/// Why a layer cannot be used.
+/// Why a layer cannot be read.
 #[derive(Debug, thiserror::Error)]
-#[error("reading layer {layer}, {member} at byte {offset}: {what}")]
-pub struct IndexError {
+#[error("reading layer {layer}, {member} at byte {offset}")]
+pub struct LayerReadError {
     /// The layer.
     pub layer: String,
     /// The member as the archive names it, or `header`.
@@ -36,13 +34,14 @@ pub struct IndexError {
     /// Where its header starts.
     pub offset: u64,
     /// What is wrong with it.
-    pub what: Refusal,
+    #[source]
+    pub reason: MemberReason,
 }
 
 /// What is wrong with a member.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
-    /// The file could not be read.
+pub enum MemberReason {
+    /// The file cannot be read.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The archive ends in the middle.
@@ -55,13 +54,13 @@ pub enum Refusal {
     #[error("its {0} is not a number that fits")]
     Number(&'static str),
     /// A name that leaves the tree or cannot exist.
-    #[error("{0}")]
+    #[error(transparent)]
     Path(#[from] PathError),
     /// An extended header.
-    #[error("{0}")]
+    #[error(transparent)]
     Pax(#[from] PaxError),
     /// An extended header that is too large.
-    #[error("its extended header or long name has {0} bytes, which cannot be right")]
+    #[error("its extended header or long name has {0} bytes, more than any file system keeps")]
     Oversized(u64),
     /// The same name twice.
     #[error("the archive has this name twice")]
@@ -75,8 +74,8 @@ pub enum Refusal {
     /// A kind of member with no place in a tree.
     #[error("it is of type `{0}`, which a layer cannot hold")]
     Type(String),
-    /// A whiteout with data, or one that removes nothing nameable.
-    #[error("it is not a proper whiteout")]
+    /// A whiteout with data, one that removes nothing, or an opaque one.
+    #[error("it is a malformed or unsupported whiteout")]
     Whiteout,
     /// A member inside something that is not a directory.
     #[error("it is inside `{0}`, which is not a directory in this layer")]
@@ -87,13 +86,13 @@ impl Layer {
     /// Reads the layer in the tar file at `path`. The file stays open.
     ///
     /// # Errors
-    /// [`IndexError`] naming the first member that is refused.
-    pub fn open(name: &str, path: &Path) -> Result<Self, IndexError> {
-        let source = Source::open(path).map_err(|error| IndexError {
+    /// [`LayerReadError`] naming the first member that is refused.
+    pub fn open(name: &str, path: &Path) -> Result<Self, LayerReadError> {
+        let source = Source::open(path).map_err(|error| LayerReadError {
             layer: name.to_owned(),
             member: "header".to_owned(),
             offset: 0,
-            what: error.into(),
+            reason: error.into(),
         })?;
         Self::index(name, &source)
     }
@@ -101,12 +100,13 @@ impl Layer {
     /// Reads the layer in these bytes of a tar file.
     ///
     /// # Errors
-    /// [`IndexError`] naming the first member that is refused.
-    pub fn from_tar(name: &str, tar: impl Into<Vec<u8>>) -> Result<Self, IndexError> {
+    /// [`LayerReadError`] naming the first member that is refused.
+    #[cfg(test)]
+    pub fn from_tar(name: &str, tar: impl Into<Vec<u8>>) -> Result<Self, LayerReadError> {
         Self::index(name, &Arc::new(Source::Memory(tar.into())))
     }
 
-    fn index(name: &str, source: &Arc<Source>) -> Result<Self, IndexError> {
+    fn index(name: &str, source: &Arc<Source>) -> Result<Self, LayerReadError> {
         let layer = Layer {
             name: name.to_owned(),
             ..Layer::default()
@@ -123,16 +123,16 @@ impl Layer {
             match reader.member() {
                 Ok(true) => {}
                 Ok(false) => return Ok(reader.layer),
-                Err(what) => {
+                Err(reason) => {
                     let member = match &reader.member[..] {
                         [] => "header".to_owned(),
                         name => format!("member `{}`", Printable(name)),
                     };
-                    return Err(IndexError {
+                    return Err(LayerReadError {
                         layer: name.to_owned(),
                         member,
                         offset,
-                        what,
+                        reason,
                     });
                 }
             }
@@ -150,19 +150,21 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Reads one member with the headers before it; false at the end.
-    fn member(&mut self) -> Result<bool, Refusal> {
+    fn member(&mut self) -> Result<bool, MemberReason> {
         let mut extended = Extended::default();
         let mut described = false;
         loop {
             let Some(header) = self.header()? else {
-                // A description of nothing is a cut.
+                // Extended headers without a member: the archive is cut.
                 return if described {
-                    Err(Refusal::Truncated)
+                    Err(MemberReason::Truncated)
                 } else {
                     Ok(false)
                 };
             };
-            let size = header.entry_size().map_err(|_| Refusal::Number("size"))?;
+            let size = header
+                .entry_size()
+                .map_err(|_| MemberReason::Number("size"))?;
             described = true;
             match header.entry_type() {
                 EntryType::XHeader => extended.add(&self.extension(size)?)?,
@@ -177,7 +179,7 @@ impl Reader<'_> {
         }
     }
 
-    fn header(&mut self) -> Result<Option<Header>, Refusal> {
+    fn header(&mut self) -> Result<Option<Header>, MemberReason> {
         let mut header = Header::new_old();
         self.read(header.as_mut_bytes())?;
         let bytes = header.as_bytes();
@@ -189,23 +191,25 @@ impl Reader<'_> {
         let expected = sum(&bytes[..148]) + 8 * u32::from(b' ') + sum(&bytes[156..]);
         match header.cksum() {
             Ok(found) if found == expected => Ok(Some(header)),
-            _ => Err(Refusal::Checksum),
+            _ => Err(MemberReason::Checksum),
         }
     }
 
-    fn read(&mut self, buf: &mut [u8]) -> Result<(), Refusal> {
+    fn read(&mut self, buf: &mut [u8]) -> Result<(), MemberReason> {
         match self.source.read_exact_at(buf, self.at) {
             Ok(()) => {}
-            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Err(Refusal::Truncated),
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
+                return Err(MemberReason::Truncated);
+            }
             Err(e) => return Err(e.into()),
         }
         self.at += buf.len() as u64;
         Ok(())
     }
 
-    fn extension(&mut self, size: u64) -> Result<Vec<u8>, Refusal> {
-        if size > EXTENDED_MAX {
-            return Err(Refusal::Oversized(size));
+    fn extension(&mut self, size: u64) -> Result<Vec<u8>, MemberReason> {
+        if size > MAX_EXTENDED_BYTES {
+            return Err(MemberReason::Oversized(size));
         }
         let mut bytes = vec![0; size as usize];
         self.read(&mut bytes)?;
@@ -213,7 +217,7 @@ impl Reader<'_> {
         Ok(bytes)
     }
 
-    fn long_name(&mut self, size: u64) -> Result<Vec<u8>, Refusal> {
+    fn long_name(&mut self, size: u64) -> Result<Vec<u8>, MemberReason> {
         let mut name = self.extension(size)?;
         if name.last() == Some(&0) {
             name.pop();
@@ -222,16 +226,16 @@ impl Reader<'_> {
     }
 
     /// A header for all members may comment, nothing else.
-    fn global(&mut self, size: u64) -> Result<(), Refusal> {
+    fn global(&mut self, size: u64) -> Result<(), MemberReason> {
         let mut all = Extended::default();
         all.add(&self.extension(size)?)?;
         if all == Extended::default() {
             return Ok(());
         }
-        Err(Refusal::Type("global extended header".to_owned()))
+        Err(MemberReason::Type("global extended header".to_owned()))
     }
 
-    fn add(&mut self, header: &Header, extended: Extended) -> Result<(), Refusal> {
+    fn add(&mut self, header: &Header, extended: Extended) -> Result<(), MemberReason> {
         let name = match extended.path {
             Some(name) => name,
             None => header.path_bytes().into_owned(),
@@ -242,23 +246,23 @@ impl Reader<'_> {
         let size = data_size(header, extended.size)?;
         let padded = size.checked_next_multiple_of(BLOCK);
         let end = padded.and_then(|padded| offset.checked_add(padded));
-        self.at = end.ok_or(Refusal::Number("size"))?;
+        self.at = end.ok_or(MemberReason::Number("size"))?;
         if self.at > self.source.size()? {
-            return Err(Refusal::Truncated);
+            return Err(MemberReason::Truncated);
         }
         let target = match extended.linkpath {
             Some(target) => target,
             None => header.link_name_bytes().unwrap_or_default().into_owned(),
         };
         let number = |value: Option<u64>, field: io::Result<u64>, what| {
-            let value = value.or(field.ok()).ok_or(Refusal::Number(what))?;
-            u32::try_from(value).map_err(|_| Refusal::Number(what))
+            let value = value.or(field.ok()).ok_or(MemberReason::Number(what))?;
+            u32::try_from(value).map_err(|_| MemberReason::Number(what))
         };
         let Some(path) = path else {
             return if header.entry_type() == EntryType::Directory {
                 Ok(())
             } else {
-                Err(Refusal::Root)
+                Err(MemberReason::Root)
             };
         };
         let content = Content::at(self.source, offset, size);
@@ -268,12 +272,12 @@ impl Reader<'_> {
         }
         let entry = Entry {
             kind: kind(header, content, target)?,
-            mode: header.mode().map_err(|_| Refusal::Number("mode"))? & 0o7777,
+            mode: header.mode().map_err(|_| MemberReason::Number("mode"))? & 0o7777,
             uid: number(extended.uid, header.uid(), "owner")?,
             gid: number(extended.gid, header.gid(), "group")?,
             mtime: match extended.mtime {
                 Some(mtime) => mtime,
-                None => header.mtime().map_err(|_| Refusal::Number("time"))?,
+                None => header.mtime().map_err(|_| MemberReason::Number("time"))?,
             },
             xattrs: extended.xattrs,
         };
@@ -282,8 +286,8 @@ impl Reader<'_> {
 
     /// What a hard link shares. A link to something that is not a file (GNU tar
     /// makes them of symbolic links) becomes a copy of it.
-    fn linked(&self, target: &[u8]) -> Result<Entry, Refusal> {
-        let dangling = || Refusal::DanglingLink(Printable(target).to_string());
+    fn linked(&self, target: &[u8]) -> Result<Entry, MemberReason> {
+        let dangling = || MemberReason::DanglingLink(Printable(target).to_string());
         let to = TreePath::of_member(target)?.ok_or_else(dangling)?;
         let entry = self.layer.entries.get(&to).ok_or_else(dangling)?;
         if entry.kind.is_dir() {
@@ -292,7 +296,7 @@ impl Reader<'_> {
         Ok(entry.clone())
     }
 
-    fn insert(&mut self, path: TreePath, entry: Entry) -> Result<(), Refusal> {
+    fn insert(&mut self, path: TreePath, entry: Entry) -> Result<(), MemberReason> {
         if path.name().starts_with(WHITEOUT) {
             return self.whiteout(&path, &entry);
         }
@@ -304,64 +308,64 @@ impl Reader<'_> {
                 .get(&above)
                 .is_some_and(|e| !e.kind.is_dir())
             {
-                return Err(Refusal::NotADirectory(above.to_string()));
+                return Err(MemberReason::NotADirectory(above.to_string()));
             }
         }
         if !entry.kind.is_dir() && path.below(&self.layer.entries).next().is_some() {
-            return Err(Refusal::NotADirectory(path.to_string()));
+            return Err(MemberReason::NotADirectory(path.to_string()));
         }
         match self.layer.entries.insert(path, entry) {
             None => Ok(()),
-            Some(_) => Err(Refusal::Duplicate),
+            Some(_) => Err(MemberReason::Duplicate),
         }
     }
 
-    fn whiteout(&mut self, path: &TreePath, entry: &Entry) -> Result<(), Refusal> {
+    fn whiteout(&mut self, path: &TreePath, entry: &Entry) -> Result<(), MemberReason> {
         if !matches!(&entry.kind, Kind::File(content) if content.size() == 0) {
-            return Err(Refusal::Whiteout);
+            return Err(MemberReason::Whiteout);
         }
-        let parent = path.parent();
-        let fresh = if path.name() == OPAQUE {
-            self.layer.opaque.insert(parent.ok_or(Refusal::Whiteout)?)
-        } else {
-            let name = &path.name()[WHITEOUT.len()..];
-            let hidden = match parent {
-                Some(parent) => parent.join(name),
-                None => TreePath::new(name),
-            };
-            let hidden = hidden.map_err(|_| Refusal::Whiteout)?;
-            self.layer.whiteouts.insert(hidden)
+        let name = &path.name()[WHITEOUT.len()..];
+        let hidden = match path.parent() {
+            // `.wh..wh..opq` empties its directory: no layer of ours has one.
+            _ if name.starts_with(WHITEOUT) => return Err(MemberReason::Whiteout),
+            Some(parent) => parent.join(name),
+            None => TreePath::new(name),
         };
-        if fresh {
-            Ok(())
-        } else {
-            Err(Refusal::Duplicate)
+        let hidden = hidden.map_err(|_| MemberReason::Whiteout)?;
+        match self.layer.whiteouts.insert(hidden) {
+            true => Ok(()),
+            false => Err(MemberReason::Duplicate),
         }
     }
 }
 
 /// Bytes of data after the header. Only files have any, whatever a link's header says.
-fn data_size(header: &Header, extended: Option<u64>) -> Result<u64, Refusal> {
+fn data_size(header: &Header, extended: Option<u64>) -> Result<u64, MemberReason> {
     let size = match extended {
         Some(size) => size,
-        None => header.entry_size().map_err(|_| Refusal::Number("size"))?,
+        None => header
+            .entry_size()
+            .map_err(|_| MemberReason::Number("size"))?,
     };
     match header.entry_type() {
         EntryType::Regular | EntryType::Continuous => Ok(size),
         EntryType::GNUSparse => Err(PaxError::Sparse.into()),
         // POSIX lets a link carry data; nobody writes that, and readers disagree.
-        _ if size != 0 => Err(Refusal::Number(
+        _ if size != 0 => Err(MemberReason::Number(
             "size (data after something that is no file)",
         )),
         _ => Ok(0),
     }
 }
 
-fn kind(header: &Header, content: Content, target: Vec<u8>) -> Result<Kind, Refusal> {
+fn kind(header: &Header, content: Content, target: Vec<u8>) -> Result<Kind, MemberReason> {
     let device = || {
-        let number =
-            |n: io::Result<Option<u32>>| n.ok().flatten().ok_or(Refusal::Number("device number"));
-        Ok::<_, Refusal>(Device {
+        let number = |n: io::Result<Option<u32>>| {
+            n.ok()
+                .flatten()
+                .ok_or(MemberReason::Number("device number"))
+        };
+        Ok::<_, MemberReason>(Device {
             major: number(header.device_major())?,
             minor: number(header.device_minor())?,
         })
@@ -381,7 +385,7 @@ fn kind(header: &Header, content: Content, target: Vec<u8>) -> Result<Kind, Refu
         EntryType::Char => Kind::CharDevice(device()?),
         EntryType::Block => Kind::BlockDevice(device()?),
         EntryType::Fifo => Kind::Fifo,
-        other => return Err(Refusal::Type(char::from(other.as_byte()).to_string())),
+        other => return Err(MemberReason::Type(char::from(other.as_byte()).to_string())),
     })
 }
 

@@ -1,11 +1,10 @@
 //! Layers on top of each other become one tree.
 //!
-//! Later layers win, but only where they say so: replacing a file of a lower
-//! layer, or turning a directory into something else, must be asked for. Each
-//! layer first empties its opaque directories, then removes what its whiteouts
-//! name, then adds its entries. A directory's owner, mode and times come from
+//! Later layers win, but only where they declare it: a file of a lower layer is
+//! replaced, or a directory turned into something else, only on request. Each
+//! layer first removes what its whiteouts name, then adds its entries. A directory's owner, mode and times come from
 //! the last layer that lists it; a directory no layer lists is root's, 0755.
-//! A whiteout of nothing is fine: the result is what it asks for. Hard links
+//! A whiteout of nothing is fine. Hard links
 //! survive as in a file system: if a later layer replaces one of two names,
 //! the other keeps its content.
 
@@ -24,8 +23,6 @@ pub enum MergePolicy {
     AddOnly,
     /// These paths.
     MayReplace(BTreeSet<TreePath>),
-    /// Anything, as container runtimes do.
-    MayReplaceAnything,
 }
 
 impl MergePolicy {
@@ -33,7 +30,6 @@ impl MergePolicy {
         match self {
             Self::AddOnly => false,
             Self::MayReplace(paths) => paths.contains(path),
-            Self::MayReplaceAnything => true,
         }
     }
 }
@@ -52,12 +48,12 @@ pub struct Conflict {
     /// The layer it collides with.
     pub lower: String,
     /// How.
-    pub clash: Clash,
+    pub reason: ConflictReason,
 }
 
 /// How two layers disagree.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Clash {
+pub enum ConflictReason {
     /// The lower layer has it already.
     Replaces,
     /// One has a directory where the other has something else.
@@ -91,15 +87,15 @@ impl fmt::Display for Conflict {
             path,
             layer,
             lower,
-            clash,
+            reason,
         } = self;
-        match clash {
-            Clash::Replaces => write!(
+        match reason {
+            ConflictReason::Replaces => write!(
                 f,
                 "layer {layer} would replace {path} of layer {lower}\n  \
                  help: list {path} under `replaces` if that is meant, or choose another path"
             ),
-            Clash::Type {
+            ConflictReason::Type {
                 upper,
                 lower: below,
             } => write!(
@@ -107,7 +103,7 @@ impl fmt::Display for Conflict {
                 "layer {layer} has a {upper} at {path} where layer {lower} has a {below}\n  \
                  help: remove it first with a whiteout, or choose another path"
             ),
-            Clash::ThroughSymlink { link, target } => write!(
+            ConflictReason::ThroughSymlink { link, target } => write!(
                 f,
                 "layer {layer} has {path}, but {link} is a symbolic link to `{}` in layer {lower}\n  \
                  help: use the path the link leads to",
@@ -148,19 +144,12 @@ where
 }
 
 fn remove(nodes: &mut BTreeMap<TreePath, Node>, layer: &Layer) {
-    for dir in &layer.opaque {
-        remove_below(nodes, dir);
-    }
     for path in &layer.whiteouts {
         nodes.remove(path);
-        remove_below(nodes, path);
-    }
-}
-
-fn remove_below(nodes: &mut BTreeMap<TreePath, Node>, dir: &TreePath) {
-    let gone: Vec<_> = dir.below(nodes).map(|(path, _)| path.clone()).collect();
-    for path in gone {
-        nodes.remove(&path);
+        let below: Vec<_> = path.below(nodes).map(|(path, _)| path.clone()).collect();
+        for path in below {
+            nodes.remove(&path);
+        }
     }
 }
 
@@ -174,7 +163,10 @@ struct Merger<'a> {
 
 impl Merger<'_> {
     fn add(&mut self, path: &TreePath, entry: &Entry) {
-        if let Err(conflict) = self.reach(path).and_then(|()| self.settle(path, entry)) {
+        if let Err(conflict) = self
+            .make_parents(path)
+            .and_then(|()| self.check_replacement(path, entry))
+        {
             self.conflicts.push(conflict);
             return;
         }
@@ -185,7 +177,7 @@ impl Merger<'_> {
     }
 
     /// Makes sure that every directory above `path` is one, creating what is missing.
-    fn reach(&mut self, path: &TreePath) -> Result<(), Conflict> {
+    fn make_parents(&mut self, path: &TreePath) -> Result<(), Conflict> {
         for dir in path.ancestors() {
             match self.nodes.get(&dir) {
                 None => {
@@ -197,18 +189,18 @@ impl Merger<'_> {
                     Kind::Dir => {}
                     Kind::Symlink(target) => {
                         let target = target.clone();
-                        let clash = Clash::ThroughSymlink {
+                        let reason = ConflictReason::ThroughSymlink {
                             link: dir.clone(),
                             target,
                         };
-                        return Err(self.conflict(path, node, clash));
+                        return Err(self.conflict(path, node, reason));
                     }
                     other => {
-                        let clash = Clash::Type {
+                        let reason = ConflictReason::Type {
                             upper: "directory",
-                            lower: other.word(),
+                            lower: other.name(),
                         };
-                        return Err(self.conflict(&dir, node, clash));
+                        return Err(self.conflict(&dir, node, reason));
                     }
                 },
             }
@@ -217,27 +209,27 @@ impl Merger<'_> {
     }
 
     /// Whether `entry` may take the place of what is at `path` now.
-    fn settle(&self, path: &TreePath, entry: &Entry) -> Result<(), Conflict> {
+    fn check_replacement(&self, path: &TreePath, entry: &Entry) -> Result<(), Conflict> {
         let Some(node) = self.nodes.get(path) else {
             return Ok(());
         };
         match (&entry.kind, &node.entry.kind) {
             (Kind::Dir, Kind::Dir) => Ok(()),
             (upper, lower) if upper.is_dir() || lower.is_dir() => {
-                let (upper, lower) = (upper.word(), lower.word());
-                Err(self.conflict(path, node, Clash::Type { upper, lower }))
+                let (upper, lower) = (upper.name(), lower.name());
+                Err(self.conflict(path, node, ConflictReason::Type { upper, lower }))
             }
             _ if self.policy.allows(path) => Ok(()),
-            _ => Err(self.conflict(path, node, Clash::Replaces)),
+            _ => Err(self.conflict(path, node, ConflictReason::Replaces)),
         }
     }
 
-    fn conflict(&self, path: &TreePath, lower: &Node, clash: Clash) -> Conflict {
+    fn conflict(&self, path: &TreePath, lower: &Node, reason: ConflictReason) -> Conflict {
         Conflict {
             path: path.clone(),
             layer: self.name.to_string(),
             lower: lower.layer.to_string(),
-            clash,
+            reason,
         }
     }
 }

@@ -12,7 +12,7 @@ fn path(path: &str) -> TreePath {
     TreePath::new(path).unwrap()
 }
 
-/// `dir/`, `file=content`, `link>target`, `-whiteout`, `!opaque`.
+/// `dir/`, `file=content`, `link>target`, `-whiteout`.
 fn layer(name: &str, words: &[&str]) -> Layer {
     let mut layer = Layer {
         name: name.to_owned(),
@@ -21,9 +21,6 @@ fn layer(name: &str, words: &[&str]) -> Layer {
     for word in words {
         let (at, kind) = if let Some(gone) = word.strip_prefix('-') {
             layer.whiteouts.insert(path(gone));
-            continue;
-        } else if let Some(emptied) = word.strip_prefix('!') {
-            layer.opaque.insert(path(emptied));
             continue;
         } else if let Some(dir) = word.strip_suffix('/') {
             (dir, Kind::Dir)
@@ -41,6 +38,12 @@ fn layer(name: &str, words: &[&str]) -> Layer {
     layer
 }
 
+/// Lets every layer replace whatever it has.
+fn anything(layers: &[Layer]) -> MergePolicy {
+    let entries = layers.iter().flat_map(|layer| layer.entries.keys());
+    MergePolicy::MayReplace(entries.cloned().collect())
+}
+
 fn merged(layers: &[Layer], policy: &MergePolicy) -> Result<Vec<String>, MergeError> {
     let tree = merge(layers.iter().map(|layer| (layer, policy)), EPOCH)?;
     let show = |(path, node): (&TreePath, &Node)| match &node.entry.kind {
@@ -51,24 +54,19 @@ fn merged(layers: &[Layer], policy: &MergePolicy) -> Result<Vec<String>, MergeEr
                 String::from_utf8(content.read().unwrap()).unwrap()
             )
         }
-        other => format!("{path} {}", other.word()),
+        other => format!("{path} {}", other.name()),
     };
     Ok(tree.iter().map(show).collect())
 }
 
 #[test]
 fn later_layers_win_where_they_ask() {
-    let anything = MergePolicy::MayReplaceAnything;
-    let cases: [(&[&[&str]], &[&str]); 9] = [
+    let cases: [(&[&[&str]], &[&str]); 8] = [
         (&[&["a=1"], &["b=2"]], &["/a=1", "/b=2"]),
         (&[&["a=1"], &["a=2"]], &["/a=2"]),
         (&[&["a=1"], &["-a"]], &[]),
         (&[&["d/x=1"], &["-d"]], &[]),
         (&[&["d/x=1", "d.x=2"], &["-d", "d=3"]], &["/d=3", "/d.x=2"]),
-        (
-            &[&["d/x=1", "d0=2"], &["!d", "d/y=2"]],
-            &["/d/ 755", "/d/y=2", "/d0=2"],
-        ),
         (
             &[&["d/", "d/x=1"], &["d/y=2"]],
             &["/d/ 700", "/d/x=1", "/d/y=2"],
@@ -78,7 +76,11 @@ fn later_layers_win_where_they_ask() {
     ];
     for (layers, expected) in cases {
         let layers: Vec<_> = layers.iter().map(|words| layer("l", words)).collect();
-        assert_eq!(merged(&layers, &anything).unwrap(), expected, "{layers:?}");
+        assert_eq!(
+            merged(&layers, &anything(&layers)).unwrap(),
+            expected,
+            "{layers:?}"
+        );
     }
 }
 
@@ -196,16 +198,14 @@ fn any_layer() -> impl Strategy<Value = Layer> {
         btree_map(file, "[a-z]{1,3}", 0..6),
         btree_set(dir(), 0..3),
         btree_set(any, 0..3),
-        btree_set(dir(), 0..2),
     )
-        .prop_map(|(files, dirs, whiteouts, opaque)| {
+        .prop_map(|(files, dirs, whiteouts)| {
             let mut words: Vec<_> = files
                 .iter()
                 .map(|(p, text)| format!("{p}={text}"))
                 .collect();
             words.extend(dirs.iter().map(|p| format!("{p}/")));
             words.extend(whiteouts.iter().map(|p| format!("-{p}")));
-            words.extend(opaque.iter().map(|p| format!("!{p}")));
             layer("l", &words.iter().map(String::as_str).collect::<Vec<_>>())
         })
 }
@@ -222,7 +222,7 @@ fn looked_up(layers: &[Layer], path: &TreePath) -> Option<String> {
             Some(_) => return Some(format!("{path}/ 700")),
             None => implied |= layer.entries.keys().any(|p| p.is_below(path)),
         }
-        let hides = |dir: &TreePath| layer.whiteouts.contains(dir) || layer.opaque.contains(dir);
+        let hides = |dir: &TreePath| layer.whiteouts.contains(dir);
         if layer.whiteouts.contains(path) || path.ancestors().any(|dir| hides(&dir)) {
             break;
         }
@@ -239,7 +239,7 @@ proptest! {
             names.insert(name.clone());
         }
         let expected: Vec<_> = names.iter().filter_map(|p| looked_up(&layers, p)).collect();
-        let result = merged(&layers, &MergePolicy::MayReplaceAnything).unwrap();
+        let result = merged(&layers, &anything(&layers)).unwrap();
         prop_assert_eq!(result, expected);
     }
 }

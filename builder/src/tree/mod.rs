@@ -6,9 +6,10 @@
 //! - [`index`]: tar → layer
 //! - [`merge`]: layers → tree
 //! - `write`: tree or layer → tar, the same bytes every time
-//! - `dump`: tree → text
+//! - `dump`: tree → text, for snapshots of tests
 
 pub mod content;
+#[cfg(test)]
 mod dump;
 pub mod index;
 pub mod merge;
@@ -18,8 +19,8 @@ mod pax;
 mod write;
 
 pub use content::{Content, Source};
-pub use index::{IndexError, Refusal};
-pub use merge::{Clash, Conflict, MergeError, MergePolicy, merge};
+pub use index::{LayerReadError, MemberReason};
+pub use merge::{Conflict, ConflictReason, MergeError, MergePolicy, merge};
 pub use model::{Device, Entry, Kind, Layer, Node, ReadError, Tree};
 pub use path::{PathError, Printable, TreePath};
 pub use pax::PaxError;

@@ -52,8 +52,8 @@ pub struct Device {
 }
 
 impl Kind {
-    /// The word for messages.
-    pub fn word(&self) -> &'static str {
+    /// The name of the kind in messages.
+    pub fn name(&self) -> &'static str {
         match self {
             Self::File(_) => "file",
             Self::Dir => "directory",
@@ -93,8 +93,6 @@ pub struct Layer {
     pub entries: BTreeMap<TreePath, Entry>,
     /// What it removes, with all that is below (`.wh.NAME` in the archive).
     pub whiteouts: BTreeSet<TreePath>,
-    /// Directories it empties before adding to them (`.wh..wh..opq`).
-    pub opaque: BTreeSet<TreePath>,
 }
 
 /// One merged tree: every directory is there before what is in it, no time is
@@ -115,30 +113,30 @@ pub struct Node {
     pub layer: Arc<str>,
 }
 
-/// Why a file of a tree could not be read.
+/// Why a file of a tree cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// Nothing there.
+    /// There is nothing.
     #[error("the tree has no {0}")]
     Missing(String),
-    /// Something else there.
-    #[error("{path} is a {word} in layer {layer}, not a file")]
+    /// There is something else.
+    #[error("{path} is a {kind} in layer {layer}, not a file")]
     NotAFile {
         /// The path.
         path: String,
         /// What it is.
-        word: &'static str,
+        kind: &'static str,
         /// Where it came from.
         layer: Arc<str>,
     },
-    /// The layer could not be read.
-    #[error("reading {path} of layer {layer}: {source}")]
+    /// The layer cannot be read.
+    #[error("reading {path} of layer {layer}")]
     Io {
         /// The path.
         path: String,
         /// Where it came from.
         layer: Arc<str>,
-        /// What the system said.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -194,7 +192,7 @@ impl Tree {
             }),
             other => Err(ReadError::NotAFile {
                 path: named,
-                word: other.word(),
+                kind: other.name(),
                 layer,
             }),
         }

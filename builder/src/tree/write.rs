@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use tar::{EntryType, Header};
 
 use super::content::Content;
-use super::index::{OPAQUE, WHITEOUT};
+use super::index::WHITEOUT;
 use super::model::{Device, Entry, FirstNames, Kind, Layer, Tree};
 use super::path::TreePath;
 use super::pax;
@@ -49,9 +49,6 @@ impl Layer {
     pub fn write_tar(&self, out: &mut impl Write) -> io::Result<()> {
         let mut members: BTreeMap<TreePath, Entry> = self.entries.clone();
         let empty = || Entry::of_root(Kind::File(Content::from_bytes([])), 0o644, 0);
-        for dir in &self.opaque {
-            members.insert(dir.join(OPAQUE).map_err(io::Error::other)?, empty());
-        }
         for path in &self.whiteouts {
             let name = [WHITEOUT, path.name()].concat();
             let whiteout = match path.parent() {

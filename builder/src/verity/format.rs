@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use sha2::{Digest, Sha256};
+use postern_contract::digest::{Digest, DigestError};
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::VerityError;
@@ -11,13 +12,13 @@ use super::VerityError;
 /// Bytes of a data block and of a hash block.
 pub const BLOCK: usize = 4096;
 /// Bytes of one SHA-256 digest.
-pub(super) const DIGEST: usize = 32;
+pub(super) const DIGEST_BYTES: usize = 32;
 /// Digests in one hash block.
-pub(super) const FANOUT: usize = BLOCK / DIGEST;
+pub(super) const FANOUT: usize = BLOCK / DIGEST_BYTES;
 /// Longest salt the superblock holds, in bytes.
-const MAX_SALT: usize = 256;
+const MAX_SALT_BYTES: usize = 256;
 /// Bytes of the superblock; it has the first hash block to itself.
-const SUPERBLOCK: usize = 512;
+const SUPERBLOCK_BYTES: usize = 512;
 const SIGNATURE: &[u8; 8] = b"verity\0\0";
 
 /// The salt: hashed in front of every block.
@@ -30,7 +31,7 @@ impl Salt {
     /// # Errors
     /// [`VerityError::LongSalt`].
     pub fn new(bytes: &[u8]) -> Result<Self, VerityError> {
-        if bytes.len() > MAX_SALT {
+        if bytes.len() > MAX_SALT_BYTES {
             return Err(VerityError::LongSalt(bytes.len()));
         }
         Ok(Self(bytes.to_vec()))
@@ -70,8 +71,8 @@ pub struct Superblock {
 
 impl Superblock {
     /// The 512 bytes on disk (`struct verity_sb`, cryptsetup `lib/verity/verity.c`).
-    pub(super) fn to_bytes(&self) -> [u8; SUPERBLOCK] {
-        let mut out = [0; SUPERBLOCK];
+    pub(super) fn to_bytes(&self) -> [u8; SUPERBLOCK_BYTES] {
+        let mut out = [0; SUPERBLOCK_BYTES];
         let mut at = 0;
         let mut put = |bytes: &[u8]| {
             out[at..at + bytes.len()].copy_from_slice(bytes);
@@ -79,7 +80,7 @@ impl Superblock {
         };
         let mut algorithm = [0; 32];
         algorithm[..6].copy_from_slice(b"sha256");
-        // The salt has at most MAX_SALT bytes, so this cannot wrap.
+        // The salt has at most MAX_SALT_BYTES, so this cannot wrap.
         let salt_size = self.salt.0.len() as u16;
         put(SIGNATURE);
         put(&1_u32.to_le_bytes()); // version of the superblock
@@ -101,7 +102,7 @@ impl Superblock {
     /// [`VerityError::Superblock`] if it is none or not of the one kind Postern writes.
     pub fn parse(bytes: &[u8]) -> Result<Self, VerityError> {
         let refuse = |why| Err(VerityError::Superblock(why));
-        if bytes.len() < SUPERBLOCK || &bytes[..8] != SIGNATURE {
+        if bytes.len() < SUPERBLOCK_BYTES || &bytes[..8] != SIGNATURE {
             return refuse("no signature");
         }
         let word = |at: usize| {
@@ -121,7 +122,7 @@ impl Superblock {
         if data_blocks == 0 || data_blocks > u64::MAX / BLOCK as u64 {
             return refuse("impossible number of blocks");
         }
-        if salt_size > MAX_SALT {
+        if salt_size > MAX_SALT_BYTES {
             return refuse("impossible length of the salt");
         }
         let mut uuid = [0; 16];
@@ -146,19 +147,19 @@ pub(super) fn levels(data_blocks: u64) -> Vec<u64> {
     levels
 }
 
-/// The digest that vouches for every block of data.
+/// The digest that covers every block of data.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RootHash([u8; DIGEST]);
+pub struct RootHash(Digest);
 
 impl RootHash {
     /// From its 32 bytes.
-    pub const fn new(bytes: [u8; DIGEST]) -> Self {
-        Self(bytes)
+    pub const fn new(bytes: [u8; DIGEST_BYTES]) -> Self {
+        Self(Digest::from_bytes(bytes))
     }
 
-    /// Its 32 bytes.
-    pub const fn as_bytes(&self) -> &[u8; DIGEST] {
-        &self.0
+    /// The digest itself.
+    pub const fn digest(&self) -> Digest {
+        self.0
     }
 
     /// Partition GUID by which systemd finds the data: the first 128 bits,
@@ -169,19 +170,19 @@ impl RootHash {
 
     /// Partition GUID by which systemd finds the tree: the last 128 bits.
     pub fn hash_guid(&self) -> Uuid {
-        self.guid(DIGEST / 2)
+        self.guid(DIGEST_BYTES / 2)
     }
 
     fn guid(&self, from: usize) -> Uuid {
         let mut half = [0; 16];
-        half.copy_from_slice(&self.0[from..from + 16]);
+        half.copy_from_slice(&self.0.as_bytes()[from..from + 16]);
         Uuid::from_bytes(half)
     }
 }
 
 impl fmt::Display for RootHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex::encode(self.0))
+        write!(f, "{}", self.0)
     }
 }
 
@@ -192,13 +193,10 @@ impl fmt::Debug for RootHash {
 }
 
 impl FromStr for RootHash {
-    type Err = VerityError;
+    type Err = DigestError;
 
-    fn from_str(text: &str) -> Result<Self, VerityError> {
-        let mut bytes = [0; DIGEST];
-        hex::decode_to_slice(text, &mut bytes)
-            .map_err(|_| VerityError::RootHash(text.to_owned()))?;
-        Ok(Self(bytes))
+    fn from_str(text: &str) -> Result<Self, DigestError> {
+        text.parse().map(Self)
     }
 }
 

@@ -11,46 +11,39 @@ mod verify;
 
 pub use format::{BLOCK, RootHash, Salt, Superblock};
 pub use tree::{format, pad, root_hash};
-pub use verify::{Fault, Kind, verify};
+pub use verify::{CorruptBlock, Device, verify};
 
-use std::path::PathBuf;
+use std::io;
 
 /// Why a hash tree could not be made or does not match.
 #[derive(Debug, thiserror::Error)]
 pub enum VerityError {
-    /// Reading or writing.
-    #[error("{doing} {path}: {source}")]
-    Io {
-        /// Gerund.
-        doing: &'static str,
-        /// The file, or what stands for it.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// Reading or writing a file, which the cause names.
+    #[error("hashing the root file system")]
+    Io(#[from] io::Error),
+    /// Reading one of the devices that are verified.
+    #[error("verifying the {0}")]
+    Read(Device, #[source] io::Error),
     /// The data is empty or not made of whole blocks.
     #[error(
-        "the data of a verity tree must be whole blocks of 4096 bytes and not empty, this is {0} bytes\n  help: pad it first"
+        "the data of a verity tree must be whole blocks of 4096 bytes and not empty, but it has {0} bytes"
     )]
     Unaligned(u64),
     /// A salt longer than the superblock has room for.
     #[error("a verity salt has at most 256 bytes, this one {0}")]
     LongSalt(usize),
-    /// The hash device does not start with a superblock we can read.
-    #[error("not a verity hash tree of ours: {0}")]
+    /// The hash device does not start with a superblock that this reads.
+    #[error("not a verity hash tree of postern's: {0}")]
     Superblock(&'static str),
-    /// Not 64 hexadecimal digits.
-    #[error("`{0}` is not a root hash: 64 hexadecimal digits are")]
-    RootHash(String),
     /// Data and tree are of different sizes.
     #[error("the tree is for {expected} bytes of data, there are {found}")]
     Size {
-        /// Bytes the superblock speaks of.
+        /// Bytes that the superblock covers.
         expected: u64,
         /// Bytes there are.
         found: u64,
     },
     /// Blocks that are not what the root hash says.
-    #[error("{}", verify::told(.0))]
-    Corrupt(Vec<Fault>),
+    #[error("{}", verify::describe(.0))]
+    Corrupt(Vec<CorruptBlock>),
 }

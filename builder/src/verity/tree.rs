@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::VerityError;
-use super::format::{BLOCK, DIGEST, FANOUT, RootHash, Salt, Superblock, levels};
+use super::format::{BLOCK, DIGEST_BYTES, FANOUT, RootHash, Salt, Superblock, levels};
 use crate::extent::{FileBytes, ReadAt};
 
 /// Bytes of data under one leaf block.
@@ -27,12 +27,7 @@ pub(super) const SPAN: usize = BLOCK * FANOUT;
 /// [`VerityError`]: I/O, a salt over 256 bytes, or data that is empty or not
 /// made of whole blocks.
 pub fn format(data: &Path, out: &Path, salt: &[u8], uuid: Uuid) -> Result<RootHash, VerityError> {
-    let reading = |source| VerityError::Io {
-        doing: "hashing",
-        path: data.to_owned(),
-        source,
-    };
-    let bytes = FileBytes::open(data).map_err(reading)?;
+    let bytes = FileBytes::open(data)?;
     let size = bytes.size();
     if size == 0 || !size.is_multiple_of(BLOCK as u64) {
         return Err(VerityError::Unaligned(size));
@@ -42,12 +37,8 @@ pub fn format(data: &Path, out: &Path, salt: &[u8], uuid: Uuid) -> Result<RootHa
         salt: Salt::new(salt)?,
         data_blocks: size / BLOCK as u64,
     };
-    let (tree, root) = build(&bytes, &superblock).map_err(reading)?;
-    write(out, &superblock, &tree).map_err(|source| VerityError::Io {
-        doing: "writing",
-        path: out.to_owned(),
-        source,
-    })?;
+    let (tree, root) = build(&bytes, &superblock)?;
+    write(out, &superblock, &tree)?;
     Ok(root)
 }
 
@@ -58,12 +49,7 @@ pub fn format(data: &Path, out: &Path, salt: &[u8], uuid: Uuid) -> Result<RootHa
 /// [`VerityError`] if it cannot be read or is no hash device.
 pub fn root_hash(hashes: &Path) -> Result<RootHash, VerityError> {
     let mut head = vec![0; 2 * BLOCK];
-    let read = fs::File::open(hashes).and_then(|file| file.read_exact_at(&mut head, 0));
-    read.map_err(|source| VerityError::Io {
-        doing: "reading",
-        path: hashes.to_owned(),
-        source,
-    })?;
+    fs::File::open(hashes)?.read_exact_at(&mut head, 0)?;
     let superblock = Superblock::parse(&head)?;
     Ok(RootHash::new(digest(
         &superblock.salt.hasher(),
@@ -139,12 +125,12 @@ fn hash_level(below: &[u8], salted: &Sha256, level: &mut [u8]) {
 
 /// Digests of the blocks in `span`, one after the other.
 fn fill(salted: &Sha256, span: &[u8], block: &mut [u8]) {
-    for (slot, data) in block.chunks_mut(DIGEST).zip(span.chunks(BLOCK)) {
+    for (slot, data) in block.chunks_mut(DIGEST_BYTES).zip(span.chunks(BLOCK)) {
         slot.copy_from_slice(&digest(salted, data));
     }
 }
 
-pub(super) fn digest(salted: &Sha256, block: &[u8]) -> [u8; DIGEST] {
+pub(super) fn digest(salted: &Sha256, block: &[u8]) -> [u8; DIGEST_BYTES] {
     salted.clone().chain_update(block).finalize().into()
 }
 
@@ -189,7 +175,7 @@ pub(super) mod tests {
             hex::encode(salt)
         };
         fs::File::create(out).unwrap();
-        let said = Command::new("veritysetup")
+        let output = Command::new("veritysetup")
             .arg("format")
             .arg(format!("--salt={salt}"))
             .arg(format!("--uuid={UUID}"))
@@ -197,8 +183,11 @@ pub(super) mod tests {
             .arg(out)
             .run()
             .unwrap();
-        let said = String::from_utf8(said).unwrap();
-        let line = said.lines().find(|l| l.starts_with("Root hash:")).unwrap();
+        let output = String::from_utf8(output).unwrap();
+        let line = output
+            .lines()
+            .find(|l| l.starts_with("Root hash:"))
+            .unwrap();
         line.split_whitespace().last().unwrap().to_owned()
     }
 
@@ -244,7 +233,8 @@ pub(super) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let gone = dir.path().join("gone");
         let error = format(&gone, &dir.path().join("tree"), &[], UUID).unwrap_err();
-        assert!(error.to_string().contains("gone"), "{error}");
+        let error = format!("{:#}", anyhow::Error::from(error));
+        assert!(error.contains("gone"), "{error}");
     }
 
     proptest! {

@@ -1,56 +1,60 @@
-//! Checking data and tree against a root hash, and saying which block is wrong.
+//! Checks data and tree against a root hash, and names the wrong blocks.
 
 use std::fmt;
 use std::io;
-use std::path::PathBuf;
 
 use rayon::prelude::*;
 use sha2::Sha256;
 
 use super::VerityError;
-use super::format::{BLOCK, DIGEST, FANOUT, RootHash, Superblock, levels};
+use super::format::{BLOCK, DIGEST_BYTES, FANOUT, RootHash, Superblock, levels};
 use super::tree::{SPAN, digest, read_span};
 use crate::extent::{ReadAt, Window};
 
-/// How many faults an error message spells out.
-const TOLD: usize = 8;
+/// Blocks that a message lists; the rest is counted.
+const MAX_LISTED: usize = 8;
 
 /// One block that is not what it should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Fault {
+pub struct CorruptBlock {
     /// Where.
-    pub kind: Kind,
+    pub device: Device,
     /// Block of 4096 bytes, from 0: of the data, or of the whole hash device.
     pub block: u64,
 }
 
-/// Which of the two devices a fault is on.
+/// One of the two devices of a verified file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// The hash tree: what lies under this block cannot be judged.
+pub enum Device {
+    /// The hash tree: what lies under a corrupt block cannot be judged.
     Tree,
     /// The data.
     Data,
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Device {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self.kind {
-            Kind::Tree => "hash tree",
-            Kind::Data => "data",
-        };
-        let byte = self.block * BLOCK as u64;
-        write!(f, "{what} block {} (byte {byte})", self.block)
+        f.write_str(match self {
+            Device::Tree => "hash tree",
+            Device::Data => "data",
+        })
     }
 }
 
-pub(super) fn told(faults: &[Fault]) -> String {
-    let mut text = String::from("does not match its root hash:");
-    for fault in faults.iter().take(TOLD) {
-        text.push_str(&format!("\n  {fault}"));
+impl fmt::Display for CorruptBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let byte = self.block * BLOCK as u64;
+        write!(f, "{} block {} (byte {byte})", self.device, self.block)
     }
-    if faults.len() > TOLD {
-        text.push_str(&format!("\n  and {} more", faults.len() - TOLD));
+}
+
+pub(super) fn describe(blocks: &[CorruptBlock]) -> String {
+    let mut text = String::from("does not match its root hash:");
+    for block in blocks.iter().take(MAX_LISTED) {
+        text.push_str(&format!("\n  {block}"));
+    }
+    if blocks.len() > MAX_LISTED {
+        text.push_str(&format!("\n  and {} more", blocks.len() - MAX_LISTED));
     }
     text
 }
@@ -59,7 +63,7 @@ pub(super) fn told(faults: &[Fault]) -> String {
 /// Both may be larger than need be, as partitions are.
 ///
 /// # Errors
-/// [`VerityError::Corrupt`] with every wrong block that can be told, in order;
+/// [`VerityError::Corrupt`] with every wrong block that can be named, in order;
 /// [`VerityError`] for anything that cannot be read at all.
 pub fn verify(
     data: &dyn ReadAt,
@@ -67,7 +71,8 @@ pub fn verify(
     root: &RootHash,
 ) -> Result<Superblock, VerityError> {
     let mut head = [0; 512];
-    tree.read_exact_at(&mut head, 0).map_err(reading("tree"))?;
+    tree.read_exact_at(&mut head, 0)
+        .map_err(|error| VerityError::Read(Device::Tree, error))?;
     let superblock = Superblock::parse(&head)?;
     let size = superblock.data_blocks * BLOCK as u64;
     let data = Window::new(data, 0, size).map_err(|_| VerityError::Size {
@@ -76,36 +81,30 @@ pub fn verify(
     })?;
     let mut walk = Walk {
         salted: superblock.salt.hasher(),
-        faults: Vec::new(),
+        corrupt: Vec::new(),
     };
     // `None` stands for a block whose own digest was wrong.
-    let mut expected = vec![Some(*root.as_bytes())];
+    let mut expected = vec![Some(*root.digest().as_bytes())];
     let mut first = 1;
     for blocks in levels(superblock.data_blocks).into_iter().rev() {
-        let level = read_level(tree, first, blocks).map_err(reading("tree"))?;
+        let level = read_level(tree, first, blocks)
+            .map_err(|error| VerityError::Read(Device::Tree, error))?;
         expected = walk.level(&level, first, &expected);
         first += blocks;
     }
-    walk.data(&data, &expected).map_err(reading("data"))?;
-    if walk.faults.is_empty() {
+    walk.data(&data, &expected)
+        .map_err(|error| VerityError::Read(Device::Data, error))?;
+    if walk.corrupt.is_empty() {
         Ok(superblock)
     } else {
-        walk.faults.sort_unstable();
-        Err(VerityError::Corrupt(walk.faults))
-    }
-}
-
-fn reading(what: &'static str) -> impl Fn(io::Error) -> VerityError {
-    move |source| VerityError::Io {
-        doing: "verifying",
-        path: PathBuf::from(what),
-        source,
+        walk.corrupt.sort_unstable();
+        Err(VerityError::Corrupt(walk.corrupt))
     }
 }
 
 fn read_level(tree: &dyn ReadAt, first: u64, blocks: u64) -> io::Result<Vec<u8>> {
     let (from, size) = (first * BLOCK as u64, blocks * BLOCK as u64);
-    // Asked first, so that a lying superblock cannot make us allocate.
+    // First, so that a wrong superblock cannot make us allocate.
     let level = Window::new(tree, from, size)?;
     let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
     level.read_exact_at(&mut bytes, 0)?;
@@ -114,10 +113,10 @@ fn read_level(tree: &dyn ReadAt, first: u64, blocks: u64) -> io::Result<Vec<u8>>
 
 struct Walk {
     salted: Sha256,
-    faults: Vec<Fault>,
+    corrupt: Vec<CorruptBlock>,
 }
 
-type Expected = Option<[u8; DIGEST]>;
+type Expected = Option<[u8; DIGEST_BYTES]>;
 
 impl Walk {
     /// Checks one level; returns what it expects of the level below.
@@ -126,15 +125,15 @@ impl Walk {
         for (i, (block, want)) in level.chunks(BLOCK).zip(expected).enumerate() {
             let known = want.is_some_and(|want| want == digest(&self.salted, block));
             if want.is_some() && !known {
-                self.faults.push(Fault {
-                    kind: Kind::Tree,
+                self.corrupt.push(CorruptBlock {
+                    device: Device::Tree,
                     block: first + i as u64,
                 });
             }
             below.extend(
                 block
-                    .chunks_exact(DIGEST)
-                    .map(|d| <[u8; DIGEST]>::try_from(d).ok().filter(|_| known)),
+                    .chunks_exact(DIGEST_BYTES)
+                    .map(|d| <[u8; DIGEST_BYTES]>::try_from(d).ok().filter(|_| known)),
             );
         }
         below
@@ -143,7 +142,7 @@ impl Walk {
     fn data(&mut self, data: &dyn ReadAt, expected: &[Expected]) -> io::Result<()> {
         let spans = data.size().div_ceil(SPAN as u64);
         let salted = &self.salted;
-        let found: Vec<Vec<Fault>> = (0..spans)
+        let found: Vec<Vec<CorruptBlock>> = (0..spans)
             .into_par_iter()
             .map_init(
                 || vec![0; SPAN],
@@ -156,15 +155,15 @@ impl Walk {
                         .filter(|(i, block)| {
                             expected[first + i].is_some_and(|want| want != digest(salted, block))
                         })
-                        .map(|(i, _)| Fault {
-                            kind: Kind::Data,
+                        .map(|(i, _)| CorruptBlock {
+                            device: Device::Data,
                             block: (first + i) as u64,
                         })
                         .collect())
                 },
             )
             .collect::<io::Result<_>>()?;
-        self.faults.extend(found.into_iter().flatten());
+        self.corrupt.extend(found.into_iter().flatten());
         Ok(())
     }
 }
@@ -204,10 +203,10 @@ mod tests {
         }
     }
 
-    fn faults(result: Result<Superblock, VerityError>) -> Vec<(Kind, u64)> {
+    fn corrupt(result: Result<Superblock, VerityError>) -> Vec<(Device, u64)> {
         match result {
-            Err(VerityError::Corrupt(faults)) => {
-                faults.into_iter().map(|f| (f.kind, f.block)).collect()
+            Err(VerityError::Corrupt(blocks)) => {
+                blocks.into_iter().map(|b| (b.device, b.block)).collect()
             }
             other => panic!("{other:?}"),
         }
@@ -227,7 +226,10 @@ mod tests {
         let case = Case::new(300);
         case.flip("data", 5);
         case.flip("data", 299 * BLOCK + 4095);
-        assert_eq!(faults(case.verify()), [(Kind::Data, 0), (Kind::Data, 299)]);
+        assert_eq!(
+            corrupt(case.verify()),
+            [(Device::Data, 0), (Device::Data, 299)]
+        );
         assert!(
             case.verify()
                 .unwrap_err()
@@ -243,17 +245,20 @@ mod tests {
         case.flip("tree", 3 * BLOCK + 17);
         case.flip("data", 128 * BLOCK);
         case.flip("data", 0);
-        assert_eq!(faults(case.verify()), [(Kind::Tree, 3), (Kind::Data, 0)]);
+        assert_eq!(
+            corrupt(case.verify()),
+            [(Device::Tree, 3), (Device::Data, 0)]
+        );
     }
 
     #[test]
     fn a_wrong_root_hash_is_the_top_block() {
         let mut case = Case::new(300);
         case.root = RootHash::new([0; 32]);
-        assert_eq!(faults(case.verify()), [(Kind::Tree, 1)]);
+        assert_eq!(corrupt(case.verify()), [(Device::Tree, 1)]);
         let mut single = Case::new(1);
         single.root = RootHash::new([0; 32]);
-        assert_eq!(faults(single.verify()), [(Kind::Data, 0)]);
+        assert_eq!(corrupt(single.verify()), [(Device::Data, 0)]);
     }
 
     #[test]
@@ -273,8 +278,8 @@ mod tests {
         assert!(matches!(case.verify(), Err(VerityError::Size { .. })));
         cut(&case.dir.path().join("data"), 300 * BLOCK as u64);
         cut(&case.dir.path().join("tree"), 3 * BLOCK as u64);
-        assert!(matches!(case.verify(), Err(VerityError::Io { .. })));
+        assert!(matches!(case.verify(), Err(VerityError::Read(..))));
         cut(&case.dir.path().join("tree"), 100);
-        assert!(matches!(case.verify(), Err(VerityError::Io { .. })));
+        assert!(matches!(case.verify(), Err(VerityError::Read(..))));
     }
 }

@@ -9,7 +9,7 @@ use postern_docs::repository;
 
 /// A page of the guide, and words of a program that it quotes.
 const QUOTED: [(&str, &str); 9] = [
-    ("deploy.md", "and no longer being deployed"),
+    ("deploy.md", "MAAS no longer deploys "),
     ("deploy.md", "boot refused: "),
     ("deploy.md", "GRUB cannot start the kernel"),
     ("deploy.md", "differs from the manifest"),

@@ -126,7 +126,7 @@ impl World {
 
 /// Puts a package where Ubuntu would have it.
 fn add(archive: &mut Archive, package: &LockedPackage, store: &Store, dir: &Path) -> Result<()> {
-    let blob = store.file(&package.sha256.parse()?)?;
+    let blob = store.file(&package.sha256)?;
     let name = Path::new(&package.path).file_name().context("a name")?;
     let deb = dir.join(name);
     match package.name.as_str() {

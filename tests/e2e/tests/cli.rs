@@ -124,12 +124,81 @@ fn a_wrong_digest_of_k3s_is_one_clear_error_and_leaves_nothing() {
 }
 
 #[test]
-fn usage_mistakes_exit_with_2_and_missing_files_are_named() {
+fn usage_mistakes_exit_with_2() {
     postern(&["biuld"]).code(2);
-    let failed = postern(&["build", "no-such-profile.yaml"]).code(3);
-    assert!(stderr(&failed).contains("no-such-profile.yaml"));
-    let failed = postern(&["verify", "no-such-image"]).code(1);
-    assert!(stderr(&failed).contains("no-such-image"));
+    postern(&["schema", "disk"]).code(2);
+    postern(&["deploy", "image", "gateway.yaml", "--timeout", "soon"]).code(2);
+}
+
+/// A command line, its exit code, and what its error must name once.
+type BadInput<'a> = (&'a [&'a str], i32, &'a str);
+
+#[test]
+fn every_error_names_its_file_once_and_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = an_image(dir.path());
+    let broken = dir.path().join("broken");
+    fs::create_dir(&broken).unwrap();
+    write(&broken, "manifest.json", "{");
+    let (image, broken) = (image.as_str(), broken.to_str().unwrap());
+    let (profile, gateway) = ("profiles/demo.yaml", "profiles/demo-gateway.yaml");
+    let cases: &[BadInput<'_>] = &[
+        (&["build", "/none-here.yaml"], 3, "/none-here.yaml"),
+        (&["build", "profiles"], 3, "profiles"),
+        (
+            &["build", profile, "--agent", "/none-here"],
+            1,
+            "/none-here",
+        ),
+        (&["lock", "/none-here.yaml"], 3, "/none-here.yaml"),
+        (&["lock", "--diff", "/none-here.yaml"], 3, "/none-here.yaml"),
+        (&["verify", "/none-here"], 1, "/none-here"),
+        (&["verify", broken], 1, broken),
+        (&["inspect", "/none-here"], 1, "/none-here"),
+        (&["inspect", broken], 1, broken),
+        (&["inspect", image], 1, image),
+        (&["diff", "/none-here", image], 1, "/none-here"),
+        (&["diff", "--bytes", "/none-here", image], 1, "/none-here"),
+        (&["diff", "--bytes", gateway, gateway], 1, gateway),
+        (&["rehearse", "/none-here"], 1, "/none-here"),
+        (
+            &["rehearse", image, "/none-here.yaml"],
+            3,
+            "/none-here.yaml",
+        ),
+        (&["upload", "/none-here"], 3, "/none-here"),
+        (
+            &["upload", image, "--maas-ca", "/none-here"],
+            3,
+            "/none-here",
+        ),
+        (&["upload", image, "--maas-ca", gateway], 3, gateway),
+        (&["deploy", "/none-here", gateway], 3, "/none-here"),
+        (&["deploy", image, "/none-here.yaml"], 3, "/none-here.yaml"),
+        (&["user-data", "/none-here.yaml"], 3, "/none-here.yaml"),
+        (&["user-data", gateway, "--node", "2"], 3, "machine 2"),
+        (
+            &["--store", "/proc/none", "store", "verify"],
+            1,
+            "/proc/none",
+        ),
+        (&["man", "/proc/none"], 1, "/proc/none"),
+    ];
+    cases.iter().for_each(names_its_file_once_and_has_help);
+}
+
+fn names_its_file_once_and_has_help((args, code, name): &BadInput<'_>) {
+    let failed = Command::new(program("postern"))
+        .current_dir(repository())
+        .env("MAAS_API_URL", "http://127.0.0.1:1/MAAS")
+        .env("MAAS_API_KEY", "a:b:c")
+        .args(*args)
+        .assert()
+        .code(*code);
+    let message = stderr(&failed);
+    let (error, help) = message.split_once("\n  help: ").unwrap_or((&message, ""));
+    assert_eq!(error.matches(name).count(), 1, "{args:?}: {message}");
+    assert!(!help.trim().is_empty(), "{args:?}: {message}");
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn a_dry_run_tells_and_changes_nothing() {
         out.starts_with("allocate and deploy  node-1.maas (4hsthq)  8 cores"),
         "{out}"
     );
-    assert!(said.contains("nothing was changed"), "{said}");
+    assert!(said.contains("nothing is changed"), "{said}");
     let (out, _) = site.deploy(&["--dry-run", "--json"], 0);
     let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(plan["machines"][0]["todo"], "allocate");
@@ -109,7 +109,7 @@ fn a_gateway_is_deployed_and_found_again() {
     for wanted in [
         "allocated node-1.maas",
         "gateway is healthy",
-        "Palette itself was not asked",
+        "Palette was not queried",
     ] {
         assert!(said.contains(wanted), "no {wanted:?} in {said}");
     }

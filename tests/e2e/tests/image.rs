@@ -56,7 +56,7 @@ fn reference_tools_agree_about_the_disk() {
     assert!(String::from_utf8_lossy(&said).contains("No errors detected"));
     let root = partition(&image, "root-a", dir.path());
     let verity = partition(&image, "root-a-verity", dir.path());
-    let hash = &image.manifest().root_hash;
+    let hash = image.manifest().root_hash.to_string();
     Command::new("veritysetup")
         .arg("verify")
         .arg(&root)
@@ -129,7 +129,7 @@ fn the_manifest_tells_what_a_bios_starts() {
     assert_eq!(labels, ["boot-code", "boot-loader"]);
     for area in areas {
         let bytes = &raw[area.offset as usize..][..area.size as usize];
-        assert_eq!(Digest::of(bytes).to_string(), area.sha256, "{}", area.label);
+        assert_eq!(Digest::of(bytes), area.sha256, "{}", area.label);
     }
 }
 

@@ -75,8 +75,8 @@ fn inspect_says_what_the_profile_said() {
     assert_eq!(found["k3s"]["images"][0], "k3s-images-stand-in.tar");
     assert_eq!(found["proxy"], Value::Null);
     let image = Artifacts::open(demo()).unwrap();
-    let hash = &image.manifest().root_hash;
-    assert_eq!(found["root_hash"], **hash);
+    let hash = image.manifest().root_hash.to_string();
+    assert_eq!(found["root_hash"], *hash);
     let cmdline = found["cmdline"].as_str().unwrap();
     assert!(cmdline.contains(&format!("roothash={hash}")), "{cmdline}");
 

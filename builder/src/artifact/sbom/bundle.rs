@@ -10,10 +10,11 @@ use std::io::{self, BufReader, Read};
 use std::path::Path;
 
 use fs_err as fs;
+use postern_contract::digest::Digest;
 use serde::{Deserialize, Serialize};
 
-/// Longest `manifest.json` that is read.
-const LONGEST: u64 = 16 << 20;
+/// Most bytes of a `manifest.json` that are read.
+const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
@@ -24,9 +25,9 @@ pub struct Bundled {
     pub name: String,
     /// Tag.
     pub tag: String,
-    /// SHA-256 of its configuration, which names the image: 64 lower-case hex
-    /// digits, or `None` if the bundle names it otherwise.
-    pub sha256: Option<String>,
+    /// Of its configuration, which names the image; `None` if the bundle names
+    /// it otherwise.
+    pub sha256: Option<Digest>,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +59,10 @@ pub fn images(path: &Path) -> io::Result<Vec<Bundled>> {
         let mut entry = entry?;
         if &*entry.path_bytes() == b"manifest.json" {
             let mut json = Vec::new();
-            entry.by_ref().take(LONGEST).read_to_end(&mut json)?;
+            entry
+                .by_ref()
+                .take(MAX_MANIFEST_BYTES)
+                .read_to_end(&mut json)?;
             return Ok(parse(&json)?);
         }
     }
@@ -79,7 +83,7 @@ fn parse(json: &[u8]) -> serde_json::Result<Vec<Bundled>> {
                 Bundled {
                     name: name.to_owned(),
                     tag: tag.to_owned(),
-                    sha256: sha256.clone(),
+                    sha256,
                 }
             })
         })
@@ -90,10 +94,9 @@ fn parse(json: &[u8]) -> serde_json::Result<Vec<Bundled>> {
 }
 
 /// `<digest>.json` or `blobs/sha256/<digest>`.
-fn digest(config: &str) -> Option<String> {
+fn digest(config: &str) -> Option<Digest> {
     let name = config.rsplit('/').next()?;
-    let name = name.strip_suffix(".json").unwrap_or(name);
-    crate::artifact::manifest::is_digest(name).then(|| name.to_owned())
+    name.strip_suffix(".json").unwrap_or(name).parse().ok()
 }
 
 #[cfg(test)]
@@ -132,7 +135,7 @@ mod tests {
                 .unwrap()
                 .iter()
                 .map(|i| {
-                    let digest = i.sha256.as_deref().map(|s| &s[..2]);
+                    let digest = i.sha256.map(|s| s.to_string()[..2].to_owned());
                     format!("{} {} {digest:?}", i.name, i.tag)
                 })
                 .collect();
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_bundle_is_told_or_has_no_images() {
+    fn what_is_not_a_bundle_is_an_error_or_has_no_images() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bundle");
         fs::write(

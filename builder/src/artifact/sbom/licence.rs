@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 /// First words of a copyright file that programs can read
 /// (Debian policy, "Machine-readable debian/copyright file").
 const FORMAT: &str = "Format:";
-/// Longest name that is believed to be one.
-const LONGEST: usize = 80;
+/// Most bytes of a licence's name; a longer one is not a name.
+const MAX_NAME_BYTES: usize = 80;
 
 /// The short names in the `License` fields of a copyright file; none if it is
 /// written for people only.
@@ -18,7 +18,7 @@ pub(super) fn names(copyright: &str) -> BTreeSet<String> {
         let (key, value) = line.split_once(':')?;
         let name = key.eq_ignore_ascii_case("License").then(|| value.trim())?;
         let plain = |c: char| c.is_ascii_graphic() || c == ' ';
-        let good = !name.is_empty() && name.len() <= LONGEST && name.chars().all(plain);
+        let good = !name.is_empty() && name.len() <= MAX_NAME_BYTES && name.chars().all(plain);
         good.then(|| name.to_owned())
     };
     copyright.lines().filter_map(field).collect()

@@ -12,6 +12,7 @@ mod model;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use postern_contract::digest::Digest;
 use uuid::Uuid;
 
 pub use bundle::{Bundled, images};
@@ -20,7 +21,7 @@ use crate::lock::{Lock, LockedPackage, Reason};
 use crate::tools;
 use model::{Bom, Component, Dependency, Licence, LicenceChoice, Metadata, Tools, Type, property};
 
-/// What every bill of ours calls the image itself.
+/// The reference of the image itself in every bill.
 const IMAGE: &str = "image";
 const AGENT: &str = "postern-agent";
 const K3S: &str = "k3s";
@@ -36,14 +37,14 @@ pub struct Materials<'a> {
     pub image: (&'a str, &'a str),
     /// `debian` or `ubuntu`, and the code name of its release.
     pub distro: (&'a str, &'a str),
-    /// Root hash of the image, 64 lower-case hex digits.
-    pub root_hash: &'a str,
+    /// Root hash of the image.
+    pub root_hash: Digest,
     /// Every package.
     pub lock: &'a Lock,
-    /// The kernel's release and the SHA-256 of its file.
-    pub kernel: (&'a str, &'a str),
-    /// SHA-256 of the agent's file.
-    pub agent: &'a str,
+    /// The kernel's release and the digest of its file.
+    pub kernel: (&'a str, Digest),
+    /// Digest of the agent's file.
+    pub agent: Digest,
     /// The k3s.
     pub k3s: K3sMaterials<'a>,
     /// Texts of packages' copyright files, as far as they are in the image.
@@ -55,12 +56,12 @@ pub struct Materials<'a> {
 pub struct K3sMaterials<'a> {
     /// As the profile names it.
     pub version: &'a str,
-    /// SHA-256 of its file.
-    pub sha256: &'a str,
+    /// Of its file.
+    pub sha256: Digest,
     /// Whether it is the stand-in for tests and demos.
     pub stand_in: bool,
-    /// File name, SHA-256 and content of the air-gap bundle.
-    pub images: Option<(&'a str, &'a str, &'a [Bundled])>,
+    /// File name, digest and content of the air-gap bundle.
+    pub images: Option<(&'a str, Digest, &'a [Bundled])>,
 }
 
 /// The file's bytes.
@@ -156,7 +157,7 @@ fn k3s(k3s: &K3sMaterials<'_>) -> Vec<Component> {
             .version(&image.tag)
             .purl(image_purl(image));
         components.push(match &image.sha256 {
-            Some(sha256) => component.property("config-sha256", sha256),
+            Some(sha256) => component.property("config-sha256", *sha256),
             None => component,
         });
     }
@@ -192,7 +193,7 @@ fn debian(package: &LockedPackage, materials: &Materials<'_>) -> Component {
     let licences = copyright.map(|text| licence::names(text));
     let mut component = Component::new(Type::Library, &purl, &package.name)
         .version(&package.version)
-        .sha256(&package.sha256)
+        .sha256(package.sha256)
         .purl(purl);
     let choice = |name| LicenceChoice {
         license: Licence { name },
@@ -242,7 +243,7 @@ fn dependencies(materials: &Materials<'_>) -> Vec<Dependency> {
     for package in lock.packages.iter().chain(&lock.boot) {
         let parent = match &package.reason {
             Reason::NeededBy(name) => lock.packages.iter().find(|p| p.name == *name),
-            Reason::Essential | Reason::Asked => None,
+            Reason::Essential | Reason::Requested => None,
         };
         add(parent.map_or(IMAGE.to_owned(), purl), purl(package));
     }

@@ -1,6 +1,7 @@
 //! CycloneDX 1.5 as far as it is used here (ECMA-424, first edition; JSON
 //! schema `bom-1.5.schema.json`). Absent fields are left out.
 
+use postern_contract::digest::Digest;
 use serde::Serialize;
 
 /// A bill of materials.
@@ -67,7 +68,7 @@ pub(super) enum Type {
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Hash {
     pub(super) alg: &'static str,
-    pub(super) content: String,
+    pub(super) content: Digest,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -123,10 +124,10 @@ impl Component {
         self
     }
 
-    pub(super) fn sha256(mut self, digest: impl Into<String>) -> Self {
+    pub(super) fn sha256(mut self, digest: Digest) -> Self {
         self.hashes.push(Hash {
             alg: "SHA-256",
-            content: digest.into(),
+            content: digest,
         });
         self
     }

@@ -6,6 +6,10 @@ use cyclonedx_bom::prelude::*;
 use super::*;
 use crate::lock::{LockedDownload, LockedPackage};
 
+fn digest(digit: &str) -> Digest {
+    digit.repeat(64).parse().unwrap()
+}
+
 fn package(name: &str, version: &str, reason: Reason) -> LockedPackage {
     LockedPackage {
         name: name.to_owned(),
@@ -14,7 +18,7 @@ fn package(name: &str, version: &str, reason: Reason) -> LockedPackage {
         archive: "debian".to_owned(),
         path: format!("pool/{name}"),
         size: 1,
-        sha256: "a".repeat(64),
+        sha256: digest("a"),
         reason,
         essential: false,
     }
@@ -24,7 +28,7 @@ fn lock() -> Lock {
     let needed = |by: &str| Reason::NeededBy(by.to_owned());
     Lock {
         schema: 1,
-        inputs: "0".repeat(64),
+        inputs: digest("0"),
         source_date_epoch: 1_700_000_000,
         suites: Vec::new(),
         packages: vec![
@@ -35,13 +39,13 @@ fn lock() -> Lock {
                 "6.12.1-1",
                 needed("linux-image-amd64"),
             ),
-            package("linux-image-amd64", "6.12.1-1", Reason::Asked),
+            package("linux-image-amd64", "6.12.1-1", Reason::Requested),
         ],
-        boot: vec![package("systemd-boot-efi", "257", Reason::Asked)],
-        tools: vec![package("squashfs-tools", "1:4.6.1-1", Reason::Asked)],
+        boot: vec![package("systemd-boot-efi", "257", Reason::Requested)],
+        tools: vec![package("squashfs-tools", "1:4.6.1-1", Reason::Requested)],
         downloads: vec![LockedDownload {
             name: "k3s".to_owned(),
-            sha256: "b".repeat(64),
+            sha256: digest("b"),
         }],
     }
 }
@@ -50,7 +54,7 @@ fn bundled() -> Vec<Bundled> {
     let image = |name: &str, tag: &str| Bundled {
         name: name.to_owned(),
         tag: tag.to_owned(),
-        sha256: Some("c".repeat(64)),
+        sha256: Some(digest("c")),
     };
     vec![
         image("docker.io/rancher/mirrored-pause", "3.6"),
@@ -60,20 +64,20 @@ fn bundled() -> Vec<Bundled> {
 
 fn bill(change: impl FnOnce(&mut Materials<'_>)) -> Vec<u8> {
     let (lock, images) = (lock(), bundled());
-    let (kernel, agent, k3s) = ("d".repeat(64), "e".repeat(64), "f".repeat(64));
+    let k3s = digest("f");
     let copyright = "Format: x\nLicense: GPL-3+\n".to_owned();
     let mut materials = Materials {
         image: ("edge", "1.2"),
         distro: ("debian", "trixie"),
-        root_hash: "45",
+        root_hash: digest("4"),
         lock: &lock,
-        kernel: ("6.12.0-amd64", &kernel),
-        agent: &agent,
+        kernel: ("6.12.0-amd64", digest("d")),
+        agent: digest("e"),
         k3s: K3sMaterials {
             version: "v1.31.8+k3s1",
-            sha256: &k3s,
+            sha256: k3s,
             stand_in: false,
-            images: Some(("images.tar", &k3s, &images)),
+            images: Some(("images.tar", k3s, &images)),
         },
         copyrights: BTreeMap::from([("bash".to_owned(), copyright)]),
     };

@@ -30,7 +30,7 @@ const SEGMENT: u16 = 0x820;
 pub enum EmbedError {
     /// An image is not of the form described here.
     #[error(
-        "GRUB's {image} is not what is known of it: {why}\n  help: report this with the version of grub-pc-bin in the lock"
+        "GRUB's {image} has an unknown form: {why}\n  help: report this with the version of grub-pc-bin in the lock"
     )]
     Format {
         /// `boot.img` or `core.img`.
@@ -56,7 +56,7 @@ pub fn embed(boot: &[u8], core: &[u8]) -> Result<BootArea, EmbedError> {
     Ok(BootArea::new(first_sector(boot)?, &loader)?)
 }
 
-/// The code of the first sector, told where the core is.
+/// The code of the first sector, with the place of the core.
 fn first_sector(boot: &[u8]) -> Result<[u8; BootArea::CODE], EmbedError> {
     let wrong = |why: &str| EmbedError::Format {
         image: "boot.img",

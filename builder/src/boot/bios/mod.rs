@@ -6,7 +6,7 @@
 //!
 //! - [`embed`]: GRUB's two images become the disk's [`BootArea`]; every sector
 //!   number is known here, so nothing has to be installed on a machine
-//! - [`script`]: what GRUB is told, in the core and on the ESP
+//! - [`script`]: GRUB's scripts, in the core and on the ESP
 //!
 //! GRUB itself is the locked suite's, put together by its own `grub-mkimage`.
 
@@ -73,11 +73,11 @@ const fn platform(arch: Arch, firmware: Firmware) -> Option<&'static str> {
     }
 }
 
-/// Makes what a BIOS starts; `None` where machines have none. `scratch` is a
+/// Makes what a BIOS starts; `None` where there is none. `scratch` is a
 /// directory for files that may be left in it.
 ///
 /// # Errors
-/// If GRUB's images cannot be made, or are not what they are known to be.
+/// If GRUB's images cannot be made, or have an unknown form.
 pub fn make(
     arch: Arch,
     inputs: &Inputs<'_>,

@@ -1,4 +1,4 @@
-//! What GRUB is told.
+//! GRUB's scripts.
 //!
 //! Kernel and initrd are sections of the UKI, and they lie on whole sectors of
 //! it. GRUB takes the file for a disk (`loopback`) and reads both from there by
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn speaks_where_the_kernel_speaks() {
+    fn uses_the_kernels_serial_console() {
         for (cmdline, expected) in [
             ("console=ttyS0,115200", Some((0, 115_200))),
             (

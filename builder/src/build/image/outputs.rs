@@ -29,7 +29,7 @@ impl Outputs<'_> {
     pub(super) fn commit(&self, seed: &SeedManifest) -> anyhow::Result<PathBuf> {
         let profile = self.image.locked.profile();
         let lock = self.image.locked.lock();
-        let staging = Staging::begin(self.image.shop.out, &profile.name, &profile.version)?;
+        let staging = Staging::begin(self.image.context.out, &profile.name, &profile.version)?;
         let artifacts = self.write(&staging)?;
         staging.write(PACKAGES, &packages_json(&lock.packages)?)?;
         staging.write(SBOM, &self.sbom()?)?;
@@ -40,30 +40,30 @@ impl Outputs<'_> {
             arch: profile.base.arch.debian().to_owned(),
             distro: profile.base.distro.id().to_owned(),
             release: profile.base.release.clone(),
-            root_hash: self.root.hash.to_string(),
+            root_hash: self.root.hash.digest(),
             firmware: Firmware::of(profile.base.arch).to_vec(),
             artifacts,
             areas: seed.areas.iter().map(Area::from).collect(),
             partitions: seed.partitions.iter().map(Partition::from).collect(),
-            lock_sha256: Digest::of(crate::lock::file::render(lock).as_bytes()).to_string(),
+            lock_sha256: Digest::of(crate::lock::file::render(lock).as_bytes()),
             tools: tools::versions(lock),
             source_date_epoch: lock.source_date_epoch,
         };
         Ok(staging.commit(&manifest)?)
     }
 
-    /// What is in the image, for programs that look for known faults.
+    /// What is in the image, for programs that look for known vulnerabilities.
     fn sbom(&self) -> anyhow::Result<Vec<u8>> {
         let Image {
             locked,
-            shop,
+            context,
             cache,
             tree,
             ..
         } = self.image;
         let bill = bill::Bill {
             locked,
-            shop: *shop,
+            context: *context,
             cache,
             tree,
         };
@@ -76,7 +76,7 @@ impl Outputs<'_> {
         for output in &profile.outputs {
             artifacts.push(match output {
                 Output::Ddgz => {
-                    let step = self.image.shop.report.step("Compressing the disk");
+                    let step = self.image.context.report.step("Compressing the disk");
                     let artifact = staging.ddgz(self.disk)?;
                     step.done(bytes(artifact.size));
                     artifact
@@ -84,7 +84,11 @@ impl Outputs<'_> {
                 Output::Raw => staging.raw(self.disk)?,
                 Output::Qcow2 => staging.qcow2(self.disk)?,
                 Output::Tgz => {
-                    let step = self.image.shop.report.step("Compressing the root's files");
+                    let step = self
+                        .image
+                        .context
+                        .report
+                        .step("Compressing the root's files");
                     let artifact = staging.tgz(&self.image.tree)?;
                     step.done(bytes(artifact.size));
                     artifact

@@ -1,16 +1,19 @@
-//! How a deployment ends well, and who says so.
+//! How a deployment ends well, and who reports it.
 
 use super::*;
+use crate::palette::{GatewayState, PaletteError};
 
-/// Palette's words, one after the other; the last one for ever.
-struct Script(Vec<Result<GatewayState, WatchError>>);
+/// The states in Palette, one after the other; the last one for ever. `Err` is a
+/// request that fails.
+struct Script(Vec<Result<GatewayState, &'static str>>);
 
 impl Watch for Script {
-    async fn state(&mut self) -> Result<GatewayState, WatchError> {
-        match self.0.len() {
+    async fn state(&mut self) -> Result<GatewayState, PaletteError> {
+        let state = match self.0.len() {
             1 => self.0[0].clone(),
             _ => self.0.remove(0),
-        }
+        };
+        state.map_err(|error| PaletteError::Failed(error.to_owned()))
     }
 }
 
@@ -26,74 +29,74 @@ async fn palette_has_the_last_word_if_it_is_asked() {
     let bench = bench(quick(1)).await;
     let mut palette = Script(vec![
         Ok(GatewayState::Absent),
-        Ok(GatewayState::Pending),
-        Err(WatchError("it answered 503".into())),
+        Ok(GatewayState::Other("Pending".into())),
+        Err("status 503"),
         Ok(GatewayState::Running),
         Ok(GatewayState::Other("Upgrading".into())),
         Ok(GatewayState::Healthy),
     ]);
     let deployed = bench.watched(Some(&mut palette)).await.unwrap();
-    assert_eq!(deployed.end, End::Healthy(By::Palette));
-    let said = bench.said();
+    assert_eq!(deployed.outcome, Outcome::Healthy(ReportedBy::Palette));
+    let log = bench.log();
     for state in [
         "absent",
-        "pending",
+        "Pending",
         "503",
         "running",
         "Upgrading",
         "healthy",
     ] {
-        assert!(said.contains(state), "no {state} in {said}");
+        assert!(log.contains(state), "no {state} in {log}");
     }
 }
 
 #[tokio::test]
-async fn palette_that_never_says_healthy_is_waited_for_and_told() {
+async fn palette_that_never_reports_healthy_times_out() {
     let mut bench = bench(quick(1)).await;
-    bench.pace.patience = Duration::ZERO;
-    let mut palette = Script(vec![Ok(GatewayState::Pending)]);
+    bench.timeouts.gateway_timeout = Duration::ZERO;
+    let mut palette = Script(vec![Ok(GatewayState::Other("Pending".into()))]);
     let error = bench.watched(Some(&mut palette)).await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, DeployError::NoGateway { .. }), "{text}");
     assert!(
-        text.contains("is pending") && text.contains("run again"),
+        text.contains("is Pending") && text.contains("run again"),
         "{text}"
     );
-    assert!(!error.is_of_the_other_side());
+    assert!(!error.is_remote());
     assert_eq!(bench.machine("m1").status, Sim::Deployed, "left as it is");
 }
 
 #[tokio::test]
 async fn an_agent_that_is_silent_is_no_failure_and_no_success() {
     let mut bench = bench(installed_then([])).await;
-    bench.pace.silence = Duration::ZERO;
+    bench.timeouts.agent_timeout = Duration::ZERO;
     let deployed = bench.deploy().await.unwrap();
     assert_eq!(
-        (deployed.end, deployed.end.told_by()),
-        (End::Deployed, "maas")
+        (deployed.outcome, deployed.outcome.reported_by()),
+        (Outcome::Deployed, "maas")
     );
-    assert!(deployed.end.text("edge-1").contains("not known"));
+    assert!(deployed.outcome.describe("edge-1").contains("not known"));
 }
 
 #[tokio::test]
 async fn an_agent_that_gets_nowhere_is_a_failure() {
     let stuck = Happening::agent_waits("palette: SESAME");
     let mut bench = bench(installed_then([stuck])).await;
-    bench.pace.silence = Duration::from_millis(500);
-    bench.pace.patience = Duration::from_millis(500);
+    bench.timeouts.agent_timeout = Duration::from_millis(500);
+    bench.timeouts.gateway_timeout = Duration::from_millis(500);
     let error = bench.deploy().await.unwrap_err();
     let text = error.to_string();
     assert!(text.contains("waiting for palette: ***"), "{text}");
-    assert!(!bench.said().contains("SESAME"));
+    assert!(!bench.log().contains("SESAME"));
 }
 
 #[tokio::test]
 async fn a_gateway_that_is_only_registered_is_called_so() {
     let registered = Happening::agent("registered");
     let mut bench = bench(installed_then([registered])).await;
-    bench.pace.patience = Duration::from_millis(500);
+    bench.timeouts.gateway_timeout = Duration::from_millis(500);
     let deployed = bench.deploy().await.unwrap();
-    assert_eq!(deployed.end, End::Registered);
+    assert_eq!(deployed.outcome, Outcome::Registered);
 }
 
 #[tokio::test]
@@ -105,14 +108,14 @@ async fn one_healthy_agent_of_three_will_do() {
     let mut bench = bench(machines).await;
     bench.nodes = 3;
     let deployed = bench.deploy().await.unwrap();
-    assert_eq!(deployed.end, End::Healthy(By::Agent));
+    assert_eq!(deployed.outcome, Outcome::Healthy(ReportedBy::Agent));
     assert_eq!(deployed.machines.len(), 3);
 }
 
 #[tokio::test]
-async fn what_an_earlier_deployment_said_does_not_count() {
+async fn reports_of_an_earlier_deployment_do_not_count() {
     let mut bench = bench(quick(1)).await;
-    bench.pace.silence = Duration::ZERO;
+    bench.timeouts.agent_timeout = Duration::ZERO;
     bench.deploy().await.unwrap();
     bench.region.machine("m1").happens(Happening::Released);
     let installed = vec![Happening::All(Happening::installation())];
@@ -121,5 +124,5 @@ async fn what_an_earlier_deployment_said_does_not_count() {
         .machine("m1")
         .change(|machine| machine.plan = installed.into());
     let deployed = bench.deploy().await.unwrap();
-    assert_eq!(deployed.end, End::Deployed);
+    assert_eq!(deployed.outcome, Outcome::Deployed);
 }

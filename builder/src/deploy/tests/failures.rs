@@ -1,4 +1,4 @@
-//! Deployments that fail on the way, and what is shown and left then.
+//! Deployments that fail: what is shown, and what is left.
 
 use super::*;
 
@@ -23,11 +23,11 @@ async fn a_failed_installation_shows_why() {
         let bench = bench(fails()).await;
         let mut error = bench.deploy().await.unwrap_err();
         if again {
-            // The run that saw it fail was killed before it could tell.
+            // The run that saw it fail was killed before it could report.
             error = bench.deploy().await.unwrap_err();
         }
         assert!(matches!(error, DeployError::Failed { .. }), "{error}");
-        assert!(!error.is_of_the_other_side() && !error.is_input());
+        assert!(!error.is_remote() && !error.is_input());
         insta::allow_duplicates! {
             insta::assert_snapshot!(error, @r#"
             deploying node-1.maas (m1) failed: Installation failed (refer to the installation log for more information).
@@ -35,7 +35,7 @@ async fn a_failed_installation_shows_why() {
               | postern: installation refused: root-a differs from the manifest
               | postern: *** oauth_token="***"
               | curtin: Installation failed with exception: Unexpected error while running command.
-              help: MAAS deploys a failed machine only after its release: `maas PROFILE machine release m1`, or run again with --release-on-failure; then deploy again
+              help: release the machines (`maas PROFILE machine release m1`) or run again with --release-on-failure; then deploy again
             "#);
         }
         assert_eq!(bench.machine("m1").status, Sim::FailedDeployment);
@@ -44,7 +44,7 @@ async fn a_failed_installation_shows_why() {
 }
 
 #[tokio::test]
-async fn failed_machines_are_given_back_if_that_is_wanted() {
+async fn failed_machines_are_released_if_that_is_wanted() {
     let mut machines = fails();
     machines.extend(quick(4).split_off(1));
     let mut bench = bench(machines).await;
@@ -72,11 +72,11 @@ async fn failed_machines_are_given_back_if_that_is_wanted() {
             .change(|machine| machine.plan = at_once().into());
     }
     bench.deploy().await.unwrap();
-    bench.is_whole("mended");
+    bench.is_whole("corrected");
 }
 
 #[tokio::test]
-async fn what_was_deployed_before_is_never_given_back() {
+async fn what_was_deployed_before_is_never_released() {
     let mut bench = bench(quick(1)).await;
     bench.deploy().await.unwrap();
     bench.release = true;
@@ -84,7 +84,7 @@ async fn what_was_deployed_before_is_never_given_back() {
         .region
         .machine("m1")
         .happens(Happening::agent("online"));
-    bench.pace.patience = Duration::ZERO;
+    bench.timeouts.gateway_timeout = Duration::ZERO;
     let error = bench.deploy().await.unwrap_err();
     assert!(matches!(error, DeployError::NoGateway { .. }), "{error}");
     bench.is_whole("still there");
@@ -113,7 +113,7 @@ async fn maas_ends_what_takes_too_long() {
 }
 
 #[tokio::test]
-async fn somebody_who_ends_it_is_noticed() {
+async fn a_deployment_that_somebody_ends_is_noticed() {
     for (what, now) in [
         (Happening::Aborted, "is Allocated"),
         (Happening::Released, "is free"),
@@ -129,7 +129,7 @@ async fn somebody_who_ends_it_is_noticed() {
 }
 
 #[tokio::test]
-async fn a_machine_that_maas_refuses_to_deploy_is_given_back() {
+async fn a_machine_that_maas_refuses_to_deploy_is_released() {
     let mut machines = quick(3);
     machines[1].root_mounted = false;
     let mut bench = bench(machines).await;
@@ -140,7 +140,7 @@ async fn a_machine_that_maas_refuses_to_deploy_is_given_back() {
         text.contains("Mount the root") && text.contains("storage layout"),
         "{text}"
     );
-    assert!(error.is_of_the_other_side());
+    assert!(error.is_remote());
     assert!(
         bench
             .region

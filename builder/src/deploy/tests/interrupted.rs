@@ -1,4 +1,4 @@
-//! Runs that are killed, that lose answers, and that are not alone.
+//! Runs that are killed, that lose responses, and that run at the same time.
 
 use postern_sim::maas::region::machines::Trouble;
 
@@ -46,7 +46,7 @@ async fn a_run_that_was_killed_anywhere_is_followed_by_one_that_goes_on() {
 }
 
 #[tokio::test]
-async fn an_answer_that_was_lost_costs_no_machine() {
+async fn a_lost_response_costs_no_machine() {
     for trouble in [Trouble::Lost, Trouble::Down] {
         for number in 1..=30 {
             let context = format!("{trouble:?} of request {number}");
@@ -80,28 +80,28 @@ async fn runs_that_acquired_too_much_come_to_the_same_machines() {
     let mut bench = bench(quick(4)).await;
     bench.nodes = 2;
     let (one, two) = (bench.client(), bench.client());
-    let order = bench.order();
-    let agent_name = order.agent_name();
+    let deployment = bench.deployment();
+    let agent_name = deployment.agent_name();
     for (region, id) in [(&one, "m3"), (&two, "m1"), (&one, "m2"), (&two, "m4")] {
         let comment = format!("postern {}", region.run());
-        let acquire = Acquire {
+        let request = AllocateRequest {
             system_id: id,
             agent_name: &agent_name,
             comment: &comment,
             dry_run: false,
         };
-        region.allocate(&acquire).await.unwrap();
+        region.allocate(&request).await.unwrap();
     }
     let report = Report::quiet();
     let mut kept = Vec::new();
     for region in [&two, &one] {
         let claim = Claim {
             region,
-            order: &order,
+            deployment: &deployment,
             user: "admin",
             report: &report,
         };
-        let ours = claim.settle(&[]).await.unwrap();
+        let ours = claim.allocate_missing(&[]).await.unwrap();
         let ids: Vec<_> = ours.into_iter().map(|one| one.machine.system_id).collect();
         kept.push(ids);
     }
@@ -111,18 +111,14 @@ async fn runs_that_acquired_too_much_come_to_the_same_machines() {
 }
 
 #[tokio::test]
-async fn what_was_got_of_too_little_is_given_back() {
+async fn too_few_machines_are_released() {
     let mut bench = bench(quick(3)).await;
     bench.nodes = 3;
     let client = bench.client();
-    let order = bench.order();
-    let site = Site::survey(&client, &order).await.unwrap();
+    let deployment = bench.deployment();
+    let inventory = Inventory::read(&client, &deployment).await.unwrap();
     // One is of an earlier run, one is taken by somebody else after we looked.
-    bench.region.machine("m1").change(|machine| {
-        machine.status = Sim::Allocated;
-        machine.owner = Some("admin".into());
-        machine.agent_name = "postern:edge-1".into();
-    });
+    bench.claim("m1");
     bench.region.machine("m2").change(|machine| {
         machine.status = Sim::Allocated;
         machine.owner = Some("bob".into());
@@ -130,12 +126,12 @@ async fn what_was_got_of_too_little_is_given_back() {
     let report = Report::quiet();
     let claim = Claim {
         region: &client,
-        order: &order,
+        deployment: &deployment,
         user: "admin",
         report: &report,
     };
     let error = claim
-        .settle(&preflight::candidates(&site, &order))
+        .allocate_missing(&selection::suitable(&inventory, &deployment))
         .await
         .unwrap_err();
     let text = error.to_string();
@@ -168,7 +164,7 @@ async fn a_region_that_stays_away_is_left_to_the_next_run() {
         }
         match bench.deploy().await {
             Ok(_) => break,
-            Err(error) => assert!(error.is_of_the_other_side(), "{error}"),
+            Err(error) => assert!(error.is_remote(), "{error}"),
         }
     }
     bench.region.calm();
@@ -182,19 +178,19 @@ async fn a_region_that_is_restarted_is_waited_for() {
     let mut bench = bench(vec![machine]).await;
     let deployed = async {
         let deployed = bench.deploy().await;
-        deployed.map(|deployed| deployed.end)
+        deployed.map(|deployed| deployed.outcome)
     };
     // The first request after the one that starts the deployment, and many more.
     let before = REQUESTS_BEFORE;
     for number in before..before + 20 {
         bench.region.trouble(number, Trouble::Down);
     }
-    assert_eq!(deployed.await.unwrap(), End::Healthy(By::Agent));
-    assert!(bench.said().contains("still trying"), "{}", bench.said());
-    bench.pace.patience = Duration::ZERO;
+    assert_eq!(deployed.await.unwrap(), Outcome::Healthy(ReportedBy::Agent));
+    assert!(bench.log().contains("still trying"), "{}", bench.log());
+    bench.timeouts.gateway_timeout = Duration::ZERO;
     for number in 1..60 {
         bench.region.trouble(number + 4, Trouble::Down);
     }
     let error = bench.deploy().await.unwrap_err();
-    assert!(error.is_of_the_other_side(), "{error}");
+    assert!(error.is_remote(), "{error}");
 }

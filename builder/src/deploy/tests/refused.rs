@@ -1,4 +1,4 @@
-//! What stands in the way, before anything is done.
+//! Problems that the checks before a deployment find.
 
 use postern_sim::maas::region::machines::Subnet;
 
@@ -9,7 +9,7 @@ type Change = fn(&mut Bench);
 async fn problems(bench: &Bench) -> String {
     let before = format!("{:?}", bench.region.machines());
     let error = bench.plan().await.unwrap_err();
-    assert!(error.is_of_the_other_side(), "{error}");
+    assert!(error.is_remote(), "{error}");
     let again = bench.deploy().await.unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
     assert_eq!(format!("{:?}", bench.region.machines()), before);
@@ -22,7 +22,7 @@ fn machine(bench: &Bench, change: impl FnOnce(&mut Machine)) {
 
 type Case = (Change, &'static [&'static str]);
 
-/// Each change alone to a region that could take the order.
+/// Each change alone to a region that could take the deployment.
 async fn each(cases: &[Case]) {
     for (change, wanted) in cases {
         let mut bench = bench(quick(1)).await;
@@ -52,7 +52,7 @@ async fn the_image_must_be_there() {
 }
 
 #[tokio::test]
-async fn nobody_joins_where_no_machine_is_deployed_yet() {
+async fn no_machine_joins_before_one_is_deployed() {
     let mut bench = bench(quick(4)).await;
     bench.nodes = 3;
     for id in ["m2", "m3"] {
@@ -105,7 +105,7 @@ async fn what_the_gateway_file_says_must_fit() {
     each(&[
         (
             |b| b.gateway = gateway("maas: {zone: z9}\n"),
-            &["no zone z9", "there are default"],
+            &["no zone z9", "MAAS has default"],
         ),
         (
             |b| b.gateway = gateway("maas: {pool: p9}\n"),
@@ -132,10 +132,10 @@ async fn what_the_gateway_file_says_must_fit() {
 }
 
 #[tokio::test]
-async fn subnets_are_looked_at() {
+async fn subnets_are_checked() {
     type Case = (fn(&mut Subnet), &'static str);
     let cases: [Case; 3] = [
-        (|s| s.free = 0, "has 0 free addresses, 1 are needed"),
+        (|s| s.free = 0, "has 0 free addresses, the machines need 1"),
         (|s| s.allow_dns = false, "name server"),
         (
             |s| s.dns_servers = vec!["10.42.0.10".into()],
@@ -172,11 +172,11 @@ async fn what_is_only_unwise_is_a_note() {
         assert!(notes.contains(wanted), "no {wanted:?} in {notes}");
     }
     bench.deploy().await.unwrap();
-    assert!(bench.said().contains("10.42.7.0/24"));
+    assert!(bench.log().contains("10.42.7.0/24"));
 }
 
 #[tokio::test]
-async fn all_problems_are_told_at_once() {
+async fn all_problems_are_reported_at_once() {
     let mut bench = bench_with(RegionConfig {
         fleet: Fleet::of(quick(1)),
         base_images: Vec::new(),
@@ -185,29 +185,29 @@ async fn all_problems_are_told_at_once() {
     .await;
     bench.gateway = gateway("maas: {zone: z9, tags: [t9]}\n");
     insta::assert_snapshot!(problems(&bench).await, @r"
-    4 problems stand in the way
+    4 problems prevent the deployment
     MAAS has no zone z9
-      help: correct `maas` in the gateway file; there are default
+      help: correct `maas` in the gateway file; MAAS has default
     MAAS has no tag t9
-      help: MAAS has none: create it, or remove it from `maas` in the gateway file
+      help: create it in MAAS, or remove it from `maas` in the gateway file
     MAAS has no image edge-1.2 for amd64/generic
-      help: bring it there with `postern upload`
-    MAAS has not synced ubuntu/noble for amd64, which writes the image
+      help: upload it with `postern upload`
+    MAAS has not synced ubuntu/noble for amd64, which it needs to write the image
       help: select it in MAAS under Images and wait until it is synced
     ");
 }
 
 #[tokio::test]
-async fn somebody_elses_gateway_is_not_made_twice() {
+async fn a_gateway_of_another_user_is_not_deployed_twice() {
     let bench = bench(quick(2)).await;
     bench.deploy().await.unwrap();
     machine(&bench, |m| m.owner = Some("bob".into()));
     let text = problems(&bench).await;
-    assert!(text.contains("edge-1 already, for bob"), "{text}");
+    assert!(text.contains("already edge-1, for bob"), "{text}");
 }
 
 #[tokio::test]
-async fn nothing_is_put_over_another_image() {
+async fn another_image_is_never_replaced() {
     let mut bench = bench(quick(2)).await;
     bench.deploy().await.unwrap();
     bench.image.name = "edge-1.3".into();
@@ -219,12 +219,12 @@ async fn nothing_is_put_over_another_image() {
 }
 
 #[tokio::test]
-async fn a_key_of_nobody_is_one_error() {
+async fn an_unknown_key_is_one_error() {
     let bench = bench(quick(1)).await;
     let api = bench.region.url().parse().unwrap();
     let key = ApiKey::parse(&SecretString::from("a:b:c")).unwrap();
-    let region = Region::new(api, key, None, Vec::new()).unwrap();
-    let error = plan(&region, &bench.order(), &Report::quiet())
+    let region = Region::new(api, key, None, no_delay(0)).unwrap();
+    let error = plan(&region, &bench.deployment(), &Report::quiet())
         .await
         .unwrap_err();
     assert!(error.to_string().contains("API key"), "{error}");

@@ -1,9 +1,9 @@
 //! The bytes of files.
 //!
 //! A file is blocks one behind the other, and perhaps a tail in a fragment,
-//! which is a block shared with other files. Beside each block stands a word:
-//! its size in the image, with bit 24 set if it is not compressed; 0 is a
-//! block of zeros that is not written at all.
+//! which is a block shared with other files. Each block has a size word: its
+//! size in the image, with bit 24 set if it is not compressed; 0 is a block of
+//! zeros that is not written at all.
 
 use std::io::{self, Read};
 
@@ -11,7 +11,7 @@ use zstd::bulk::Decompressor;
 
 use super::{File, Image, damaged};
 
-/// Set in the word of a block that is not compressed.
+/// Set in the size word of a block that is not compressed.
 const PLAIN: u32 = 1 << 24;
 
 /// Reads files' bytes; remembers the fragment unpacked last, because

@@ -8,9 +8,9 @@ use super::{File, Kind, damaged};
 use crate::tree::Device;
 
 /// Longest target of a symbolic link, `PATH_MAX` (`linux/limits.h`).
-const LONGEST_TARGET: usize = 4096;
-/// Largest file believed: its list of blocks has to fit into memory.
-const LARGEST: u64 = 1 << 40;
+const MAX_TARGET_BYTES: usize = 4096;
+/// Most bytes of a file: its list of blocks has to fit into memory.
+const MAX_FILE_BYTES: u64 = 1 << 40;
 /// A fragment number that says "it has no tail".
 const NO_FRAGMENT: u32 = u32::MAX;
 /// A number of extended attributes that says "it has none".
@@ -53,7 +53,7 @@ pub(super) fn read(stream: &mut Stream<'_, '_>, block_size: u32) -> io::Result<I
         3 | 10 => {
             stream.u32()?; // links
             let size = stream.u32()? as usize;
-            let target = stream.bytes(size, LONGEST_TARGET)?;
+            let target = stream.bytes(size, MAX_TARGET_BYTES)?;
             (Body::Leaf(Kind::Symlink(target)), trailing(stream, long)?)
         }
         4 | 5 | 11 | 12 => {
@@ -139,7 +139,7 @@ fn file(
     (start, size): (u64, u64),
     (fragment, offset): (u32, u32),
 ) -> io::Result<Body> {
-    if size > LARGEST {
+    if size > MAX_FILE_BYTES {
         return Err(damaged("a file larger than any disk of ours"));
     }
     let block_size = u64::from(block_size);

@@ -16,13 +16,13 @@ use crate::extent::ReadAt;
 pub(super) const BLOCK: usize = 8192;
 /// Set in the length of a block that is not compressed.
 const PLAIN: u16 = 1 << 15;
-/// How many unpacked blocks are kept: neighbours are asked for again and again.
-const KEPT: usize = 512;
+/// Unpacked blocks that are cached: neighbours are read again and again.
+const MAX_CACHED_BLOCKS: usize = 512;
 
 /// The unpacked blocks of an image's tables.
 pub(super) struct Metadata<'a> {
     source: &'a dyn ReadAt,
-    kept: BTreeMap<u64, Block>,
+    cached: BTreeMap<u64, Block>,
 }
 
 #[derive(Clone)]
@@ -34,8 +34,8 @@ struct Block {
 
 impl<'a> Metadata<'a> {
     pub(super) fn new(source: &'a dyn ReadAt) -> Self {
-        let kept = BTreeMap::new();
-        Self { source, kept }
+        let cached = BTreeMap::new();
+        Self { source, cached }
     }
 
     /// Reads on from `offset` in what the block at `block` unpacks to.
@@ -53,14 +53,14 @@ impl<'a> Metadata<'a> {
     }
 
     fn block(&mut self, at: u64) -> io::Result<Block> {
-        if let Some(block) = self.kept.get(&at) {
+        if let Some(block) = self.cached.get(&at) {
             return Ok(block.clone());
         }
         let block = self.unpack(at)?;
-        if self.kept.len() >= KEPT {
-            self.kept.clear();
+        if self.cached.len() >= MAX_CACHED_BLOCKS {
+            self.cached.clear();
         }
-        self.kept.insert(at, block.clone());
+        self.cached.insert(at, block.clone());
         Ok(block)
     }
 

@@ -93,8 +93,8 @@ pub struct File {
 }
 
 impl Kind {
-    /// The word for messages.
-    pub fn word(&self) -> &'static str {
+    /// The name of the kind in messages.
+    pub fn name(&self) -> &'static str {
         match self {
             Self::File(_) => "file",
             Self::Dir => "directory",

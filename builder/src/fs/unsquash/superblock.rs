@@ -14,8 +14,8 @@ const SIZE: usize = 96;
 const ZSTD: u16 = 6;
 /// An offset that says "there is no such table".
 const NONE: u64 = u64::MAX;
-/// Most extended attribute sets an image may say to have.
-const MOST_SETS: u32 = 1 << 20;
+/// Most sets of extended attributes that an image may have.
+const MAX_XATTR_SETS: u32 = 1 << 20;
 
 /// Where everything is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -161,7 +161,7 @@ impl Superblock {
         metadata.raw(&mut head, self.xattr_table)?;
         let start = u64::from_le_bytes(std::array::from_fn(|i| head[i]));
         let count = u32::from_le_bytes(std::array::from_fn(|i| head[8 + i]));
-        if count > MOST_SETS {
+        if count > MAX_XATTR_SETS {
             return Err(damaged("an impossible number of extended attributes"));
         }
         let mut sets = Vec::new();

@@ -45,7 +45,7 @@ fn reads_back_every_entry_and_byte() {
             }
             Kind::Symlink(target) => format!("{target:?}"),
             Kind::CharDevice(device) | Kind::BlockDevice(device) => format!("{device:?}"),
-            other => other.word().to_owned(),
+            other => other.name().to_owned(),
         };
         let owner = (entry.uid, entry.gid);
         let line = shown(entry.mode, owner, entry.mtime.into(), kind);
@@ -60,7 +60,7 @@ fn reads_back_every_entry_and_byte() {
             tree::Kind::CharDevice(device) | tree::Kind::BlockDevice(device) => {
                 format!("{device:?}")
             }
-            other => other.word().to_owned(),
+            other => other.name().to_owned(),
         };
         let line = shown(entry.mode, (entry.uid, entry.gid), entry.mtime, kind);
         expected.insert(path.clone(), (line, entry.xattrs.clone()));
@@ -130,7 +130,7 @@ fn reads_what_mksquashfs_makes_of_a_directory() {
 fn says_what_is_wrong_with_something_else() {
     let dir = tempfile::tempdir().unwrap();
     let good = fs::read(image(&tree(), dir.path())).unwrap();
-    let told = |bytes: &[u8]| {
+    let message = |bytes: &[u8]| {
         let path = dir.path().join("bad");
         fs::write(&path, bytes).unwrap();
         let bytes = FileBytes::open(&path).unwrap();
@@ -142,13 +142,13 @@ fn says_what_is_wrong_with_something_else() {
         bad[at] = byte;
         bad
     };
-    assert!(told(b"hsqs").contains("shorter than a superblock"));
-    assert!(told(&with(0, b'x')).contains("does not start as one"));
-    assert!(told(&with(20, 4)).contains("not compressed with zstd"));
-    assert!(told(&with(28, 3)).contains("not of version 4.0"));
-    assert!(told(&with(14, 9)).contains("size of its blocks"));
-    assert!(told(&with(70, 1)).contains("behind its end"));
-    assert!(told(&good[..good.len() / 2]).contains("behind its end"));
+    assert!(message(b"hsqs").contains("shorter than a superblock"));
+    assert!(message(&with(0, b'x')).contains("does not start as one"));
+    assert!(message(&with(20, 4)).contains("not compressed with zstd"));
+    assert!(message(&with(28, 3)).contains("not of version 4.0"));
+    assert!(message(&with(14, 9)).contains("size of its blocks"));
+    assert!(message(&with(70, 1)).contains("behind its end"));
+    assert!(message(&good[..good.len() / 2]).contains("behind its end"));
 }
 
 proptest! {

@@ -12,9 +12,9 @@ use crate::tree::TreePath;
 /// Bytes of a directory that has no names: for `.` and `..`, which are not written.
 const EMPTY: u32 = 3;
 /// Longest value of an extended attribute, `XATTR_SIZE_MAX` (`linux/limits.h`).
-const LONGEST_VALUE: usize = 64 << 10;
-/// Set in the type of an attribute whose value is written elsewhere.
-const ELSEWHERE: u16 = 1 << 8;
+const MAX_VALUE_BYTES: usize = 64 << 10;
+/// Set in the type of an attribute whose value is out of line.
+const OUT_OF_LINE: u16 = 1 << 8;
 
 /// A name in a directory and the place of its inode.
 struct Named {
@@ -80,7 +80,7 @@ fn child(parent: Option<&TreePath>, name: &[u8]) -> io::Result<TreePath> {
         Some(parent) => parent.join(name),
         None => TreePath::new(name),
     };
-    path.map_err(|error| damaged(format!("a name that is none: {error}")))
+    path.map_err(|error| damaged(format!("a name that cannot be: {error}")))
 }
 
 impl Walk<'_, '_> {
@@ -160,18 +160,18 @@ impl Walk<'_, '_> {
             let size = usize::from(stream.u16()?);
             let name = stream.bytes(size, 256)?;
             let size = stream.u32()? as usize;
-            let value = stream.bytes(size, LONGEST_VALUE)?;
+            let value = stream.bytes(size, MAX_VALUE_BYTES)?;
             found.push((kind, name, value));
         }
         let mut xattrs = BTreeMap::new();
         for (kind, name, mut value) in found {
-            let prefix = match kind & !ELSEWHERE {
+            let prefix = match kind & !OUT_OF_LINE {
                 0 => "user.",
                 1 => "trusted.",
                 2 => "security.",
                 _ => return Err(damaged("an extended attribute of unknown kind")),
             };
-            if kind & ELSEWHERE != 0 {
+            if kind & OUT_OF_LINE != 0 {
                 let place = <[u8; 8]>::try_from(value).map_err(|_| missing())?;
                 value = self.value(start, Place::from(u64::from_le_bytes(place)))?;
             }
@@ -186,6 +186,6 @@ impl Walk<'_, '_> {
         let block = start.saturating_add(place.block);
         let mut stream = self.metadata.at(block, place.offset);
         let size = stream.u32()? as usize;
-        stream.bytes(size, LONGEST_VALUE)
+        stream.bytes(size, MAX_VALUE_BYTES)
     }
 }

@@ -1,4 +1,4 @@
-//! Which region controller is talked to.
+//! Which region controller is used.
 
 use std::net::IpAddr;
 
@@ -9,7 +9,7 @@ async fn at(bench: &Bench, addresses: &[&str]) -> Result<Region, MaasError> {
     let api: ApiUrl = api.parse().unwrap();
     let key = ApiKey::parse(&SecretString::from(bench.region.key())).unwrap();
     let addresses: Vec<IpAddr> = addresses.iter().map(|text| text.parse().unwrap()).collect();
-    Region::pinned((api, &addresses), key, None, vec![Duration::ZERO; 2]).await
+    Region::connect((api, &addresses), key, None, no_delay(2)).await
 }
 
 #[tokio::test]
@@ -18,7 +18,7 @@ async fn the_first_address_that_answers_is_kept() {
     // Nobody listens at the first one; the name itself is known to nobody.
     let region = at(&bench, &["127.0.0.9", "127.0.0.1"]).await.unwrap();
     let report = Report::quiet();
-    let uploaded = upload(&region, &bench.image, &pace(), &report).await;
+    let uploaded = upload(&region, &bench.image, &limits(), &report).await;
     assert_eq!(uploaded.unwrap().outcome, Outcome::Uploaded);
     bench.whole(&bench.image);
     let error = at(&bench, &["127.0.0.8", "127.0.0.9"]).await.unwrap_err();
@@ -40,7 +40,7 @@ async fn what_another_controller_counts_is_not_continued() {
         }
         let region = at(&bench, &addresses).await.unwrap();
         let report = Report::quiet();
-        let uploaded = upload(&region, &bench.image, &pace(), &report).await;
+        let uploaded = upload(&region, &bench.image, &limits(), &report).await;
         assert_eq!(uploaded.unwrap().outcome, outcome, "{addresses:?}");
         bench.whole(&bench.image);
     }
@@ -49,13 +49,13 @@ async fn what_another_controller_counts_is_not_continued() {
 #[tokio::test]
 async fn names_are_resolved_in_one_order() {
     let api: ApiUrl = "http://localhost:5240/MAAS".parse().unwrap();
-    let found = addresses(&api).await.unwrap();
+    let found = resolve(&api).await.unwrap();
     assert!(found.contains(&"127.0.0.1".parse().unwrap()), "{found:?}");
     assert!(found.is_sorted());
     let api: ApiUrl = "http://127.0.0.1:5240/MAAS".parse().unwrap();
-    assert!(addresses(&api).await.unwrap().is_empty());
+    assert!(resolve(&api).await.unwrap().is_empty());
     let api: ApiUrl = "http://nobody.invalid:5240/MAAS".parse().unwrap();
-    let error = addresses(&api).await.unwrap_err().to_string();
+    let error = resolve(&api).await.unwrap_err().to_string();
     assert!(
         error.contains("nobody.invalid") && error.contains("DNS"),
         "{error}"

@@ -1,8 +1,8 @@
-//! Removing images that nobody needs.
+//! Removing old versions of an image.
 
 use postern_sim::maas::region::machines::{Fleet, Machine, Status};
 
-use super::prune::{Fate, prune};
+use super::prune::{Decision, prune};
 use super::*;
 
 impl Bench {
@@ -35,27 +35,27 @@ async fn the_newest_stay_and_so_does_what_is_used() {
     let region = bench.client_with(&bench.region.key());
     let report = Report::quiet();
     let dry = prune(&region, ("edge", 1), true, &report).await.unwrap();
-    assert_eq!(bench.names().len(), 6, "only told");
+    assert_eq!(bench.names().len(), 6, "a dry run removes nothing");
     let wet = prune(&region, ("edge", 1), false, &report).await.unwrap();
     assert_eq!(dry, wet);
     assert_eq!(
         bench.names(),
         ["edge-1.0", "edge-1.2", "edge-1.3", "edge-1.5"]
     );
-    let told: Vec<_> = wet
+    let decisions: Vec<_> = wet
         .iter()
-        .map(|image| (image.name.as_str(), &image.fate))
+        .map(|image| (image.name.as_str(), &image.decision))
         .collect();
-    let used = |id: &str| Fate::InUse {
+    let used = |id: &str| Decision::InUse {
         machines: vec![format!("host-{id}.maas")],
     };
     assert_eq!(
-        told,
+        decisions,
         [
-            ("edge-1.5", &Fate::Kept),
-            ("edge-1.4", &Fate::Removed),
+            ("edge-1.5", &Decision::Kept),
+            ("edge-1.4", &Decision::Removed),
             ("edge-1.3", &used("m2")),
-            ("edge-1.1", &Fate::Removed),
+            ("edge-1.1", &Decision::Removed),
             ("edge-1.0", &used("m1")),
         ]
     );
@@ -69,7 +69,7 @@ async fn the_newest_stay_and_so_does_what_is_used() {
 }
 
 #[tokio::test]
-async fn who_may_not_delete_is_told() {
+async fn a_key_that_may_not_delete_is_refused() {
     let bench = bench(|_| ()).await;
     bench.upload().await.unwrap();
     let region = bench.client_with("a:b:c");

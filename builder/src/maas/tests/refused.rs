@@ -1,4 +1,4 @@
-//! What the region refuses, and what a person reads then.
+//! Requests that the region refuses, and their messages.
 
 use super::releases::each;
 use super::*;
@@ -14,14 +14,14 @@ async fn refused_creations_leave_nothing_and_say_what_to_do() {
         (|_, image| image.name = "noble".into(), "reserved name"),
         (
             |config, _| config.architectures.clear(),
-            "synced on every region",
+            "every region controller has synced",
         ),
         (|config, _| config.admin = false, "administrator"),
         (
             |_, image| image.architecture = "riscv64/generic".into(),
             "should be one of",
         ),
-        (|_, image| image.name = "e".repeat(256), "shorter name"),
+        (|_, image| image.name = "e".repeat(256), "shorten name"),
     ];
     each(async |release| {
         for (change, wanted) in cases {
@@ -55,12 +55,12 @@ async fn a_wrong_key_is_one_error_without_secrets() {
     let key = bench.region.key();
     for wrong in [key.replace("TOPSECRET", "OTHER"), "a:b:c".to_owned()] {
         let region = bench.client_with(&wrong);
-        let report = Report::to(bench.said.clone());
-        let error = upload(&region, &bench.image, &pace(), &report)
+        let report = Report::to(bench.recorder.clone());
+        let error = upload(&region, &bench.image, &limits(), &report)
             .await
             .unwrap_err();
         assert!(matches!(error, MaasError::Unauthorized { .. }), "{error}");
-        let all = format!("{error} {error:?} {region:?} {}", bench.said());
+        let all = format!("{error} {error:?} {region:?} {}", bench.log());
         assert!(
             !all.contains("TOPSECRET") && !all.contains("OTHER"),
             "{all}"

@@ -95,7 +95,7 @@ async fn a_last_piece_that_takes_minutes_is_waited_for() {
 }
 
 #[tokio::test]
-async fn what_was_damaged_on_the_way_is_sent_anew_once() {
+async fn what_was_damaged_on_the_way_is_sent_again_once() {
     each(async |release| {
         for piece in 1..=PIECES {
             let bench = of(release).await;
@@ -111,7 +111,7 @@ async fn what_was_damaged_on_the_way_is_sent_anew_once() {
         let error = bench.upload().await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains("does not match given SHA256"), "{text}");
-        assert!(error.is_of_the_other_side());
+        assert!(error.is_remote());
         assert_eq!(bench.region.resources().len(), 0, "{release}");
         bench.upload().await.unwrap();
         bench.whole(&bench.image);
@@ -120,17 +120,17 @@ async fn what_was_damaged_on_the_way_is_sent_anew_once() {
 }
 
 #[tokio::test]
-async fn a_region_without_room_is_told_and_left_clean() {
+async fn a_region_without_space_is_reported_and_left_clean() {
     each(async |release| {
         for piece in 1..=PIECES {
             let bench = of(release).await;
             bench.region.fault(piece, Fault::Full);
             let error = bench.upload().await.unwrap_err();
             assert!(
-                error.to_string().contains("make room"),
+                error.to_string().contains("free space"),
                 "{release}: {error}"
             );
-            assert!(error.is_of_the_other_side());
+            assert!(error.is_remote());
             assert_eq!(bench.region.resources().len(), 0, "{release}");
             assert_eq!(bench.upload().await.unwrap().outcome, Outcome::Uploaded);
             bench.whole(&bench.image);
@@ -142,15 +142,15 @@ async fn a_region_without_room_is_told_and_left_clean() {
 /// Kills an upload of `image` when `before` pieces of it are there.
 async fn killed(bench: &Bench, image: &Image, before: usize) {
     bench.region.fault(before + 1, Fault::Hold);
-    let pace = pace();
+    let limits = limits();
     tokio::select! {
-        ended = bench.run(image, &pace) => panic!("{ended:?}"),
+        ended = bench.run(image, &limits) => panic!("{ended:?}"),
         () = bench.region.held(1) => {}
     }
 }
 
 #[tokio::test]
-async fn what_somebody_else_brought_is_never_deleted() {
+async fn what_somebody_else_uploaded_is_never_deleted() {
     each(async |release| {
         let bench = of(release).await;
         let theirs = Image {
@@ -194,7 +194,7 @@ async fn the_same_bytes_under_another_name() {
             title: image::title("edge", "1.3"),
             ..bench.image.clone()
         };
-        let (before, ended) = (bench.puts(), bench.run(&second, &pace()).await);
+        let (before, ended) = (bench.puts(), bench.run(&second, &limits()).await);
         match release {
             // The content is there: nothing to send.
             "2.9.2" | "3.4.2" => {
@@ -227,9 +227,9 @@ async fn the_same_bytes_that_are_on_their_way_under_another_name() {
             name: "edge-1.3".into(),
             ..bench.image.clone()
         };
-        let error = bench.run(&second, &pace()).await.unwrap_err();
+        let error = bench.run(&second, &limits()).await.unwrap_err();
         assert!(
-            matches!(error, MaasError::Twin { .. }),
+            matches!(error, MaasError::DuplicateContent { .. }),
             "{release}: {error}"
         );
         // Of the second name nothing is left, and the first goes on.
@@ -255,23 +255,23 @@ async fn the_simulated_3_8_loses_the_first_of_two_names() {
     let files = second.sets[0].files.values();
     let uri = files.filter_map(|file| file.upload_uri.clone()).next();
     let piece = vec![1; 10].into();
-    let answer = client.append(&uri.unwrap(), piece, false).await.unwrap();
-    assert!(answer.said().contains("Too much data"));
+    let response = client.append(&uri.unwrap(), piece, false).await.unwrap();
+    assert!(response.message().contains("Too much data"));
     assert!(bench.region.resources()[0].sets[0].is_complete());
     assert_eq!(bench.region.resources()[0].sets[0].bytes.len(), 0);
 }
 
 #[tokio::test]
-async fn what_each_release_tells_of_an_image() {
+async fn what_each_release_shows_of_an_image() {
     each(async |release| {
         let bench = of(release).await;
         bench.upload().await.unwrap();
         let client = bench.client_with(&bench.region.key());
         let all = client.uploaded().await.unwrap();
-        let told = client.resource(all[0].id).await.unwrap().summary();
+        let summary = client.resource(all[0].id).await.unwrap().summary();
         let base = (release > "3.5").then(|| "ubuntu/noble".to_owned());
-        assert_eq!(told.base_image, base, "{release}");
-        assert!(told.complete && told.sha256.unwrap() == bench.image.sha256);
+        assert_eq!(summary.base_image, base, "{release}");
+        assert!(summary.complete && summary.sha256.unwrap() == bench.image.sha256);
     })
     .await;
 }

@@ -19,8 +19,8 @@ impl Bench {
         assert!(begun.clone().all(|set| set.at == 0), "{about}: {one:?}");
     }
 
-    async fn both(&self, pace: &Pace) -> [Result<Uploaded, MaasError>; 2] {
-        let (one, two) = tokio::join!(self.run(&self.image, pace), self.run(&self.image, pace));
+    async fn both(&self, limits: &Limits) -> [Result<Uploaded, MaasError>; 2] {
+        let (one, two) = tokio::join!(self.run(&self.image, limits), self.run(&self.image, limits));
         [one, two]
     }
 }
@@ -29,9 +29,9 @@ impl Bench {
 async fn of_two_first_uploads_one_sends() {
     each(async |release| {
         let bench = of(release).await;
-        let patient = Pace {
-            settle: 1000,
-            ..pace()
+        let patient = Limits {
+            settle_polls: 1000,
+            ..limits()
         };
         let outcomes = bench
             .both(&patient)
@@ -54,13 +54,16 @@ async fn of_two_first_uploads_one_sends() {
 #[tokio::test]
 async fn two_that_do_not_wait_for_each_other_still_make_one_image() {
     each(async |release| {
-        for settle in 0..4 {
-            let about = format!("{release}, patience {settle}");
+        for settle_polls in 0..4 {
+            let about = format!("{release}, {settle_polls} polls");
             let bench = of(release).await;
-            let hasty = Pace { settle, ..pace() };
+            let hasty = Limits {
+                settle_polls,
+                ..limits()
+            };
             for ended in bench.both(&hasty).await {
-                let told = ended.map_or_else(|error| error.is_of_the_other_side(), |_| true);
-                assert!(told, "{about}");
+                let is_expected = ended.map_or_else(|error| error.is_remote(), |_| true);
+                assert!(is_expected, "{about}");
             }
             bench.upload().await.unwrap();
             bench.right(&about);
@@ -74,9 +77,9 @@ async fn a_second_run_takes_over_when_the_first_was_killed() {
     each(async |release| {
         let bench = of(release).await;
         bench.region.fault(2, Fault::Hold);
-        let patient = Pace {
-            settle: 10,
-            ..pace()
+        let patient = Limits {
+            settle_polls: 10,
+            ..limits()
         };
         // The first to send is held, the other one watches, then goes on.
         let two = bench.both(&patient);

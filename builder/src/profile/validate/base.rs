@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use postern_contract::document::{Complaint, Findings, Item, Value};
 
 use crate::profile::model::{
-    Arch, Base, Distro, Elsewhere, Kernel, Mirror, Packages, Suite, Token,
+    Arch, Base, Distro, ExtraArchive, Kernel, Mirror, Packages, Suite, Token,
 };
 use crate::profile::rules;
 
@@ -26,8 +26,8 @@ pub(super) fn base(item: &Item<'_>, findings: &mut Findings) -> Option<Base> {
     let mirror = mirror.map_or(Some(Mirror::Host), |i| i.parsed(findings, rules::mirror));
     let snapshot = fields.optional("snapshot");
     let snapshot = snapshot.map(|item| item.parsed(findings, rules::snapshot));
-    let elsewhere = fields.optional("archives");
-    let elsewhere = elsewhere.map(|item| read_archives(&item, findings));
+    let extra_archives = fields.optional("archives");
+    let extra_archives = extra_archives.map(|item| read_archives(&item, findings));
     let components = list(&mut fields, "components", findings, rules::archive_word);
     let suites = fields.optional("suites");
     let suites = suites.map(|item| read_suites(&item, findings));
@@ -49,7 +49,7 @@ pub(super) fn base(item: &Item<'_>, findings: &mut Findings) -> Option<Base> {
             Some(written) => Some(written?),
             None => None,
         },
-        elsewhere: elsewhere.unwrap_or_default(),
+        extra_archives: extra_archives.unwrap_or_default(),
         suites: suites.unwrap_or_else(|| default_suites(distro, &release)),
         components: match components.is_empty() {
             true => default_components(distro),
@@ -77,9 +77,9 @@ fn read_suites(item: &Item<'_>, findings: &mut Findings) -> Vec<Suite> {
     suites.collect()
 }
 
-fn read_archives(item: &Item<'_>, findings: &mut Findings) -> Vec<Elsewhere> {
+fn read_archives(item: &Item<'_>, findings: &mut Findings) -> Vec<ExtraArchive> {
     let items = item.list(findings).unwrap_or_default();
-    let mut all: Vec<Elsewhere> = Vec::new();
+    let mut all: Vec<ExtraArchive> = Vec::new();
     for item in items {
         let Some(archive) = read_archive(&item, findings) else {
             continue;
@@ -93,7 +93,7 @@ fn read_archives(item: &Item<'_>, findings: &mut Findings) -> Vec<Elsewhere> {
     all
 }
 
-fn read_archive(item: &Item<'_>, findings: &mut Findings) -> Option<Elsewhere> {
+fn read_archive(item: &Item<'_>, findings: &mut Findings) -> Option<ExtraArchive> {
     let mut fields = item.fields(findings)?;
     let archive = fields.required("archive", "archive: infra/ubuntu", findings);
     let archive = archive.and_then(|item| item.parsed(findings, rules::archive_path));
@@ -105,7 +105,7 @@ fn read_archive(item: &Item<'_>, findings: &mut Findings) -> Option<Elsewhere> {
     let token = fields.optional("token");
     let token = token.map(|item| read_token(&item, findings));
     fields.finish(findings);
-    Some(Elsewhere {
+    Some(ExtraArchive {
         archive: archive?,
         mirror: mirror?,
         components,

@@ -1,22 +1,22 @@
-//! A server for tests that answers with the bytes it is told, also broken ones.
+//! A server for tests that sends the bytes it is given, also broken ones.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
 use crate::profile::Origin;
-use crate::source::{Digest, Want};
+use crate::source::{Digest, RequiredFile};
 
 /// What the server sends for a request's head: raw bytes, then it hangs up.
 type Answer = dyn Fn(&Request) -> Vec<u8> + Send + Sync;
 
-/// What was asked for: path and first byte.
+/// The requests: path and first byte.
 type Log = Arc<Mutex<Vec<(String, Option<usize>)>>>;
 
 /// A request as far as these tests care.
 pub(in crate::source) struct Request {
     pub(in crate::source) path: String,
-    /// First byte asked for.
+    /// First byte requested.
     pub(in crate::source) from: Option<usize>,
     /// How many requests for this path came before.
     pub(in crate::source) before: usize,
@@ -45,9 +45,9 @@ impl Server {
         Self { port, seen }
     }
 
-    pub(in crate::source) fn want(&self, name: &str, bytes: &[u8]) -> Want {
+    pub(in crate::source) fn required(&self, name: &str, bytes: &[u8]) -> RequiredFile {
         let url = format!("http://127.0.0.1:{}/{name}", self.port);
-        Want {
+        RequiredFile {
             name: name.to_owned(),
             size: Some(bytes.len() as u64),
             sha256: Digest::of(bytes),
@@ -100,7 +100,7 @@ pub(in crate::source) fn answer(status: &str, headers: &str, body: &[u8]) -> Vec
     [head.as_bytes(), body].concat()
 }
 
-/// The file, or the rest of it when asked for that.
+/// The file, or the rest of it when that is requested.
 pub(in crate::source) fn file_or_rest(body: &[u8], request: &Request) -> Vec<u8> {
     match request.from {
         None => answer("200 OK", "", body),

@@ -2,10 +2,10 @@
 //!
 //! Requests are signed in their URLs (Signature Version 4, "query parameters")
 //! by a crate that does nothing else, and sent by our own client. A signed URL
-//! is a key for some minutes: no error, note or Debug output shows its query,
-//! and no redirect is followed with one.
+//! is a credential for some minutes: no error, note or Debug output shows its
+//! query, and no redirect is followed with one.
 //!
-//! A PUT is atomic: the object is there when it was answered, whole (Amazon S3
+//! A PUT is atomic: once it succeeds the object is there, whole (Amazon S3
 //! User Guide, "consistency model"). It names the SHA-256 of its body in a
 //! signed header, so a server that knows it refuses a damaged upload.
 
@@ -13,33 +13,34 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use backon::ExponentialBuilder;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use reqwest::{Body, Client, StatusCode};
+use reqwest::{Body, Client};
 use rusty_s3::{Credentials, S3Action, UrlStyle};
 use secrecy::ExposeSecret;
 use url::Url;
 
-use super::super::answer::{connection, refusal};
-use super::super::digest::Digest;
-use super::super::store::{Part, blob_name};
-use super::super::transfer::{Fault, Line, Watch};
+use super::super::response::{connection_error, response_error};
+use super::super::store::blob_name;
+use super::super::transfer::TransferError;
 use super::remote::Remote;
-use super::trouble::Trouble;
+use super::serve_error::ServeError;
 use crate::host::aws::Aws;
 use crate::host::http::{self, HttpError};
+use postern_contract::digest::Digest;
 
-/// How long a signed request may be begun: retries use it again.
-const VALID: Duration = Duration::from_secs(15 * 60);
+/// How long a signed URL is valid: retries use it again.
+const SIGNATURE_VALIDITY: Duration = Duration::from_secs(15 * 60);
 
-/// What one PUT may hold (Amazon S3 User Guide, "uploading objects"), in bytes.
-const LARGEST: u64 = 5 << 30;
+/// Most bytes of one PUT (Amazon S3 User Guide, "uploading objects").
+const MAX_PUT_BYTES: u64 = 5 << 30;
 
-/// The slowest line that an upload is waited for on, in bytes a second.
-const SLOWEST: u64 = 64 << 10;
+/// The slowest upload that is not given up, in bytes a second.
+const MIN_BYTES_PER_SECOND: u64 = 64 << 10;
 
-/// The header that says what a body is.
+/// The header with the digest of a body.
 const CHECKSUM: &str = "x-amz-checksum-sha256";
 
 /// A bucket, and the beginning of all names in it.
@@ -47,7 +48,7 @@ pub struct Bucket {
     bucket: rusty_s3::Bucket,
     prefix: String,
     keys: Option<Credentials>,
-    client: Client,
+    pub(super) remote: Remote,
     uploads: Client,
 }
 
@@ -60,8 +61,13 @@ impl fmt::Debug for Bucket {
 
 impl Bucket {
     /// The bucket called `name`. The inner error is a clause about settings.
-    pub fn open(name: &str, prefix: &str, aws: &Aws) -> Result<Result<Self, String>, HttpError> {
-        let client = http::client_for_signed()?;
+    pub fn open(
+        name: &str,
+        prefix: &str,
+        aws: &Aws,
+        retry: ExponentialBuilder,
+    ) -> Result<Result<Self, String>, HttpError> {
+        let remote = Remote::new(http::client_for_signed()?, retry);
         let uploads = http::client_for_uploads()?;
         let opened = bucket(name, aws).map(|bucket| Self {
             bucket,
@@ -73,69 +79,37 @@ impl Bucket {
                     None => Credentials::new(id, secret),
                 }
             }),
-            client,
+            remote,
             uploads,
         });
         Ok(opened)
     }
 
-    /// Whether we can say who we are.
-    pub const fn can_be_written(&self) -> bool {
+    /// Whether there are credentials.
+    pub const fn is_writable(&self) -> bool {
         self.keys.is_some()
     }
 
-    /// A record.
-    pub async fn small(&self, name: &str, delays: &[Duration]) -> Result<Option<Vec<u8>>, Trouble> {
-        self.remote(delays).small(&self.read(name)).await
-    }
-
-    /// A blob.
-    pub async fn blob(
-        &self,
-        part: &mut Part<'_>,
-        delays: &[Duration],
-        size: Option<u64>,
-        watch: &dyn Watch,
-    ) -> Result<bool, Trouble> {
-        let url = self.read(&blob_name(&part.wanted()));
-        self.remote(delays).blob(&url, part, size, watch).await
+    /// The signed address of an object, for reading.
+    pub fn url(&self, name: &str) -> Url {
+        let name = self.name(name);
+        let action = self.bucket.get_object(self.keys.as_ref(), &name);
+        action.sign(SIGNATURE_VALIDITY)
     }
 
     /// Whether it has a blob of this length.
-    pub async fn has(
-        &self,
-        digest: &Digest,
-        size: u64,
-        delays: &[Duration],
-    ) -> Result<bool, Trouble> {
+    pub async fn has(&self, digest: &Digest, size: u64) -> Result<bool, ServeError> {
         let name = self.name(&blob_name(digest));
         let action = self.bucket.head_object(self.keys.as_ref(), &name);
-        let url = action.sign(VALID);
-        let asked = || async {
-            let response = self.client.head(url.clone()).send().await;
-            let response = response.map_err(connection)?;
-            match response.status() {
-                StatusCode::OK => Ok(length(&response) == Some(size)),
-                // Without a body there is no code: the PUT will tell.
-                StatusCode::FORBIDDEN => Ok(false),
-                _ => Err(refusal(response).await),
-            }
-        };
-        let found = Trouble::found(self.remote(delays).retried(asked).await)?;
-        Ok(found.unwrap_or(false))
+        let url = action.sign(SIGNATURE_VALIDITY);
+        self.remote.has(&url, size).await
     }
 
     /// Puts in a blob: the `size` bytes of the file `from`.
-    pub async fn put(
-        &self,
-        digest: &Digest,
-        from: &Path,
-        size: u64,
-        delays: &[Duration],
-    ) -> Result<(), Trouble> {
-        if size > LARGEST {
+    pub async fn put(&self, digest: &Digest, from: &Path, size: u64) -> Result<(), ServeError> {
+        if size > MAX_PUT_BYTES {
             let why = format!("{size} bytes are more than one upload may have");
-            return Err(Trouble::Damaged(why));
+            return Err(ServeError::Damaged(why));
         }
         let name = self.name(&blob_name(digest));
         let upload = Upload {
@@ -144,20 +118,17 @@ impl Bucket {
             digest: *digest,
             size,
         };
-        let sent = || async {
-            let file = tokio::fs::File::open(from).await.map_err(Fault::File)?;
-            self.sent(&upload, file.into()).await
+        let send = || async {
+            let file = tokio::fs::File::open(from)
+                .await
+                .map_err(TransferError::File)?;
+            self.send(&upload, file.into()).await
         };
-        written(self.remote(delays).retried(sent).await)
+        put_error(self.remote.retry(send).await)
     }
 
     /// Puts in a record in place of the one that is there.
-    pub async fn put_small(
-        &self,
-        name: &str,
-        bytes: &[u8],
-        delays: &[Duration],
-    ) -> Result<(), Trouble> {
+    pub async fn put_record(&self, name: &str, bytes: &[u8]) -> Result<(), ServeError> {
         let name = self.name(name);
         let upload = Upload {
             name: &name,
@@ -165,45 +136,32 @@ impl Bucket {
             digest: Digest::of(bytes),
             size: bytes.len() as u64,
         };
-        let sent = || async { self.sent(&upload, bytes.to_vec().into()).await };
-        written(self.remote(delays).retried(sent).await)
+        let send = || async { self.send(&upload, bytes.to_vec().into()).await };
+        put_error(self.remote.retry(send).await)
     }
 
-    async fn sent(&self, upload: &Upload<'_>, body: Body) -> Result<(), Fault> {
+    async fn send(&self, upload: &Upload<'_>, body: Body) -> Result<(), TransferError> {
         let checksum = STANDARD.encode(upload.digest.as_bytes());
         let mut action = self.bucket.put_object(self.keys.as_ref(), upload.name);
         action.headers_mut().insert(CHECKSUM, &checksum);
         let request = self
             .uploads
-            .put(action.sign(VALID))
+            .put(action.sign(SIGNATURE_VALIDITY))
             .header(CHECKSUM, &checksum)
             .header(CONTENT_TYPE, upload.kind)
             // S3 takes no body of unknown length.
             .header(CONTENT_LENGTH, upload.size)
-            .timeout(VALID + Duration::from_secs(upload.size / SLOWEST))
+            .timeout(SIGNATURE_VALIDITY + Duration::from_secs(upload.size / MIN_BYTES_PER_SECOND))
             .body(body);
-        let response = request.send().await.map_err(connection)?;
+        let response = request.send().await.map_err(connection_error)?;
         match response.status() {
             status if status.is_success() => Ok(()),
-            _ => Err(refusal(response).await),
+            _ => Err(response_error(response).await),
         }
-    }
-
-    const fn remote<'a>(&'a self, delays: &'a [Duration]) -> Remote<'a> {
-        Remote(Line {
-            client: &self.client,
-            delays,
-        })
     }
 
     fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
-    }
-
-    fn read(&self, name: &str) -> Url {
-        let name = self.name(name);
-        let action = self.bucket.get_object(self.keys.as_ref(), &name);
-        action.sign(VALID)
     }
 }
 
@@ -215,18 +173,13 @@ struct Upload<'a> {
     size: u64,
 }
 
-/// What a PUT that failed says about the pool: whatever it is, no other will do.
-fn written(result: Result<(), Fault>) -> Result<(), Trouble> {
-    result.map_err(|fault| Trouble::Down(format!("writing to it: {fault}")))
+/// What a failed PUT says about the pool: whatever the reason, others fail, too.
+fn put_error(result: Result<(), TransferError>) -> Result<(), ServeError> {
+    result.map_err(|error| ServeError::Down(format!("writing to it: {error}")))
 }
 
-fn length(response: &reqwest::Response) -> Option<u64> {
-    let length = response.headers().get(CONTENT_LENGTH)?;
-    length.to_str().ok()?.parse().ok()
-}
-
-/// Amazon's own servers want the bucket in the host's name, others in the path;
-/// a name with dots fits no certificate.
+/// Amazon's own servers take the bucket in the host's name, others in the path;
+/// a name with dots matches no certificate.
 fn bucket(name: &str, aws: &Aws) -> Result<rusty_s3::Bucket, String> {
     let (endpoint, style) = match &aws.endpoint {
         Some(endpoint) => (endpoint.clone(), UrlStyle::Path),

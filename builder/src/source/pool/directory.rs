@@ -8,17 +8,17 @@ use fs_err as fs;
 use jiff::{SignedDuration, Timestamp};
 use postern_contract::host::{clock, files};
 
-use super::super::digest::{Digest, Hasher};
-use super::super::store::{LONGEST_RECORD, Part, blob_name};
-use super::super::transfer::{Fault, Transfer, Watch};
-use super::is_there;
-use super::trouble::Trouble;
+use super::super::store::{MAX_RECORD_BYTES, Part, blob_name};
+use super::super::transfer::{Transfer, TransferError, TransferObserver};
+use super::member::check_root;
+use super::serve_error::ServeError;
+use postern_contract::digest::{Digest, Hasher, in_chunks};
 
-/// How the names of files begin that are not whole yet.
-const UNFINISHED: &str = ".push-";
+/// Prefix of the names of unfinished files.
+const UNFINISHED_PREFIX: &str = ".push-";
 
-/// How long ago a write must have ended to have been killed.
-const ABANDONED: SignedDuration = SignedDuration::from_hours(24);
+/// Age of an unfinished file whose writer was killed.
+const ABANDONED_AFTER: SignedDuration = SignedDuration::from_hours(24);
 
 /// A directory with the layout of a store.
 pub struct Directory {
@@ -34,14 +34,14 @@ impl Directory {
     }
 
     /// A record.
-    pub fn small(&self, path: &Path) -> Result<Option<Vec<u8>>, Trouble> {
+    pub fn record(&self, path: &Path) -> Result<Option<Vec<u8>>, ServeError> {
         let read = || -> io::Result<Vec<u8>> {
             let mut bytes = Vec::new();
             let file = fs::File::open(self.root.join(path))?;
-            file.take(LONGEST_RECORD).read_to_end(&mut bytes)?;
+            file.take(MAX_RECORD_BYTES).read_to_end(&mut bytes)?;
             Ok(bytes)
         };
-        self.found(read().map_err(Fault::File))
+        self.found(read().map_err(TransferError::File))
     }
 
     /// A blob.
@@ -49,78 +49,79 @@ impl Directory {
         &self,
         part: &mut Part<'_>,
         size: Option<u64>,
-        watch: &dyn Watch,
-    ) -> Result<bool, Trouble> {
-        let path = self.root.join(blob_name(&part.wanted()));
-        let copied = Transfer::new(size, watch).file(&path, part);
+        observer: &dyn TransferObserver,
+    ) -> Result<bool, ServeError> {
+        let path = self.root.join(blob_name(&part.expected()));
+        let copied = Transfer::new(size, observer).file(&path, part);
         Ok(self.found(copied)?.is_some())
     }
 
     /// Whether it has a blob of this length.
-    pub fn has(&self, digest: &Digest, size: u64) -> Result<bool, Trouble> {
+    pub fn has(&self, digest: &Digest, size: u64) -> Result<bool, ServeError> {
         let meta = fs::metadata(self.root.join(blob_name(digest)));
-        let found = self.found(meta.map_err(Fault::File))?;
+        let found = self.found(meta.map_err(TransferError::File))?;
         Ok(found.is_some_and(|meta| meta.len() == size))
     }
 
     /// Puts in a blob: a copy of `from`, if that is what `digest` says.
-    pub fn put(&self, digest: &Digest, from: &Path) -> Result<(), Trouble> {
-        is_there(&self.root)?;
+    pub fn put(&self, digest: &Digest, from: &Path) -> Result<(), ServeError> {
+        check_root(&self.root)?;
         let write = |to: &mut fs::File| {
             let mut hasher = Hasher::default();
-            let mut from = fs::File::open(from)?;
-            let mut chunk = vec![0; 1 << 17];
-            loop {
-                match from.read(&mut chunk)? {
-                    0 => return Ok(hasher.digest()),
-                    n => {
-                        hasher.update(&chunk[..n]);
-                        to.write_all(&chunk[..n])?;
-                    }
-                }
-            }
+            let copy = |chunk: &[u8]| {
+                hasher.update(chunk);
+                to.write_all(chunk)
+            };
+            in_chunks(fs::File::open(from)?, copy, |error| error)?;
+            Ok(hasher.digest())
         };
         let target = self.root.join(blob_name(digest));
-        match self.placed(&target, write, |found| found == digest) {
+        match self.place(&target, write, |found| found == digest) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Trouble::Damaged("our own copy is damaged".to_owned())),
-            Err(error) => Err(Trouble::Down(error.to_string())),
+            Ok(false) => Err(ServeError::Damaged(
+                "the copy in the store is damaged".to_owned(),
+            )),
+            Err(error) => Err(ServeError::Down(error.to_string())),
         }
     }
 
     /// Puts in a record in place of the one that is there.
-    pub fn put_small(&self, path: &Path, bytes: &[u8]) -> Result<(), Trouble> {
-        is_there(&self.root)?;
-        let placed = self.placed(&self.root.join(path), |to| to.write_all(bytes), |()| true);
+    pub fn put_record(&self, path: &Path, bytes: &[u8]) -> Result<(), ServeError> {
+        check_root(&self.root)?;
+        let placed = self.place(&self.root.join(path), |to| to.write_all(bytes), |()| true);
         placed
             .map(|_| ())
-            .map_err(|error| Trouble::Down(error.to_string()))
+            .map_err(|error| ServeError::Down(error.to_string()))
     }
 
-    /// Removes what killed writers left half-done.
-    pub fn swept(&self) -> io::Result<()> {
+    /// Removes what killed writers left unfinished.
+    pub fn sweep(&self) -> io::Result<()> {
         let tmp = self.root.join("tmp");
         if !tmp.try_exists()? {
             return Ok(());
         }
         for entry in fs::read_dir(tmp)? {
             let entry = entry?;
-            if !entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+            if !entry
+                .file_name()
+                .to_string_lossy()
+                .starts_with(UNFINISHED_PREFIX)
+            {
                 continue;
             }
             let Ok(Ok(modified)) = entry.metadata().map(|meta| meta.modified()) else {
-                continue; // finished just now
+                continue; // it was just finished
             };
             let modified = Timestamp::try_from(modified).map_err(io::Error::other)?;
-            if clock::now().duration_since(modified) > ABANDONED {
+            if clock::now().duration_since(modified) > ABANDONED_AFTER {
                 fs::remove_file(entry.path())?;
             }
         }
         Ok(())
     }
 
-    /// Writes a file elsewhere and renames it, if it is right.
-    fn placed<T>(
+    /// Writes a file under another name and renames it, if it is right.
+    fn place<T>(
         &self,
         target: &Path,
         write: impl FnOnce(&mut fs::File) -> io::Result<T>,
@@ -129,7 +130,7 @@ impl Directory {
         let tmp = self.root.join("tmp");
         fs::create_dir_all(&tmp)?;
         let named = tempfile::Builder::new()
-            .prefix(UNFINISHED)
+            .prefix(UNFINISHED_PREFIX)
             .tempfile_in(&tmp)?;
         let (file, path) = named.into_parts();
         let mut file = fs::File::from_parts(file, path.to_path_buf());
@@ -146,11 +147,11 @@ impl Directory {
         Ok(true)
     }
 
-    /// Tells what is not there from a pool that is not there.
-    fn found<T>(&self, result: Result<T, Fault>) -> Result<Option<T>, Trouble> {
-        let found = Trouble::found(result)?;
+    /// Tells a missing object from a missing pool.
+    fn found<T>(&self, result: Result<T, TransferError>) -> Result<Option<T>, ServeError> {
+        let found = ServeError::found(result)?;
         if found.is_none() {
-            is_there(&self.root)?;
+            check_root(&self.root)?;
         }
         Ok(found)
     }

@@ -22,22 +22,22 @@ pub enum Location {
     },
 }
 
-/// The text is no place of a pool. Shows no password.
+/// The text is not the location of a pool. Shows no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "pool `{shown}`: {why}\n  help: give a directory, http(s)://HOST/PATH or s3://BUCKET/PREFIX"
+    "pool `{masked}`: {why}\n  help: write a directory, http(s)://HOST/PATH or s3://BUCKET/PREFIX"
 )]
-pub struct NotALocation {
-    shown: String,
+pub struct LocationError {
+    masked: String,
     why: String,
 }
 
 impl FromStr for Location {
-    type Err = NotALocation;
+    type Err = LocationError;
 
-    fn from_str(text: &str) -> Result<Self, NotALocation> {
-        let refuse = |why: &str| NotALocation {
-            shown: hidden(text),
+    fn from_str(text: &str) -> Result<Self, LocationError> {
+        let refuse = |why: &str| LocationError {
+            masked: masked(text),
             why: why.to_owned(),
         };
         if text.is_empty() {
@@ -49,11 +49,11 @@ impl FromStr for Location {
         let mut url = Url::parse(text).map_err(|error| refuse(&error.to_string()))?;
         if !url.username().is_empty() || url.password().is_some() {
             return Err(refuse(
-                "an address may not hold a password: process lists and logs show it",
+                "an address must not hold a password: process lists and logs show it",
             ));
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err(refuse("an address may have no `?` or `#`"));
+            return Err(refuse("an address must have no `?` or `#`"));
         }
         match url.scheme() {
             "file" => match url.to_file_path() {
@@ -67,7 +67,7 @@ impl FromStr for Location {
                 Ok(Location::Http(url))
             }
             "s3" => bucket(&url).map_err(|why| refuse(&why)),
-            scheme => Err(refuse(&format!("there are no pools at {scheme}://"))),
+            scheme => Err(refuse(&format!("pools at {scheme}:// are not supported"))),
         }
     }
 }
@@ -112,7 +112,7 @@ impl fmt::Display for Location {
 }
 
 /// The text without what may be secret: before an `@`, after a `?` or `#`.
-fn hidden(text: &str) -> String {
+fn masked(text: &str) -> String {
     let shown = text.split(['?', '#']).next().unwrap_or_default();
     match (shown.split_once("://"), shown.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Location, String> {
-        text.parse().map_err(|e: NotALocation| e.to_string())
+        text.parse().map_err(|e: LocationError| e.to_string())
     }
 
     #[test]
@@ -167,9 +167,9 @@ mod tests {
             "file://elsewhere/pool",
         ];
         for text in bad {
-            let said = read(text).unwrap_err();
-            assert!(!said.contains("TOPSECRET"), "{said}");
-            assert!(said.contains("help"), "{said}");
+            let message = read(text).unwrap_err();
+            assert!(!message.contains("TOPSECRET"), "{message}");
+            assert!(message.contains("help"), "{message}");
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! A pool has the layout of a store ([`super::store`]): `blobs/sha256/ab/cdef…`
 //! and `made/<step>/<key>.json`, which names a blob. So whatever is fetched is
-//! verified, whoever wrote it, and a record that is there is followed by its
-//! blob, for that is written first.
+//! verified, whoever wrote it, and where a record is, its blob is, too: it is
+//! written first.
 //!
 //! | kind | reads | writes | offline |
 //! |---|---|---|---|
@@ -11,47 +11,46 @@
 //! | [`mirror`], `http(s)://` | yes | no | no |
 //! | [`bucket`], `s3://` | yes | yes, by one PUT | no |
 //!
-//! A record says what came of some inputs, and nothing but the one who wrote it
-//! can vouch for that. Over plain HTTP anyone in between could have written it:
-//! there only blobs are taken, whose digests the lock knows.
+//! A record says which result came of some inputs, and only its writer can
+//! vouch for that. Over plain HTTP anyone in between could have written it:
+//! from there a build takes only blobs, whose digests are in the lock.
 //!
-//! A pool is never a reason for a build to fail. One that cannot be reached is
-//! told once and left alone for the rest of the build.
+//! A pool never makes a build fail. One that cannot be reached gives one
+//! warning and is not used for the rest of the build.
 
 mod bucket;
 mod directory;
 mod location;
+mod member;
 mod mirror;
 mod push;
 mod remote;
+mod serve_error;
 #[cfg(test)]
 mod tests;
-mod trouble;
 
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
+use backon::ExponentialBuilder;
 use tokio::runtime::{Builder, Runtime};
 
 use super::progress::Progress;
-use super::store::{Part, Record, Slot, Store, StoreError};
-use super::transfer::{Fault, Watch};
+use super::store::{Part, Record, Slot, Store, StoreError, blob_name};
+use super::transfer::{TransferError, TransferObserver};
 use crate::host::aws::Aws;
 use crate::host::http::HttpError;
 use crate::report::{Report, bytes};
-use bucket::Bucket;
-use directory::Directory;
-use mirror::Mirror;
-use trouble::Trouble;
+use member::{Kind, Member};
+use serve_error::ServeError;
 
-pub use location::{Location, NotALocation};
+pub use location::{Location, LocationError};
 
-/// Pools behind a store, in the order in which they are asked. Clones share
-/// what was learned about them.
+/// Pools behind a store, in the order in which they are tried. Clones share
+/// what is known about them.
 #[derive(Clone, Debug, Default)]
 pub struct Pools(Option<Arc<Inner>>);
 
@@ -76,32 +75,33 @@ pub struct Options {
     pub push: bool,
     /// Use only directories.
     pub offline: bool,
-    /// Where S3 is and who we are there, if there are buckets.
+    /// Address and credentials of S3, if there are buckets.
     pub aws: Option<Aws>,
     /// How long to wait before each further try of a request that failed.
-    pub delays: Vec<Duration>,
+    pub retry: ExponentialBuilder,
 }
 
 impl Default for Options {
-    /// Short delays: what a pool does not give comes from elsewhere.
+    /// Two further tries, after 1 and 2 seconds: what a pool does not give comes
+    /// from elsewhere.
     fn default() -> Self {
         Self {
             push: false,
             offline: false,
             aws: None,
-            delays: [1, 2].map(Duration::from_secs).to_vec(),
+            retry: ExponentialBuilder::new().with_max_times(2),
         }
     }
 }
 
-/// Why pools cannot be used as asked; shows no secret.
+/// Why pools cannot be used; shows no secret.
 #[derive(Debug, thiserror::Error)]
 pub enum PoolError {
     /// No client.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// No runtime.
-    #[error("starting transfers: {0}")]
+    #[error("starting transfers")]
     Runtime(#[source] io::Error),
     /// Settings of S3 do not fit the bucket.
     #[error("pool {pool}: {why}")]
@@ -111,35 +111,18 @@ pub enum PoolError {
         /// One clause, and perhaps a line of help.
         why: String,
     },
-    /// Asked to push to nobody.
+    /// A push, and nowhere to push to.
     #[error(
-        "there is no pool that can be written, so nothing can be pushed\n  help: add --pool with a directory or a bucket (for which AWS_ACCESS_KEY_ID is set)"
+        "no pool is writable, so nothing can be pushed\n  help: add --pool with a directory or a bucket (for which AWS_ACCESS_KEY_ID is set)"
     )]
     NothingToPushTo,
-}
-
-/// One pool.
-struct Member {
-    name: String,
-    kind: Kind,
-    delays: Vec<Duration>,
-    /// Not asked any more.
-    down: AtomicBool,
-    /// Something that is told once was told.
-    told: AtomicBool,
-}
-
-enum Kind {
-    Directory(Directory),
-    Mirror(Mirror),
-    Bucket(Bucket),
 }
 
 impl Pools {
     /// The pools at `locations`.
     ///
     /// # Errors
-    /// [`PoolError`]. Whether a pool can be reached is not looked at yet.
+    /// [`PoolError`]. Whether a pool can be reached is not checked yet.
     pub fn open(
         locations: &[Location],
         options: &Options,
@@ -148,12 +131,12 @@ impl Pools {
         let mut members = Vec::new();
         for location in locations {
             if options.offline && !matches!(location, Location::Directory(_)) {
-                report.note(format!("pool {location} is not asked: --offline"));
+                report.note(format!("pool {location} is not used: --offline"));
                 continue;
             }
             members.push(Member::open(location, options)?);
         }
-        if options.push && !options.offline && !members.iter().any(Member::can_be_written) {
+        if options.push && !options.offline && !members.iter().any(Member::is_writable) {
             return Err(PoolError::NothingToPushTo);
         }
         if members.is_empty() {
@@ -176,22 +159,22 @@ impl Pools {
         self.0.is_none()
     }
 
-    /// Brings in a blob from the first pool that has it; whether one had. The
-    /// part is right then, and still to be finished.
+    /// Brings in a blob from the first pool that has it; whether one has. The
+    /// part is complete then, and still to be finished.
     ///
     /// # Errors
-    /// Only what concerns this machine: [`Fault::Store`], [`Fault::Cancelled`].
+    /// Only what concerns this machine: [`TransferError::Store`], [`TransferError::Cancelled`].
     pub fn blob(
         &self,
         part: &mut Part<'_>,
         size: Option<u64>,
-        watch: &dyn Watch,
-    ) -> Result<bool, Fault> {
+        observer: &dyn TransferObserver,
+    ) -> Result<bool, TransferError> {
         let Some(inner) = &self.0 else {
             return Ok(false);
         };
-        for member in inner.asked() {
-            if inner.blob_of(member, part, size, watch)? {
+        for member in inner.usable() {
+            if inner.blob_of(member, part, size, observer)? {
                 return Ok(true);
             }
         }
@@ -199,7 +182,7 @@ impl Pools {
     }
 
     /// Brings the result in `slot` into the store from the first pool that has
-    /// it; its path, if one had.
+    /// it; its path, if one has.
     ///
     /// # Errors
     /// If the store fails.
@@ -207,11 +190,11 @@ impl Pools {
         let Some(inner) = &self.0 else {
             return Ok(None);
         };
-        for member in inner.asked().filter(|member| member.may_vouch()) {
+        for member in inner.usable().filter(|member| member.may_vouch()) {
             let Some(record) = inner.record_of(member, slot) else {
                 continue;
             };
-            if let Some(path) = inner.bring(member, store, slot, record)? {
+            if let Some(path) = inner.fetch_result(member, store, slot, record)? {
                 return Ok(Some(path));
             }
         }
@@ -220,30 +203,24 @@ impl Pools {
 }
 
 impl Inner {
-    fn asked(&self) -> impl Iterator<Item = &Member> {
+    fn usable(&self) -> impl Iterator<Item = &Member> {
         let up = |member: &&Member| !member.down.load(Ordering::Relaxed);
         self.members.iter().filter(up)
     }
 
-    /// What a member says of `slot`.
+    /// A member's record of `slot`.
     fn record_of(&self, member: &Member, slot: &Slot) -> Option<Record> {
-        let said = match &member.kind {
-            Kind::Directory(directory) => directory.small(&slot.path()),
-            Kind::Mirror(mirror) => {
-                (self.runtime).block_on(mirror.small(&slot.name(), &member.delays))
-            }
-            Kind::Bucket(bucket) => {
-                (self.runtime).block_on(bucket.small(&slot.name(), &member.delays))
-            }
+        let bytes = match (&member.kind, member.object(&slot.name())) {
+            (Kind::Directory(directory), _) => directory.record(&slot.path()),
+            (_, Some((remote, url))) => self.runtime.block_on(remote.record(&url)),
+            (_, None) => Ok(None),
         };
-        let parsed = said.and_then(|bytes| match bytes {
-            Some(bytes) => Record::parse(&bytes)
-                .map(Some)
-                .map_err(|error| Trouble::Damaged(error.to_string())),
-            None => Ok(None),
-        });
-        parsed.unwrap_or_else(|trouble| {
-            self.heard(member, &slot.to_string(), trouble);
+        let parse = |bytes: Vec<u8>| {
+            Record::parse(&bytes).map_err(|error| ServeError::Damaged(error.to_string()))
+        };
+        let record = bytes.and_then(|bytes| bytes.map(parse).transpose());
+        record.unwrap_or_else(|error| {
+            self.warn(member, &slot.to_string(), error);
             None
         })
     }
@@ -253,31 +230,29 @@ impl Inner {
         member: &Member,
         part: &mut Part<'_>,
         size: Option<u64>,
-        watch: &dyn Watch,
-    ) -> Result<bool, Fault> {
-        let got = match &member.kind {
-            Kind::Directory(directory) => directory.blob(part, size, watch),
-            Kind::Mirror(mirror) => {
-                let fetched = mirror.blob(part, &member.delays, size, watch);
+        observer: &dyn TransferObserver,
+    ) -> Result<bool, TransferError> {
+        let object = member.object(&blob_name(&part.expected()));
+        let fetched = match (&member.kind, object) {
+            (Kind::Directory(directory), _) => directory.blob(part, size, observer),
+            (_, Some((remote, url))) => {
+                let fetched = remote.blob(&url, part, size, observer);
                 self.runtime.block_on(fetched)
             }
-            Kind::Bucket(bucket) => {
-                let fetched = bucket.blob(part, &member.delays, size, watch);
-                self.runtime.block_on(fetched)
-            }
+            (_, None) => Ok(false),
         };
-        match got {
-            Ok(got) => Ok(got),
-            Err(Trouble::Ours(fault)) => Err(fault),
-            Err(trouble) => {
-                self.heard(member, &part.wanted().to_string(), trouble);
+        match fetched {
+            Ok(found) => Ok(found),
+            Err(ServeError::Local(error)) => Err(error),
+            Err(error) => {
+                self.warn(member, &part.expected().to_string(), error);
                 Ok(false)
             }
         }
     }
 
     /// Brings in the blob of a record, then the record.
-    fn bring(
+    fn fetch_result(
         &self,
         member: &Member,
         store: &Store,
@@ -291,9 +266,9 @@ impl Inner {
             let progress = Progress::new(&step, record.size);
             match self.blob_of(member, &mut part, Some(record.size), &progress) {
                 Ok(true) => part.finish()?,
-                Err(Fault::Store(error)) => return Err(error),
+                Err(TransferError::Store(error)) => return Err(error),
                 Ok(false) | Err(_) => {
-                    step.done(format!("{} has not all of it", member.name));
+                    step.done(format!("{} does not have all of it", member.name));
                     return Ok(None);
                 }
             }
@@ -306,78 +281,29 @@ impl Inner {
         Ok(path)
     }
 
-    /// Tells what went wrong with a pool, and remembers it.
-    fn heard(&self, member: &Member, what: &str, trouble: Trouble) {
+    /// Reports what is wrong with a pool, and remembers it.
+    fn warn(&self, member: &Member, object: &str, error: ServeError) {
         let name = &member.name;
-        match trouble {
-            Trouble::Down(why) => {
+        match error {
+            ServeError::Down(why) => {
                 if !member.down.swap(true, Ordering::Relaxed) {
                     self.report.note(format!(
-                        "warning: pool {name} is not used any more by this build: {why}"
+                        "warning: pool {name} is no longer used by this build: {why}"
                     ));
                 }
             }
-            Trouble::Denied => {
-                if !member.told.swap(true, Ordering::Relaxed) {
+            ServeError::Denied => {
+                if !member.denial_reported.swap(true, Ordering::Relaxed) {
                     self.report.note(format!(
-                        "warning: pool {name} denies what may only be missing\n  help: allow reading it, and s3:ListBucket so that what is missing is told from what is forbidden"
+                        "warning: pool {name} denies access to objects that may only be missing\n  help: allow reading it, and s3:ListBucket, so that S3 tells missing objects from forbidden ones"
                     ));
                 }
             }
-            Trouble::Damaged(why) => {
-                let note = format!("warning: pool {name} has no good copy of {what}: {why}");
+            ServeError::Damaged(why) => {
+                let note = format!("warning: pool {name} has no good copy of {object}: {why}");
                 self.report.note(note);
             }
-            Trouble::Ours(fault) => self.report.note(format!("warning: pool {name}: {fault}")),
+            ServeError::Local(error) => self.report.note(format!("warning: pool {name}: {error}")),
         }
-    }
-}
-
-impl Member {
-    fn open(location: &Location, options: &Options) -> Result<Self, PoolError> {
-        let kind = match location {
-            Location::Directory(path) => Kind::Directory(Directory::at(path)),
-            Location::Http(url) => Kind::Mirror(Mirror::at(url)?),
-            Location::S3 { bucket, prefix } => {
-                let refuse = |why: String| PoolError::Bucket {
-                    pool: location.to_string(),
-                    why,
-                };
-                let aws = options.aws.as_ref();
-                let aws = aws.ok_or_else(|| refuse("no settings of S3 are known".to_owned()))?;
-                Kind::Bucket(Bucket::open(bucket, prefix, aws)?.map_err(refuse)?)
-            }
-        };
-        Ok(Self {
-            name: location.to_string(),
-            kind,
-            delays: options.delays.clone(),
-            down: AtomicBool::new(false),
-            told: AtomicBool::new(false),
-        })
-    }
-
-    fn can_be_written(&self) -> bool {
-        match &self.kind {
-            Kind::Directory(_) => true,
-            Kind::Mirror(_) => false,
-            Kind::Bucket(bucket) => bucket.can_be_written(),
-        }
-    }
-
-    /// Whether what it says of results cannot come from somebody in between.
-    fn may_vouch(&self) -> bool {
-        match &self.kind {
-            Kind::Directory(_) | Kind::Bucket(_) => true,
-            Kind::Mirror(mirror) => mirror.is_private(),
-        }
-    }
-}
-
-/// Whether a directory is there at all, as a pool's must be.
-fn is_there(root: &Path) -> Result<(), Trouble> {
-    match root.is_dir() {
-        true => Ok(()),
-        false => Err(Trouble::Down("there is no such directory".to_owned())),
     }
 }

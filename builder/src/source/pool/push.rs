@@ -1,163 +1,166 @@
-//! Giving pools what a build fetched and made.
+//! Pushes to pools what a build fetched and made.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::super::digest::Digest;
 use super::super::store::{Record, Slot, Store};
-use super::super::transfer::Fault;
-use super::trouble::Trouble;
-use super::{Inner, Kind, Member, Pools};
+use super::super::transfer::TransferError;
+use super::member::{Kind, Member};
+use super::serve_error::ServeError;
+use super::{Inner, Pools};
 use crate::report::{Unit, bytes};
+use postern_contract::digest::Digest;
 
-/// Uploads under way at once.
-const PARALLEL: usize = 4;
+/// Uploads at once.
+const MAX_PARALLEL_UPLOADS: usize = 4;
 
-/// Something to give.
-enum Gift<'a> {
+/// Something to push.
+enum PushItem<'a> {
     Blob(&'a Digest),
     Result(&'a Slot, &'a Record),
 }
 
-/// How giving went so far.
+/// What has been pushed so far.
 #[derive(Default)]
-struct Given {
+struct PushProgress {
     next: AtomicUsize,
-    looked: AtomicU64,
+    checked: AtomicU64,
     files: AtomicUsize,
     bytes: AtomicU64,
 }
 
 impl Pools {
-    /// Gives `blobs` and `results` of the store to every pool that may be
-    /// written and has them not. What fails is a warning.
+    /// Pushes `blobs` and `results` of the store to every writable pool that
+    /// does not have them. A failure is a warning.
     pub fn push(&self, store: &Store, blobs: &[Digest], results: &BTreeMap<Slot, Record>) {
         let Some(inner) = self.0.as_ref().filter(|inner| inner.push) else {
             return;
         };
-        let blobs = blobs.iter().map(Gift::Blob);
+        let blobs = blobs.iter().map(PushItem::Blob);
         let results = results
             .iter()
-            .map(|(slot, record)| Gift::Result(slot, record));
-        // The costly ones first, so that the last upload is a short one.
-        let gifts: Vec<Gift<'_>> = results.chain(blobs).collect();
-        for member in inner.asked().filter(|member| member.can_be_written()) {
-            inner.give_all(member, store, &gifts);
+            .map(|(slot, record)| PushItem::Result(slot, record));
+        // The large ones first, so that the last upload is a short one.
+        let items: Vec<PushItem<'_>> = results.chain(blobs).collect();
+        for member in inner.usable().filter(|member| member.is_writable()) {
+            inner.push_all(member, store, &items);
         }
     }
 }
 
 impl Inner {
-    fn give_all(&self, member: &Member, store: &Store, gifts: &[Gift<'_>]) {
+    fn push_all(&self, member: &Member, store: &Store, items: &[PushItem<'_>]) {
         let title = format!("Sharing with {}", member.name);
         let step = self.report.step_of(title, Unit::Items);
         if let Kind::Directory(directory) = &member.kind
-            && let Err(error) = directory.swept()
+            && let Err(error) = directory.sweep()
         {
-            self.heard(member, "", Trouble::Down(error.to_string()));
+            self.warn(member, "", ServeError::Down(error.to_string()));
         }
-        let given = Given::default();
+        let progress = PushProgress::default();
         std::thread::scope(|scope| {
-            for _ in 0..PARALLEL.min(gifts.len()) {
+            for _ in 0..MAX_PARALLEL_UPLOADS.min(items.len()) {
                 scope.spawn(|| {
                     while !member.down.load(Ordering::Relaxed)
-                        && let Some(gift) = gifts.get(given.next.fetch_add(1, Ordering::Relaxed))
+                        && let Some(item) = items.get(progress.next.fetch_add(1, Ordering::Relaxed))
                     {
-                        self.give(member, store, gift, &given);
-                        let looked = given.looked.fetch_add(1, Ordering::Relaxed) + 1;
-                        step.progress(looked, gifts.len() as u64);
+                        self.push_item(member, store, item, &progress);
+                        let checked = progress.checked.fetch_add(1, Ordering::Relaxed) + 1;
+                        step.progress(checked, items.len() as u64);
                     }
                 });
             }
         });
-        let (files, all) = (given.files.into_inner(), gifts.len());
-        let size = bytes(given.bytes.into_inner());
+        let (files, all) = (progress.files.into_inner(), items.len());
+        let size = bytes(progress.bytes.into_inner());
         step.done(match member.down.load(Ordering::Relaxed) {
-            true => format!("given up after {files} of {all} files"),
+            true => format!("stopped after {files} of {all} files"),
             false => format!("{files} of {all} were new there, {size}"),
         });
     }
 
-    fn give(&self, member: &Member, store: &Store, gift: &Gift<'_>, given: &Given) {
-        let (what, done) = match gift {
-            Gift::Blob(digest) => (
+    fn push_item(
+        &self,
+        member: &Member,
+        store: &Store,
+        item: &PushItem<'_>,
+        progress: &PushProgress,
+    ) {
+        let (object, pushed) = match item {
+            PushItem::Blob(digest) => (
                 digest.to_string(),
-                self.give_blob(member, store, digest, given),
+                self.push_blob(member, store, digest, progress),
             ),
-            Gift::Result(slot, record) => {
-                let done = self.give_result(member, store, (slot, record), given);
-                (slot.to_string(), done)
+            PushItem::Result(slot, record) => {
+                let pushed = self.push_result(member, store, (slot, record), progress);
+                (slot.to_string(), pushed)
             }
         };
-        if let Err(trouble) = done {
-            self.heard(member, &what, trouble);
+        if let Err(error) = pushed {
+            self.warn(member, &object, error);
         }
     }
 
-    /// The record is written after its blob: who finds it finds both. One that
+    /// The record is written after its blob, so where it is, both are. One that
     /// another machine wrote stays if its blob is there.
-    fn give_result(
+    fn push_result(
         &self,
         member: &Member,
         store: &Store,
         (slot, record): (&Slot, &Record),
-        given: &Given,
-    ) -> Result<(), Trouble> {
+        progress: &PushProgress,
+    ) -> Result<(), ServeError> {
         if let Some(theirs) = self.record_of(member, slot)
             && (theirs == *record || self.has(member, &theirs.sha256, theirs.size)?)
         {
             if theirs == *record {
-                self.give_blob(member, store, &record.sha256, given)?;
+                self.push_blob(member, store, &record.sha256, progress)?;
             }
             return Ok(());
         }
-        self.give_blob(member, store, &record.sha256, given)?;
+        self.push_blob(member, store, &record.sha256, progress)?;
         let json = record.to_json();
         match &member.kind {
-            Kind::Directory(directory) => directory.put_small(&slot.path(), &json),
+            Kind::Directory(directory) => directory.put_record(&slot.path(), &json),
             Kind::Bucket(bucket) => {
                 let name = slot.name();
-                let put = bucket.put_small(&name, &json, &member.delays);
-                self.runtime.block_on(put)
+                self.runtime.block_on(bucket.put_record(&name, &json))
             }
             Kind::Mirror(_) => Ok(()),
         }
     }
 
-    fn give_blob(
+    fn push_blob(
         &self,
         member: &Member,
         store: &Store,
         digest: &Digest,
-        given: &Given,
-    ) -> Result<(), Trouble> {
-        let ours = |error| Trouble::Ours(Fault::Store(error));
-        let size = store.size(digest).map_err(ours)?;
+        progress: &PushProgress,
+    ) -> Result<(), ServeError> {
+        let local = |error| ServeError::Local(TransferError::Store(error));
+        let size = store.size(digest).map_err(local)?;
         if self.has(member, digest, size)? {
             return Ok(());
         }
-        // Reads what was not read yet: nobody is given damaged bytes.
-        let path = store.file(digest).map_err(ours)?;
+        // Verifies what was not verified yet: no damaged bytes are pushed.
+        let path = store.file(digest).map_err(local)?;
         match &member.kind {
             Kind::Directory(directory) => directory.put(digest, &path)?,
             Kind::Bucket(bucket) => {
-                let put = bucket.put(digest, &path, size, &member.delays);
+                let put = bucket.put(digest, &path, size);
                 self.runtime.block_on(put)?;
             }
             Kind::Mirror(_) => return Ok(()),
         }
-        given.files.fetch_add(1, Ordering::Relaxed);
-        given.bytes.fetch_add(size, Ordering::Relaxed);
+        progress.files.fetch_add(1, Ordering::Relaxed);
+        progress.bytes.fetch_add(size, Ordering::Relaxed);
         Ok(())
     }
 
-    fn has(&self, member: &Member, digest: &Digest, size: u64) -> Result<bool, Trouble> {
+    fn has(&self, member: &Member, digest: &Digest, size: u64) -> Result<bool, ServeError> {
         match &member.kind {
             Kind::Directory(directory) => directory.has(digest, size),
-            Kind::Bucket(bucket) => {
-                let asked = bucket.has(digest, size, &member.delays);
-                self.runtime.block_on(asked)
-            }
+            Kind::Bucket(bucket) => self.runtime.block_on(bucket.has(digest, size)),
             Kind::Mirror(_) => Ok(true),
         }
     }

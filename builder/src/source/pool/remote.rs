@@ -1,73 +1,105 @@
 //! What mirrors and buckets have in common: objects behind URLs.
 
-use reqwest::{Response, StatusCode};
+use std::time::Duration;
+
+use backon::ExponentialBuilder;
+use reqwest::header::CONTENT_LENGTH;
+use reqwest::{Client, Response, StatusCode};
 use url::Url;
 
-use super::super::answer::{connection, is_html, is_web_page, refusal};
-use super::super::store::{LONGEST_RECORD, Part};
-use super::super::transfer::{Fault, Line, Transfer, Watch};
-use super::trouble::Trouble;
+use super::super::response::{connection_error, is_html, is_web_page, response_error};
+use super::super::store::{MAX_RECORD_BYTES, Part};
+use super::super::transfer::{RetryingClient, Transfer, TransferError, TransferObserver};
+use super::serve_error::ServeError;
 
 /// A server with objects.
-#[derive(Clone, Copy)]
-pub struct Remote<'a>(pub Line<'a>);
+pub struct Remote {
+    client: Client,
+    retry: ExponentialBuilder,
+}
 
-impl Remote<'_> {
-    /// A small object; `None` if there is none.
-    pub async fn small(self, url: &Url) -> Result<Option<Vec<u8>>, Trouble> {
+impl Remote {
+    /// A server that `client` reaches; `retry` says how long to wait before
+    /// each further try.
+    pub const fn new(client: Client, retry: ExponentialBuilder) -> Self {
+        Self { client, retry }
+    }
+
+    /// A record; `None` if there is none.
+    pub async fn record(&self, url: &Url) -> Result<Option<Vec<u8>>, ServeError> {
         let read = || async {
-            let response = self.0.client.get(url.clone()).send().await;
-            body(response.map_err(connection)?).await
+            let response = self.client.get(url.clone()).send().await;
+            body(response.map_err(connection_error)?).await
         };
-        Trouble::found(self.retried(read).await)
+        ServeError::found(self.retry(read).await)
     }
 
     /// Brings a blob into its part; whether there is one.
     pub async fn blob(
-        self,
+        &self,
         url: &Url,
         part: &mut Part<'_>,
         size: Option<u64>,
-        watch: &dyn Watch,
-    ) -> Result<bool, Trouble> {
-        let fetched = Transfer::new(size, watch).url(self.0, url, part).await;
-        Ok(Trouble::found(fetched)?.is_some())
+        observer: &dyn TransferObserver,
+    ) -> Result<bool, ServeError> {
+        let fetched = Transfer::new(size, observer);
+        let fetched = fetched.url(self.retrying(), url, part).await;
+        Ok(ServeError::found(fetched)?.is_some())
     }
 
-    /// Does it again while that may help.
-    pub async fn retried<T, F>(self, act: impl Fn() -> F) -> Result<T, Fault>
+    /// Whether there is an object of this length.
+    pub async fn has(&self, url: &Url, size: u64) -> Result<bool, ServeError> {
+        let head = || async {
+            let response = self.client.head(url.clone()).send().await;
+            let response = response.map_err(connection_error)?;
+            match response.status() {
+                StatusCode::OK => Ok(content_length(&response) == Some(size)),
+                // Without a body there is no code: the PUT will tell.
+                StatusCode::FORBIDDEN => Ok(false),
+                _ => Err(response_error(response).await),
+            }
+        };
+        let found = ServeError::found(self.retry(head).await)?;
+        Ok(found.unwrap_or(false))
+    }
+
+    /// Sends a request, and again while its error is transient.
+    pub async fn retry<T, F>(&self, request: impl FnMut() -> F) -> Result<T, TransferError>
     where
-        F: Future<Output = Result<T, Fault>>,
+        F: Future<Output = Result<T, TransferError>>,
     {
-        let mut delays = self.0.delays.iter();
-        loop {
-            let fault = match act().await {
-                Ok(value) => return Ok(value),
-                Err(fault) => fault,
-            };
-            let Some(delay) = delays.next().filter(|_| fault.passes()) else {
-                return Err(fault);
-            };
-            tokio::time::sleep(*delay).await;
+        let silently = |_: &TransferError, _: Duration| {};
+        self.retrying().retry(request, silently).await
+    }
+
+    const fn retrying(&self) -> RetryingClient<'_> {
+        RetryingClient {
+            client: &self.client,
+            retry: self.retry,
         }
     }
 }
 
-/// The body of an answer that is a record.
-async fn body(mut response: Response) -> Result<Vec<u8>, Fault> {
+fn content_length(response: &Response) -> Option<u64> {
+    let length = response.headers().get(CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
+}
+
+/// The body of a response that is a record.
+async fn body(mut response: Response) -> Result<Vec<u8>, TransferError> {
     if response.status() != StatusCode::OK {
-        return Err(refusal(response).await);
+        return Err(response_error(response).await);
     }
     let html = is_html(response.headers());
     let mut bytes = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(connection)? {
+    while let Some(chunk) = response.chunk().await.map_err(connection_error)? {
         bytes.extend_from_slice(&chunk);
         if is_web_page(html, &bytes) {
-            return Err(Fault::WebPage);
+            return Err(TransferError::WebPage);
         }
-        if bytes.len() as u64 > LONGEST_RECORD {
-            let expected = LONGEST_RECORD;
-            return Err(Fault::TooLong { expected });
+        if bytes.len() as u64 > MAX_RECORD_BYTES {
+            let expected = MAX_RECORD_BYTES;
+            return Err(TransferError::TooLong { expected });
         }
     }
     Ok(bytes)

@@ -5,13 +5,15 @@ mod directory;
 mod killed;
 mod mirror;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use fs_err as fs;
 use tempfile::TempDir;
 
 use super::super::download::server::body;
-use super::super::{Access, FetchError, Fetched, Online, Store, Want, fetch};
+use super::super::{Access, FetchError, FetchSummary, Online, RequiredFile, Store, fetch};
 use super::*;
 use crate::cache::{Cache, Key};
 use crate::profile::Origin;
@@ -20,9 +22,9 @@ use crate::source::{Archives, Digest};
 
 /// A sink that keeps notes and summaries.
 #[derive(Clone, Default)]
-struct Said(Arc<Mutex<Vec<String>>>);
+struct Messages(Arc<Mutex<Vec<String>>>);
 
-impl Sink for Said {
+impl Sink for Messages {
     fn take(&self, event: &Event<'_>) {
         let text = match event {
             Event::Note { text, .. } => *text,
@@ -37,38 +39,42 @@ impl Sink for Said {
 struct Machine {
     _dir: TempDir,
     store: Store,
-    said: Said,
+    messages: Messages,
 }
 
 impl Machine {
     fn with(locations: &[Location], options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let said = Said::default();
+        let messages = Messages::default();
         let options = Options {
-            delays: vec![Duration::ZERO; 2],
+            retry: options.retry.with_min_delay(Duration::ZERO),
             ..options
         };
-        let pools = Pools::open(locations, &options, &Report::to(said.clone())).unwrap();
+        let pools = Pools::open(locations, &options, &Report::to(messages.clone())).unwrap();
         let store = Store::open(&dir.path().join("store")).unwrap();
         Self {
             _dir: dir,
             store: store.backed_by(pools),
-            said,
+            messages,
         }
     }
 
     fn report(&self) -> Report {
-        Report::to(self.said.clone())
+        Report::to(self.messages.clone())
     }
 
-    fn fetch(&self, wants: &[Want]) -> Result<Fetched, FetchError> {
-        let online = Online::new(Archives::none()).unwrap();
-        let online = Access::Online(online.with_delays(vec![Duration::ZERO; 2]));
-        fetch(&self.store, wants, &online, &self.report())
+    fn fetch(&self, files: &[RequiredFile]) -> Result<FetchSummary, FetchError> {
+        let mut online = Online::new(Archives::none()).unwrap();
+        online.retry = online
+            .retry
+            .with_min_delay(Duration::ZERO)
+            .with_max_times(2);
+        let online = Access::Online(online);
+        fetch(&self.store, files, &online, &self.report())
     }
 
-    fn fetch_offline(&self, wants: &[Want]) -> Result<Fetched, FetchError> {
-        fetch(&self.store, wants, &Access::Offline, &self.report())
+    fn fetch_offline(&self, files: &[RequiredFile]) -> Result<FetchSummary, FetchError> {
+        fetch(&self.store, files, &Access::Offline, &self.report())
     }
 
     /// The result of a step; `None` makes it an error to have to make it.
@@ -82,13 +88,13 @@ impl Machine {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let said = self.said.0.lock().unwrap();
-        let warnings = said.iter().filter(|text| text.starts_with("warning"));
+        let messages = self.messages.0.lock().unwrap();
+        let warnings = messages.iter().filter(|text| text.starts_with("warning"));
         warnings.cloned().collect()
     }
 
-    fn said(&self) -> String {
-        self.said.0.lock().unwrap().join("\n")
+    fn messages(&self) -> String {
+        self.messages.0.lock().unwrap().join("\n")
     }
 }
 
@@ -100,8 +106,8 @@ fn pushing() -> Options {
 }
 
 /// A file that only pools and the store can have.
-fn lost(name: &str, bytes: &[u8]) -> Want {
-    Want {
+fn lost(name: &str, bytes: &[u8]) -> RequiredFile {
+    RequiredFile {
         name: name.to_owned(),
         size: Some(bytes.len() as u64),
         sha256: Digest::of(bytes),
@@ -110,10 +116,10 @@ fn lost(name: &str, bytes: &[u8]) -> Want {
 }
 
 /// A file of this machine.
-fn local(dir: &TempDir, name: &str, bytes: &[u8]) -> Want {
+fn local(dir: &TempDir, name: &str, bytes: &[u8]) -> RequiredFile {
     let path = dir.path().join(name);
     fs::write(&path, bytes).unwrap();
-    Want {
+    RequiredFile {
         origins: vec![Origin::File(path)],
         ..lost(name, bytes)
     }

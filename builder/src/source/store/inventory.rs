@@ -10,13 +10,13 @@ use rayon::prelude::*;
 
 use super::super::deb::Deb;
 use super::super::deb822;
-use super::super::digest::Digest;
-use super::{LONGEST_RECORD, Record, Slot};
+use super::{MAX_RECORD_BYTES, Record, Slot};
+use postern_contract::digest::Digest;
 
 /// Bytes under their SHA-256.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
-    /// What its name says it is.
+    /// Its name.
     pub digest: Digest,
     /// Bytes.
     pub size: u64,
@@ -26,7 +26,7 @@ pub struct Blob {
 
 /// A result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
+pub struct StepResult {
     /// Which.
     pub slot: Slot,
     /// Its bytes; `None` if the record cannot be read.
@@ -35,9 +35,9 @@ pub struct Made {
     pub used: SystemTime,
 }
 
-/// A file that only this machine has a use for.
+/// A file that is useful on this machine only.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Note {
+pub struct LocalNote {
     /// Where.
     pub path: PathBuf,
     /// Bytes.
@@ -52,13 +52,13 @@ pub struct Inventory {
     /// All blobs, those of results among them.
     pub blobs: Vec<Blob>,
     /// All results.
-    pub made: Vec<Made>,
+    pub made: Vec<StepResult>,
     /// What builds remember about this machine's own directories.
-    pub notes: Vec<Note>,
+    pub notes: Vec<LocalNote>,
 }
 
 impl Inventory {
-    /// Reads the store at `root`; empty if there is none. What disappears
+    /// Lists the store at `root`; empty if there is none. What is removed
     /// meanwhile is not in it.
     ///
     /// # Errors
@@ -68,16 +68,16 @@ impl Inventory {
         for (dir, name) in below(&root.join("blobs/sha256"))? {
             for (path, rest) in below(&dir)? {
                 let (Ok(digest), Some((size, used))) =
-                    (format!("{name}{rest}").parse(), found(&path)?)
+                    (format!("{name}{rest}").parse(), file_status(&path)?)
                 else {
-                    continue; // nothing that a store made
+                    continue; // not a store's
                 };
                 inventory.blobs.push(Blob { digest, size, used });
             }
         }
         for (dir, step) in below(&root.join("made"))? {
             for (path, name) in below(&dir)? {
-                inventory.take_made(path, &step, &name)?;
+                inventory.add_step_file(path, &step, &name)?;
             }
         }
         inventory.blobs.sort_by_key(|blob| blob.digest);
@@ -86,19 +86,19 @@ impl Inventory {
         Ok(inventory)
     }
 
-    fn take_made(&mut self, path: PathBuf, step: &str, name: &str) -> io::Result<()> {
+    fn add_step_file(&mut self, path: PathBuf, step: &str, name: &str) -> io::Result<()> {
         let (key, is_record) = match name.strip_suffix(".json") {
             Some(key) => (key, true),
             None => (name, false),
         };
-        let (Ok(key), Some((size, used))) = (key.parse(), found(&path)?) else {
+        let (Ok(key), Some((size, used))) = (key.parse(), file_status(&path)?) else {
             return Ok(()); // locks, work in progress
         };
         if !is_record {
-            self.notes.push(Note { path, size, used });
+            self.notes.push(LocalNote { path, size, used });
             return Ok(());
         }
-        self.made.push(Made {
+        self.made.push(StepResult {
             slot: Slot {
                 step: step.to_owned(),
                 key,
@@ -116,8 +116,8 @@ impl Inventory {
     }
 
     /// The results by the blob that they name.
-    pub fn results(&self) -> BTreeMap<Digest, Vec<&Made>> {
-        let mut results: BTreeMap<Digest, Vec<&Made>> = BTreeMap::new();
+    pub fn results(&self) -> BTreeMap<Digest, Vec<&StepResult>> {
+        let mut results: BTreeMap<Digest, Vec<&StepResult>> = BTreeMap::new();
         for made in &self.made {
             if let Some(record) = made.record {
                 results.entry(record.sha256).or_default().push(made);
@@ -126,8 +126,8 @@ impl Inventory {
         results
     }
 
-    /// What each blob is, where that is known: packages say their name and
-    /// version themselves, results are known by their step.
+    /// The name of each blob, where it has one: packages have a name and a
+    /// version, results are named after their step.
     pub fn names(&self, root: &Path) -> BTreeMap<Digest, String> {
         let results = self.results();
         let name = |blob: &Blob| {
@@ -166,18 +166,18 @@ fn package(path: &Path) -> Option<String> {
     None
 }
 
-/// The record at `path`; `None` if it is none or is gone.
+/// The record at `path`; `None` if it is not one or is gone.
 fn read(path: &Path) -> io::Result<Option<Record>> {
     let mut bytes = Vec::new();
     match fs::File::open(path) {
-        Ok(file) => file.take(LONGEST_RECORD).read_to_end(&mut bytes)?,
+        Ok(file) => file.take(MAX_RECORD_BYTES).read_to_end(&mut bytes)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
     Ok(Record::parse(&bytes).ok())
 }
 
-/// Path and name of everything in a directory; nothing if it is none.
+/// Path and name of everything in a directory; nothing if it is not one.
 fn below(dir: &Path) -> io::Result<Vec<(PathBuf, String)>> {
     let entries = match fs::read_dir(dir) {
         Ok(entries) => entries,
@@ -201,8 +201,8 @@ fn below(dir: &Path) -> io::Result<Vec<(PathBuf, String)>> {
     named.collect()
 }
 
-/// Length and mtime of a regular file; `None` if it is none or is gone.
-pub(super) fn found(path: &Path) -> io::Result<Option<(u64, SystemTime)>> {
+/// Length and mtime of a regular file; `None` if it is not one or is gone.
+pub(super) fn file_status(path: &Path) -> io::Result<Option<(u64, SystemTime)>> {
     match fs::symlink_metadata(path) {
         Ok(meta) if meta.is_file() => Ok(Some((meta.len(), meta.modified()?))),
         Ok(_) => Ok(None),

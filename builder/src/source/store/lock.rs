@@ -1,4 +1,4 @@
-//! Lock files that may be removed by whoever holds them.
+//! Locks on files and directories (`flock`): they end with their process.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fs_err::{self as fs, File, OpenOptions};
 
-/// A file that this process alone holds (`flock`: it dies with its process).
+/// A lock file that this process alone has locked, and may remove.
 #[derive(Debug)]
 pub struct Lock {
     file: File,
@@ -14,15 +14,15 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Makes the file if need be, and waits until nobody else holds it.
+    /// Makes the file if need be, and waits until nobody else has locked it.
     ///
     /// # Errors
     /// I/O, naming the path.
     pub fn exclusive(path: PathBuf) -> io::Result<Self> {
         loop {
-            let file = opened(&path)?;
+            let file = open_lock_file(&path)?;
             file.file().lock()?;
-            // While we waited the former owner may have renamed or removed it.
+            // Meanwhile the former owner may have renamed or removed it.
             if is_at(&file, &path)? {
                 return Ok(Self { file, path });
             }
@@ -44,7 +44,7 @@ impl Lock {
         is_at(&self.file, &self.path).unwrap_or(false)
     }
 
-    /// Gives it up together with the file.
+    /// Removes the file and releases the lock.
     ///
     /// # Errors
     /// I/O, naming the path.
@@ -53,8 +53,11 @@ impl Lock {
     }
 }
 
-/// Opens a lock file for reading and writing, made if need be.
-pub(super) fn opened(path: &Path) -> io::Result<File> {
+/// Opens a lock file for reading and writing; makes it if need be.
+///
+/// # Errors
+/// I/O, naming the path.
+pub fn open_lock_file(path: &Path) -> io::Result<File> {
     OpenOptions::new()
         .read(true)
         .write(true)

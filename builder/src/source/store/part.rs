@@ -1,16 +1,16 @@
-//! A blob on its way in.
+//! A blob that is being written.
 
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 
 use fs_err as fs;
 use postern_contract::host::{clock, files};
 
-use super::super::digest::{Digest, Hasher};
 use super::lock::Lock;
 use super::{Store, StoreError};
+use postern_contract::digest::{Digest, Hasher, in_chunks};
 
-/// A blob on its way in. Dropped unfinished, it stays to be resumed.
+/// A blob that is being written. Dropped unfinished, it stays to be resumed.
 #[derive(Debug)]
 pub struct Part<'a> {
     store: &'a Store,
@@ -20,7 +20,7 @@ pub struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
-    /// Takes in what a former process left in the locked file.
+    /// Continues what a former process left in the locked file.
     pub(super) fn resume(store: &'a Store, digest: Digest, lock: Lock) -> io::Result<Self> {
         let mut part = Self {
             store,
@@ -42,7 +42,7 @@ impl<'a> Part<'a> {
         self.hasher.is_empty()
     }
 
-    /// Throws away what is here.
+    /// Discards what is here.
     ///
     /// # Errors
     /// I/O.
@@ -64,12 +64,12 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    /// What these bytes should be.
-    pub const fn wanted(&self) -> Digest {
+    /// The expected digest.
+    pub const fn expected(&self) -> Digest {
         self.digest
     }
 
-    /// What the bytes so far are.
+    /// The digest of the bytes so far.
     pub fn digest(&self) -> Digest {
         self.hasher.digest()
     }
@@ -79,10 +79,10 @@ impl<'a> Part<'a> {
         self.digest() == self.digest
     }
 
-    /// Puts the blob in under its name, if it is what it should be.
+    /// Puts the blob in the store under its name, if its digest is right.
     ///
     /// # Errors
-    /// [`StoreError::Mismatch`], and what came is thrown away; otherwise I/O.
+    /// [`StoreError::Mismatch`], and what came is discarded; otherwise I/O.
     pub fn finish(mut self) -> Result<(), StoreError> {
         let got = self.digest();
         if got != self.digest {
@@ -92,18 +92,18 @@ impl<'a> Part<'a> {
                 got,
             });
         }
-        self.placed().map_err(|e| self.store.error(e))?;
-        self.store.known().insert(self.digest);
+        self.place().map_err(|e| self.store.error(e))?;
+        self.store.verified().insert(self.digest);
         Ok(())
     }
 
-    fn placed(&mut self) -> io::Result<()> {
+    fn place(&mut self) -> io::Result<()> {
         let target = self.store.path(&self.digest);
         let dir = target.parent().unwrap_or(self.store.root());
         fs::create_dir_all(dir)?;
         let file = self.lock.file();
         file.set_permissions(std::fs::Permissions::from_mode(0o444))?;
-        // All of it may be what a former process left: it is used now.
+        // A former process may have written all of it: it is used now.
         file.file().set_modified(clock::now().into())?;
         file.sync_all()?;
         fs::rename(self.lock.path(), &target)?;
@@ -113,18 +113,13 @@ impl<'a> Part<'a> {
     fn reread(&mut self) -> io::Result<()> {
         let file = self.lock.file();
         file.seek(SeekFrom::Start(0))?;
-        let mut chunk = vec![0; 1 << 17];
-        loop {
-            match file.read(&mut chunk)? {
-                0 => return Ok(()),
-                n => self.hasher.update(&chunk[..n]),
-            }
-        }
+        let hasher = &mut self.hasher;
+        in_chunks(file, |chunk| hasher.write_all(chunk), |error| error)
     }
 }
 
 impl Drop for Part<'_> {
-    /// An empty file is nothing to resume; its lock is still ours here.
+    /// An empty file cannot be resumed; its lock is still ours here.
     fn drop(&mut self) {
         if self.is_empty() && self.lock.is_in_place() {
             let _swept_later = fs::remove_file(self.lock.path());

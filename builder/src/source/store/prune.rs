@@ -1,4 +1,4 @@
-//! Removing what was not used for longest.
+//! Removes what was not used for longest.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,66 +9,65 @@ use fs_err as fs;
 use jiff::SignedDuration;
 use postern_contract::host::clock;
 
-use super::hold::{Hold, Removing};
-use super::inventory::{Inventory, found};
+use super::in_use::{InUseLock, RemoveGuard};
+use super::inventory::{Inventory, StepResult, file_status};
 
-/// What may stay.
+/// What stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// What was not used for longer goes.
+pub struct PruneLimits {
+    /// What was not used for longer is removed.
     pub keep: Option<SignedDuration>,
-    /// Bytes in all; what was not used for longest goes until it is no more.
+    /// Most bytes in all; what was not used for longest is removed first.
     pub size: Option<u64>,
 }
 
 /// What pruning did, or would do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pruned {
-    /// Things removed: packages, downloads, results.
+pub struct PruneSummary {
+    /// Units removed: packages, downloads, results.
     pub removed: usize,
     /// Bytes of those.
     pub freed: u64,
-    /// Things that should have gone, but a running build uses them.
+    /// Units over the limits that a running build uses.
     pub in_use: usize,
     /// Bytes that are left.
     pub left: u64,
 }
 
-/// What goes together: a blob and the records that name it, or a note.
+/// What is removed together: a blob and the records that name it, or a note.
 #[derive(Debug)]
-struct Lot {
+struct Unit {
     used: SystemTime,
     size: u64,
-    /// In the order in which they go: no record is ever without its blob.
+    /// In the order of their removal: no record is ever without its blob.
     files: Vec<(PathBuf, SystemTime)>,
 }
 
 /// Removes what the limits do not allow from the store at `root`, least
-/// recently used first; only counts it when `dry`. Neither waits for running
-/// builds nor is stopped by them: it leaves what was used since the oldest of
-/// them began.
+/// recently used first; only counts it when `dry`. Does not wait for running
+/// builds: it leaves what was used since the oldest of them began.
 ///
 /// # Errors
-/// I/O, naming the path; what was removed until then is.
-pub fn prune(root: &Path, limits: Limits, dry: bool) -> io::Result<Pruned> {
+/// I/O, naming the path; what is removed by then stays removed.
+pub fn prune(root: &Path, limits: PruneLimits, dry: bool) -> io::Result<PruneSummary> {
     let inventory = Inventory::of(root)?;
-    let mut pruned = Pruned {
+    let mut pruned = PruneSummary {
         left: inventory.size(),
-        ..Pruned::default()
+        ..PruneSummary::default()
     };
     let expired = limits
         .keep
         .map(|keep| SystemTime::from(clock::now() - keep));
-    for lot in lots(root, &inventory) {
-        let old = expired.is_some_and(|expired| lot.used < expired);
+    for unit in units(root, &inventory) {
+        let old = expired.is_some_and(|expired| unit.used < expired);
         let too_much = limits.size.is_some_and(|size| pruned.left > size);
         if !old && !too_much {
             continue;
         }
-        if gone(root, &lot, dry)? {
+        if remove(root, &unit, dry)? {
             pruned.removed += 1;
-            pruned.freed += lot.size;
-            pruned.left = pruned.left.saturating_sub(lot.size);
+            pruned.freed += unit.size;
+            pruned.left = pruned.left.saturating_sub(unit.size);
         } else {
             pruned.in_use += 1;
         }
@@ -76,51 +75,51 @@ pub fn prune(root: &Path, limits: Limits, dry: bool) -> io::Result<Pruned> {
     Ok(pruned)
 }
 
-/// Everything that can go, least recently used first.
-fn lots(root: &Path, inventory: &Inventory) -> Vec<Lot> {
+/// Everything that can be removed, least recently used first.
+fn units(root: &Path, inventory: &Inventory) -> Vec<Unit> {
     let mut results = inventory.results();
-    let mut lots = Vec::new();
-    let record = |made: &super::Made| (root.join(made.slot.path()), made.used);
+    let mut units = Vec::new();
+    let record = |made: &StepResult| (root.join(made.slot.path()), made.used);
     for blob in &inventory.blobs {
         let records = results.remove(&blob.digest).unwrap_or_default();
         let mut files: Vec<_> = records.into_iter().map(record).collect();
         files.push((root.join(super::blob_name(&blob.digest)), blob.used));
-        lots.push((blob.size, files));
+        units.push((blob.size, files));
     }
     // Records whose blob is gone, or that cannot be read.
     let unread = inventory.made.iter().filter(|made| made.record.is_none());
     let alone: BTreeMap<_, _> = (results.into_values().flatten().chain(unread))
         .map(record)
         .collect();
-    lots.extend(alone.into_iter().map(|file| (0, vec![file])));
+    units.extend(alone.into_iter().map(|file| (0, vec![file])));
     let notes = inventory.notes.iter();
-    lots.extend(notes.map(|note| (note.size, vec![(note.path.clone(), note.used)])));
-    let mut lots: Vec<Lot> = lots
+    units.extend(notes.map(|note| (note.size, vec![(note.path.clone(), note.used)])));
+    let mut units: Vec<Unit> = units
         .into_iter()
         .filter_map(|(size, files)| {
             let used = files.iter().map(|(_, used)| *used).max()?;
-            Some(Lot { used, size, files })
+            Some(Unit { used, size, files })
         })
         .collect();
-    lots.sort_by(|a, b| (a.used, &a.files).cmp(&(b.used, &b.files)));
-    lots
+    units.sort_by(|a, b| (a.used, &a.files).cmp(&(b.used, &b.files)));
+    units
 }
 
-/// Removes a lot unless somebody uses it; whether it is (or would be) gone.
-fn gone(root: &Path, lot: &Lot, dry: bool) -> io::Result<bool> {
-    // Nobody can begin to use it while we look and remove.
-    let _gate = Removing::begin(root)?;
-    let held = Hold::oldest(root)?.is_some_and(|began| lot.used >= began);
-    for (path, used) in &lot.files {
-        let changed = found(path)?.is_some_and(|(_, now)| now != *used);
-        if held || changed {
+/// Removes a unit unless somebody uses it; whether it is (or would be) removed.
+fn remove(root: &Path, unit: &Unit, dry: bool) -> io::Result<bool> {
+    // Nobody can begin to use it meanwhile.
+    let _gate = RemoveGuard::begin(root)?;
+    let in_use = InUseLock::oldest(root)?.is_some_and(|began| unit.used >= began);
+    for (path, used) in &unit.files {
+        let changed = file_status(path)?.is_some_and(|(_, now)| now != *used);
+        if in_use || changed {
             return Ok(false);
         }
     }
     if dry {
         return Ok(true);
     }
-    for (path, _) in &lot.files {
+    for (path, _) in &unit.files {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

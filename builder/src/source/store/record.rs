@@ -4,21 +4,21 @@
 //! <root>/made/<step>/<64 hex digits>.json   {"schema":1,"sha256":"…","size":312230912}
 //! ```
 //! The name is the digest of the inputs, the content says which bytes came of
-//! them. The bytes are a blob like any other, so one way of verifying, sharing
-//! and pruning serves packages and results. A record is written after its blob.
+//! them. The bytes are a blob like any other, so packages and results are
+//! verified, shared and pruned in the same way. A record is written after its blob.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::super::digest::Digest;
+use postern_contract::digest::Digest;
 
 /// Version of the format of records.
 const SCHEMA: u32 = 1;
 
-/// No record is longer; what is longer is none, in bytes.
-pub const LONGEST: u64 = 4096;
+/// Bytes of the longest file that is read as a record.
+pub const MAX_RECORD_BYTES: u64 = 4096;
 
 /// The place of a result: the step that made it and the digest of its inputs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,22 +50,22 @@ impl fmt::Display for Slot {
 /// Which bytes came of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// What they are.
+    /// Their digest.
     pub sha256: Digest,
-    /// How many they are.
+    /// Their number.
     pub size: u64,
 }
 
-/// The text is no record.
+/// The text is not a record.
 #[derive(Debug, thiserror::Error)]
-#[error("it is not a record of a result: {0}")]
-pub struct NotARecord(String);
+#[error("not a record of a result: {0}")]
+pub struct RecordError(String);
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct RecordDocument {
     schema: u32,
-    sha256: String,
+    sha256: Digest,
     size: u64,
 }
 
@@ -73,20 +73,19 @@ impl Record {
     /// Reads what [`Record::to_json`] wrote.
     ///
     /// # Errors
-    /// [`NotARecord`], also for a schema of the future.
-    pub fn parse(bytes: &[u8]) -> Result<Self, NotARecord> {
-        let written: Written =
-            serde_json::from_slice(bytes).map_err(|e| NotARecord(e.to_string()))?;
-        if written.schema != SCHEMA {
-            let schema = written.schema;
-            return Err(NotARecord(format!("schema {schema} is not known")));
+    /// [`RecordError`], also for a schema of the future.
+    pub fn parse(bytes: &[u8]) -> Result<Self, RecordError> {
+        let document = serde_json::from_slice(bytes);
+        match document.map_err(|error| RecordError(error.to_string()))? {
+            RecordDocument {
+                schema: SCHEMA,
+                sha256,
+                size,
+            } => Ok(Self { sha256, size }),
+            RecordDocument { schema, .. } => {
+                Err(RecordError(format!("schema {schema} is unknown")))
+            }
         }
-        let sha256 = written.sha256.parse();
-        Ok(Self {
-            sha256: sha256
-                .map_err(|e: super::super::digest::NotADigest| NotARecord(e.to_string()))?,
-            size: written.size,
-        })
     }
 
     /// As one line of JSON.

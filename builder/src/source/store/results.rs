@@ -1,4 +1,4 @@
-//! What was made, kept as blobs that records name.
+//! Results of steps, kept as blobs that records name.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use fs_err::{self as fs, File};
 use postern_contract::host::{clock, files};
 
-use super::super::digest::Digest;
-use super::{LONGEST_RECORD, Record, Slot, Store, StoreError};
+use super::{MAX_RECORD_BYTES, Record, Slot, Store, StoreError};
+use postern_contract::digest::Digest;
 
 impl Store {
     /// Takes in a file that was made beside the store's own, by renaming it;
@@ -18,7 +18,7 @@ impl Store {
     /// # Errors
     /// I/O.
     pub fn adopt(&self, made: &Path) -> Result<Record, StoreError> {
-        self.adopted(made).map_err(|e| self.error(e))
+        self.adopt_file(made).map_err(|e| self.error(e))
     }
 
     /// The blob of a record, if it is there and as long as it should be; marks
@@ -27,7 +27,7 @@ impl Store {
     /// # Errors
     /// I/O.
     pub fn sized(&self, record: &Record) -> Result<Option<PathBuf>, StoreError> {
-        self.of_size(record).map_err(|e| self.error(e))
+        self.blob_of(record).map_err(|e| self.error(e))
     }
 
     /// The result in `slot`, if an earlier build made it and its blob is there.
@@ -64,38 +64,38 @@ impl Store {
     pub fn share(&self) {
         let results = self.results().clone();
         let of_results: BTreeSet<Digest> = results.values().map(|r| r.sha256).collect();
-        let blobs: Vec<Digest> = self.known().difference(&of_results).copied().collect();
+        let blobs: Vec<Digest> = self.verified().difference(&of_results).copied().collect();
         self.pools.push(self, &blobs, &results);
     }
 
-    fn adopted(&self, made: &Path) -> io::Result<Record> {
+    fn adopt_file(&self, made: &Path) -> io::Result<Record> {
         let file = File::open(made)?;
         let (sha256, size) = Digest::of_reader(&file)?;
         let target = self.path(&sha256);
         let dir = target.parent().unwrap_or(self.root());
         fs::create_dir_all(dir)?;
         let lock = self.locked(&sha256)?;
-        settled(&file, &file)?;
+        settle(&file, &file)?;
         match fs::rename(made, &target) {
-            // The blobs are elsewhere, through a link or a mount.
+            // The blobs are on another file system, through a link or a mount.
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
                 let mut copy = tempfile::NamedTempFile::new_in(dir)?;
                 io::copy(&mut File::open(made)?, &mut copy)?;
-                settled(&File::open(copy.path())?, &file)?;
+                settle(&File::open(copy.path())?, &file)?;
                 copy.persist(&target).map_err(|failed| failed.error)?;
             }
             renamed => renamed?,
         }
         files::sync_dir(dir)?;
         lock.remove()?;
-        self.known().insert(sha256);
+        self.verified().insert(sha256);
         Ok(Record { sha256, size })
     }
 
-    fn of_size(&self, record: &Record) -> io::Result<Option<PathBuf>> {
+    fn blob_of(&self, record: &Record) -> io::Result<Option<PathBuf>> {
         let path = self.path(&record.sha256);
         let right = || -> io::Result<Option<bool>> {
-            let file = self.used(&path)?;
+            let file = self.open_used(&path)?;
             let length = file.map(|file| file.metadata()).transpose()?;
             Ok(length.map(|meta| meta.len() == record.size))
         };
@@ -109,20 +109,20 @@ impl Store {
         Ok((right()? == Some(true)).then_some(path))
     }
 
-    /// The record at `path`, marked as used; what is none is as good as absent.
+    /// The record at `path`, marked as used; `None` if it is not one.
     fn record(&self, path: &Path) -> io::Result<Option<Record>> {
-        let Some(file) = self.used(path)? else {
+        let Some(file) = self.open_used(path)? else {
             return Ok(None);
         };
         let mut bytes = Vec::new();
-        file.take(LONGEST_RECORD).read_to_end(&mut bytes)?;
+        file.take(MAX_RECORD_BYTES).read_to_end(&mut bytes)?;
         Ok(Record::parse(&bytes).ok())
     }
 }
 
 /// Makes a file what a blob is: read-only, as private as `model` was made, used
 /// now, and on the disk.
-fn settled(file: &File, model: &File) -> io::Result<()> {
+fn settle(file: &File, model: &File) -> io::Result<()> {
     let mode = model.metadata()?.permissions().mode();
     file.set_permissions(std::fs::Permissions::from_mode(mode & 0o555))?;
     file.file().set_modified(clock::now().into())?;

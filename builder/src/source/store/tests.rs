@@ -74,7 +74,7 @@ fn abandoned_parts_are_swept_but_not_those_in_use() {
     let (_dir, store) = store();
     let age = |digest: &Digest| {
         let path = store.root().join("tmp").join(format!("{digest}.part"));
-        let old = clock::now() - PARTIAL_LIFE - SignedDuration::from_hours(1);
+        let old = clock::now() - MAX_PARTIAL_AGE - SignedDuration::from_hours(1);
         let file = fs::OpenOptions::new().write(true).open(path).unwrap();
         file.file().set_modified(old.into()).unwrap();
     };

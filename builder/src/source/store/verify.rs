@@ -1,4 +1,4 @@
-//! Reading everything in a store again.
+//! Reads everything in a store again.
 
 use std::fmt;
 use std::io;
@@ -7,18 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use fs_err as fs;
 use rayon::prelude::*;
 
-use super::super::digest::Digest;
-use super::inventory::{Blob, Inventory, Made, found};
+use super::inventory::{Blob, Inventory, StepResult, file_status};
 use super::{Presence, Slot, Store, StoreError};
+use postern_contract::digest::Digest;
 
-/// Something that was not what it should be, and is removed now.
+/// Something that was damaged and is now removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Damage {
-    /// A blob has other bytes than its name says.
+    /// A blob does not match its digest.
     Blob {
         /// Its name.
         digest: Digest,
-        /// What it was, where that is known.
+        /// What it was, if known.
         name: Option<String>,
     },
     /// A result whose bytes or record are damaged or gone.
@@ -38,9 +38,9 @@ impl fmt::Display for Damage {
     }
 }
 
-/// What verifying found.
+/// The outcome of verifying.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verified {
+pub struct VerifySummary {
     /// Blobs that were read.
     pub blobs: usize,
     /// Results whose records were read.
@@ -52,26 +52,29 @@ pub struct Verified {
 }
 
 /// Reads every blob and record of the store, on all cores; removes what is
-/// damaged. Does not count as a use. `watch` hears how many bytes are read, of
-/// how many.
+/// damaged. Does not count as a use. `progress` gets the bytes read so far, and
+/// of how many.
 ///
 /// # Errors
 /// I/O.
-pub fn verify(store: &Store, watch: impl Fn(u64, u64) + Sync) -> Result<Verified, StoreError> {
+pub fn verify(
+    store: &Store,
+    progress: impl Fn(u64, u64) + Sync,
+) -> Result<VerifySummary, StoreError> {
     let inventory = Inventory::of(store.root()).map_err(StoreError::Io)?;
     let total = inventory.blobs.iter().map(|blob| blob.size).sum();
     let names = inventory.names(store.root());
     let read = AtomicU64::new(0);
-    let look = |blob: &Blob| {
+    let verify_blob = |blob: &Blob| {
         let damaged = damaged(store, blob)?;
         let done = read.fetch_add(blob.size, Ordering::Relaxed) + blob.size;
-        watch(done, total);
+        progress(done, total);
         Ok(damaged.then(|| Damage::Blob {
             digest: blob.digest,
             name: names.get(&blob.digest).cloned(),
         }))
     };
-    let blobs = inventory.blobs.par_iter().map(look);
+    let blobs = inventory.blobs.par_iter().map(verify_blob);
     let blobs: Vec<Option<Damage>> = blobs.collect::<Result<_, StoreError>>()?;
     let mut damaged: Vec<Damage> = blobs.into_iter().flatten().collect();
     for made in &inventory.made {
@@ -79,7 +82,7 @@ pub fn verify(store: &Store, watch: impl Fn(u64, u64) + Sync) -> Result<Verified
             damaged.push(Damage::Result(made.slot.clone()));
         }
     }
-    Ok(Verified {
+    Ok(VerifySummary {
         blobs: inventory.blobs.len(),
         results: inventory.made.len(),
         bytes: read.into_inner(),
@@ -87,22 +90,22 @@ pub fn verify(store: &Store, watch: impl Fn(u64, u64) + Sync) -> Result<Verified
     })
 }
 
-/// Whether a blob has other bytes than its name says; it is removed then.
+/// Whether a blob does not match its digest; it is removed then.
 fn damaged(store: &Store, blob: &Blob) -> Result<bool, StoreError> {
     let found = match fs::File::open(store.path(&blob.digest)) {
         Ok(file) => Digest::of_reader(file).map_err(StoreError::Io)?.0,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
         Err(error) => return Err(StoreError::Io(error)),
     };
-    // The store looks again, alone, before it removes.
+    // The store reads it again, under its lock, before it removes it.
     Ok(found != blob.digest && store.check(&blob.digest)? == Presence::Removed)
 }
 
 /// Whether a result's record or bytes are damaged or gone; its record is
 /// removed then.
-fn broken(store: &Store, made: &Made) -> io::Result<bool> {
+fn broken(store: &Store, made: &StepResult) -> io::Result<bool> {
     if let Some(record) = made.record
-        && let Some((size, _)) = found(&store.path(&record.sha256))?
+        && let Some((size, _)) = file_status(&store.path(&record.sha256))?
         && size == record.size
     {
         return Ok(false);

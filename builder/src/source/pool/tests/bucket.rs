@@ -92,13 +92,13 @@ fn machines_share_packages_and_results() {
     assert_eq!(user.fetch(&[lost("bash 5", &body())]).unwrap().pooled, 1);
     assert_eq!(user.result(&layer(), None).unwrap(), b"layer");
     user.store.share();
-    assert_eq!(puts(), 3, "nobody asked to push");
+    assert_eq!(puts(), 3, "nothing is pushed without --push");
     assert_eq!(
         [maker.warnings(), user.warnings()],
         [vec![], Vec::<String>::new()]
     );
     for secret in SECRETS {
-        let all = format!("{} {} {:?}", maker.said(), user.said(), user.store);
+        let all = format!("{} {} {:?}", maker.messages(), user.messages(), user.store);
         assert!(!all.contains(secret), "{all}");
     }
 }
@@ -138,14 +138,14 @@ fn what_does_not_work_is_one_warning_without_secrets() {
         let cloud = Cloud::new(true);
         let files = tempfile::tempdir().unwrap();
         let machine = cloud.machine(location, true, other);
-        let wants = [local(&files, "a", b"a"), local(&files, "b", b"b")];
-        machine.fetch(&wants).unwrap();
+        let files = [local(&files, "a", b"a"), local(&files, "b", b"b")];
+        machine.fetch(&files).unwrap();
         machine.result(&layer(), Some(b"layer")).unwrap();
         machine.store.share();
         let warnings = machine.warnings();
         assert_eq!(warnings.len(), 1, "{why}: {warnings:?}");
         assert!(warnings[0].contains(why), "{why}: {warnings:?}");
-        let all = format!("{} {:?}", machine.said(), machine.store);
+        let all = format!("{} {:?}", machine.messages(), machine.store);
         for hidden in SECRETS.iter().chain(&["X-Amz", "Signature="]) {
             assert!(!all.contains(hidden), "{all}");
         }
@@ -171,7 +171,7 @@ fn without_the_right_to_list_what_is_missing_is_denied() {
 }
 
 #[test]
-fn a_body_that_breaks_off_is_told_without_the_signed_address() {
+fn a_body_that_breaks_off_is_reported_without_the_signed_address() {
     let cloud = Cloud::new(true);
     let name = super::super::super::store::blob_name(&Digest::of(&body()));
     cloud.s3.insert(&format!("fleet/main/{name}"), &body());
@@ -179,7 +179,7 @@ fn a_body_that_breaks_off_is_told_without_the_signed_address() {
     let machine = cloud.machine(HERE, false, &[]);
     let error = machine.fetch(&[lost("k3s", &body())]).unwrap_err();
     assert_eq!(machine.warnings().len(), 1);
-    let all = format!("{} {error} {error:?}", machine.said());
+    let all = format!("{} {error} {error:?}", machine.messages());
     for hidden in SECRETS.iter().chain(&["X-Amz", "Signature="]) {
         assert!(!all.contains(hidden), "{all}");
     }

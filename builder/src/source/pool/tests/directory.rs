@@ -10,9 +10,9 @@ fn machines_share_packages_and_results_even_offline() {
     maker.result(&layer(), Some(b"layer")).unwrap();
     maker.store.share();
     assert_eq!(all_whole(pool.path()), 2);
-    assert!(maker.said().contains("2 of 2 were new there, 400 kB"));
+    assert!(maker.messages().contains("2 of 2 were new there, 391 KiB"));
     maker.store.share();
-    assert!(maker.said().contains("0 of 2 were new there"));
+    assert!(maker.messages().contains("0 of 2 were new there"));
 
     let options = Options {
         offline: true,
@@ -23,11 +23,11 @@ fn machines_share_packages_and_results_even_offline() {
     let fetched = user.fetch_offline(&[lost("bash 5", &body())]).unwrap();
     assert_eq!((fetched.fetched, fetched.pooled), (1, 1));
     assert_eq!(user.result(&layer(), None).unwrap(), b"layer");
-    assert!(user.said().contains("is not asked: --offline"));
+    assert!(user.messages().contains("is not used: --offline"));
     assert_eq!(user.warnings(), [""; 0]);
     let names: Vec<String> = (10..50).map(|i| format!("p{i}")).collect();
-    let wants: Vec<Want> = names.iter().map(|n| lost(n, n.as_bytes())).collect();
-    let missing = user.fetch_offline(&wants).unwrap_err();
+    let files: Vec<RequiredFile> = names.iter().map(|n| lost(n, n.as_bytes())).collect();
+    let missing = user.fetch_offline(&files).unwrap_err();
     assert!(matches!(missing, FetchError::Offline(all) if all == names));
 }
 
@@ -41,7 +41,7 @@ fn the_store_of_another_machine_is_a_pool() {
 }
 
 #[test]
-fn damage_in_a_pool_is_told_and_made_good() {
+fn damage_in_a_pool_is_reported_and_repaired() {
     let pool = tempfile::tempdir().unwrap();
     let here = [Location::Directory(pool.path().to_owned())];
     let maker = Machine::with(&here, pushing());
@@ -62,7 +62,7 @@ fn damage_in_a_pool_is_told_and_made_good() {
         let warnings = user.warnings().join("\n");
         assert!(warnings.contains("has no good copy"), "{warnings}");
     }
-    // What has another length is written anew by the next one who has it.
+    // What has another length is written again by the next one who has it.
     maker.store.share();
     assert_eq!(fs::read(&blob).unwrap(), b"layer");
 
@@ -119,12 +119,16 @@ fn damaged_bytes_of_ours_are_given_to_nobody() {
         store: Store::open(maker.store.root())
             .unwrap()
             .backed_by(maker.store.pools().clone()),
-        said: maker.said.clone(),
+        messages: maker.messages.clone(),
     };
     assert_eq!(later.result(&layer(), None).unwrap(), b"lever");
     later.store.share();
     assert_eq!(all_whole(pool.path()), 0);
-    assert!(later.warnings()[0].contains("damaged"), "{}", later.said());
+    assert!(
+        later.warnings()[0].contains("damaged"),
+        "{}",
+        later.messages()
+    );
 }
 
 #[test]
@@ -132,13 +136,13 @@ fn a_directory_that_is_not_there_is_one_warning() {
     let dir = tempfile::tempdir().unwrap();
     let gone = Location::Directory(dir.path().join("not-mounted"));
     let machine = Machine::with(&[gone], pushing());
-    let wants = [local(&dir, "a", b"a"), local(&dir, "b", b"b")];
-    machine.fetch(&wants).unwrap();
+    let files = [local(&dir, "a", b"a"), local(&dir, "b", b"b")];
+    machine.fetch(&files).unwrap();
     machine.result(&layer(), Some(b"layer")).unwrap();
     machine.store.share();
     let warnings = machine.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].contains("no such directory"));
+    assert!(warnings[0].contains("the directory does not exist"));
     assert!(!dir.path().join("not-mounted").exists());
 }
 
@@ -148,8 +152,8 @@ fn many_builds_at_once_on_one_store_make_and_fetch_once() {
     let here = [Location::Directory(pool.path().to_owned())];
     let first = Machine::with(&here, pushing());
     let made = std::sync::atomic::AtomicUsize::new(0);
-    let wants: Vec<Vec<u8>> = (0..20_u8).map(|i| vec![i; 50_000]).collect();
-    for bytes in &wants {
+    let files: Vec<Vec<u8>> = (0..20_u8).map(|i| vec![i; 50_000]).collect();
+    for bytes in &files {
         let digest = Digest::of(bytes);
         let target = pool
             .path()
@@ -162,8 +166,8 @@ fn many_builds_at_once_on_one_store_make_and_fetch_once() {
             scope.spawn(|| {
                 let store = Store::open(first.store.root()).unwrap();
                 let store = store.backed_by(first.store.pools().clone());
-                let wants: Vec<Want> = wants.iter().map(|bytes| lost("w", bytes)).collect();
-                fetch(&store, &wants, &Access::Offline, &Report::quiet()).unwrap();
+                let files: Vec<RequiredFile> = files.iter().map(|bytes| lost("w", bytes)).collect();
+                fetch(&store, &files, &Access::Offline, &Report::quiet()).unwrap();
                 let cache = Cache::open(&store, &Report::quiet()).unwrap();
                 let path = cache.file(&layer(), |out| {
                     made.fetch_add(1, Ordering::Relaxed);

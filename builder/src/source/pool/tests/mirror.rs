@@ -1,4 +1,5 @@
 use super::super::super::download::server::{Server, answer, file_or_rest};
+use super::super::mirror::Mirror;
 use super::*;
 
 fn at(server: &Server) -> Location {
@@ -38,7 +39,7 @@ fn what_is_not_there_comes_from_elsewhere_without_a_word() {
     let machine = Machine::with(&[at(&server)], Options::default());
     let files = tempfile::tempdir().unwrap();
     let origin = Server::new(|_| answer("200 OK", "", b"bash"));
-    machine.fetch(&[origin.want("bash", b"bash")]).unwrap();
+    machine.fetch(&[origin.required("bash", b"bash")]).unwrap();
     machine.result(&layer(), Some(b"layer")).unwrap();
     machine.fetch(&[local(&files, "k3s", b"k3s")]).unwrap();
     assert_eq!(machine.warnings(), [""; 0]);
@@ -67,20 +68,20 @@ fn a_mirror_that_cannot_be_used_is_one_warning() {
         ("500", Box::new(|| answer("500 Oops", "", b"")), 3),
         ("", Box::new(Vec::new), 3), // hangs up
     ];
-    for (why, pool, asked) in cases {
+    for (why, pool, requests) in cases {
         let server = Server::new(move |_| pool());
         let origin = Server::new(|request| answer("200 OK", "", request.path.as_bytes()));
         let machine = Machine::with(&[at(&server)], Options::default());
         for name in ["a", "b", "c"] {
             machine
-                .fetch(&[origin.want(name, name.as_bytes())])
+                .fetch(&[origin.required(name, name.as_bytes())])
                 .unwrap();
         }
         machine.result(&layer(), Some(b"layer")).unwrap();
         let warnings = machine.warnings();
         assert_eq!(warnings.len(), 1, "{why}: {warnings:?}");
         assert!(warnings[0].contains(why), "{why}: {warnings:?}");
-        assert_eq!(server.seen().len(), asked, "{why}");
+        assert_eq!(server.seen().len(), requests, "{why}");
     }
 }
 
@@ -98,9 +99,9 @@ fn a_body_that_is_cut_or_wrong_is_had_elsewhere() {
     for server in [cut, wrong] {
         let origin = Server::new(|request| file_or_rest(&body(), request));
         let machine = Machine::with(&[at(&server)], Options::default());
-        let want = origin.want("k3s", &body());
-        machine.fetch(std::slice::from_ref(&want)).unwrap();
-        let fetched = fs::read(machine.store.file(&want.sha256).unwrap()).unwrap();
+        let file = origin.required("k3s", &body());
+        machine.fetch(std::slice::from_ref(&file)).unwrap();
+        let fetched = fs::read(machine.store.file(&file.sha256).unwrap()).unwrap();
         assert_eq!(fetched, body());
         let warnings = machine.warnings();
         assert_eq!(warnings.len(), 1, "{warnings:?}");
@@ -118,7 +119,7 @@ fn only_a_private_line_may_vouch_for_results() {
         ("http://10.0.0.1/", false),
     ];
     for (url, private) in cases {
-        let mirror = Mirror::at(&url.parse().unwrap()).unwrap();
+        let mirror = Mirror::at(&url.parse().unwrap(), ExponentialBuilder::new()).unwrap();
         assert_eq!(mirror.is_private(), private, "{url}");
     }
 }

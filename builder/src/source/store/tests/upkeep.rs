@@ -43,8 +43,8 @@ fn aged(path: &Path, days: u64) {
     File::open(path).unwrap().file().set_modified(then).unwrap();
 }
 
-fn keep(days: i64) -> Limits {
-    Limits {
+fn keep(days: i64) -> PruneLimits {
+    PruneLimits {
         keep: Some(SignedDuration::from_hours(24 * days)),
         size: None,
     }
@@ -75,17 +75,17 @@ fn prunes_what_was_not_used_for_longest() {
         "base.json",
         "root.json",
     ];
-    let size = |size| Limits {
+    let size = |size| PruneLimits {
         keep: None,
         size: Some(size),
     };
-    let both = Limits {
+    let both = PruneLimits {
         size: Some(4),
         ..keep(45)
     };
     // (limits, removed, freed, what is left)
-    let cases: [(Limits, usize, u64, &[&str]); 6] = [
-        (Limits::default(), 0, 0, &all),
+    let cases: [(PruneLimits, usize, u64, &[&str]); 6] = [
+        (PruneLimits::default(), 0, 0, &all),
         (keep(30), 2, 7, &["mid", "new", "root", "root.json"]),
         (size(17), 0, 0, &all),
         (
@@ -109,7 +109,7 @@ fn prunes_what_was_not_used_for_longest() {
     }
     assert_eq!(
         prune(Path::new("/nowhere"), keep(1), false).unwrap(),
-        Pruned::default()
+        PruneSummary::default()
     );
 }
 
@@ -120,7 +120,7 @@ fn prunes_nothing_that_a_running_build_uses() {
     let old = build.file(&Digest::of(b"old")).unwrap();
     let base = build.result(&slot("base")).unwrap().unwrap();
     make(&build, &slot("initrd"), b"initrd");
-    let nothing = Limits {
+    let nothing = PruneLimits {
         keep: None,
         size: Some(0),
     };
@@ -148,7 +148,7 @@ fn what_a_killed_build_held_can_be_pruned() {
     let dir = filled();
     fs::create_dir_all(dir.path().join("holds")).unwrap();
     fs::write(dir.path().join("holds/killed"), "").unwrap();
-    let nothing = Limits {
+    let nothing = PruneLimits {
         keep: None,
         size: Some(0),
     };
@@ -159,7 +159,7 @@ fn what_a_killed_build_held_can_be_pruned() {
 #[test]
 fn pruning_and_building_at_once_never_loses_what_is_used() {
     let dir = tempfile::tempdir().unwrap();
-    let nothing = Limits {
+    let nothing = PruneLimits {
         keep: None,
         size: Some(0),
     };
@@ -220,15 +220,15 @@ fn verifying_finds_flipped_bits_everywhere_and_is_no_use() {
         Digest::of(b"mid").to_string(),
     ];
     expected.sort_by_key(|text| !text.contains(&Digest::of(b"base").to_string()));
-    let said: Vec<String> = bad.damaged.iter().map(ToString::to_string).collect();
+    let messages: Vec<String> = bad.damaged.iter().map(ToString::to_string).collect();
     for name in &expected {
-        assert!(said.contains(name), "{name} in {said:?}");
+        assert!(messages.contains(name), "{name} in {messages:?}");
     }
     for step in ["base", "root"] {
         let result = format!("result of {step} {}", Digest::of(b"inputs"));
-        assert!(said.contains(&result), "{result} in {said:?}");
+        assert!(messages.contains(&result), "{result} in {messages:?}");
     }
-    assert_eq!(said.len(), 4);
+    assert_eq!(messages.len(), 4);
     assert_eq!(left(dir.path()), ["new", "old", "root"]);
     assert_eq!(verify(&store, |_, _| {}).unwrap().damaged, []);
 }
