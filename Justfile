@@ -2,7 +2,10 @@
 
 set positional-arguments
 
-cargo := "cargo --quiet"
+# With its progress where somebody watches: a first run compiles for minutes.
+cargo := `[ -t 2 ] && echo cargo || echo cargo --quiet`
+# The tests that boot whole machines or build them from nothing.
+machines := "binary(agent) or binary(fresh_roots) or binary(killed) or binary(machines) or binary(reproducible) or binary(ubuntu)"
 bin := "target/x86_64-unknown-linux-gnu/release"
 
 # What there is
@@ -16,14 +19,15 @@ demo *ARGS: build
 
 # Both binaries and the stand-ins
 build:
+    @[ -e {{bin}}/postern-agent ] || echo "First run: cargo compiles about 300 crates with optimisation, which takes about 5 minutes on 2 cores. Later runs compile what changed." >&2
     {{cargo}} build --release --workspace --exclude postern-agent --bins
     {{cargo}} build --profile agent --bin postern-agent
     install {{bin}}/../agent/postern-agent {{bin}}/
 
 # Everything but the whole machines: gates, then fast tests
 check: build lint
-    {{cargo}} nextest run --release --workspace -E 'not (binary(agent) or binary(machines) or binary(killed) or binary(ubuntu) or binary(reproducible))'
-    cargo test --quiet --release --workspace --doc
+    {{cargo}} nextest run --release --workspace -E 'not ({{machines}})'
+    {{cargo}} test --release --workspace --doc
 
 # Format, lints, licences and bans
 lint:
@@ -36,7 +40,11 @@ test: check machines
 
 # The tests that boot whole machines or build them from nothing
 machines: build
-    {{cargo}} nextest run --release --workspace -E 'binary(agent) or binary(machines) or binary(killed) or binary(ubuntu) or binary(reproducible)'
+    {{cargo}} nextest run --release --workspace -E '{{machines}}'
+
+# The tests that cut power and kill, again and again: CI has time for one cut at each place
+soak COUNT="10": build
+    {{cargo}} nextest run --release --workspace --stress-count {{COUNT}} -E 'binary(agent) or binary(killed) or binary(machines)'
 
 # Known vulnerabilities in dependencies (needs the advisory database)
 advisories:

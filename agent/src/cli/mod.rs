@@ -138,10 +138,16 @@ fn run() -> anyhow::Result<()> {
         reporter.status.slot = slot::booted(&world.root);
         let mut life = Life::begin(&world, reporter)?;
         let settled = async {
-            // What fails here is done again when the machine is paired.
-            if let Err(error) = cloud_init::once(&world).await {
-                let _ = writeln!(io::stderr(), "warning: keeping cloud-init off: {error}");
-            }
+            // What fails here is done again when the machine is paired, and nobody
+            // may be listening.
+            let _ = match cloud_init::once(&world).await {
+                Ok(true) => writeln!(
+                    io::stdout(),
+                    "postern: note cloud-init is kept off from now on"
+                ),
+                Ok(false) => Ok(()),
+                Err(error) => writeln!(io::stderr(), "warning: keeping cloud-init off: {error}"),
+            };
             std::future::pending::<io::Result<()>>().await
         };
         tokio::select! {

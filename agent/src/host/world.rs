@@ -14,13 +14,19 @@ use postern_contract::paths;
 use super::pods::{Namespaces, Pods};
 use crate::host::events::Events;
 use crate::host::kubectl::{Cluster, K3s};
-use crate::host::mounts::{Access, remount};
+use crate::host::mounts::{Access, remount, sync_file_system};
 use crate::host::network::{Network, RealNetwork};
 use crate::host::services::{Services, Systemd};
 use crate::journal::{JournalFile, JournalStore};
 
 /// How long a proxy may take to answer: it may have to reach Palette first.
 const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How the file system of a path is put on its disk.
+pub type SyncFileSystem = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
+
+/// Where cloud-init and k3s write; both are on the partition `state`.
+const WRITTEN_BY_OTHERS: [&str; 2] = ["/etc", "/var"];
 
 /// The machine.
 #[derive(Clone)]
@@ -47,6 +53,8 @@ pub struct World {
     pub watch: fn(&Path) -> io::Result<Events>,
     /// How the seed partition is made writable, and read-only again.
     pub remount: fn(&Path, Access) -> io::Result<()>,
+    /// How the file system of a path is put on its disk.
+    pub sync_file_system: Arc<SyncFileSystem>,
     /// Names this boot.
     pub boot_id: String,
     /// The machine's own name.
@@ -85,6 +93,7 @@ impl World {
             client: Rc::new(Client::with),
             watch: Events::in_folder,
             remount,
+            sync_file_system: Arc::new(sync_file_system),
             boot_id: boot_id.trim().to_owned(),
             host_name: host_name.to_string_lossy().into_owned(),
         })
@@ -97,6 +106,20 @@ impl World {
     ) -> T {
         let (services, cluster) = (Arc::clone(&self.services), Arc::clone(&self.cluster));
         self.apart(move || question(&*services, &*cluster)).await
+    }
+
+    /// Puts on the disk what cloud-init, k3s and everybody else wrote to `/etc`
+    /// and `/var`. Goes before every note that such work is done: others do not
+    /// sync what they write, the agent does, and a power cut then leaves the note
+    /// without the work.
+    ///
+    /// # Errors
+    /// What the disk refused, naming the path.
+    pub async fn sync(&self) -> io::Result<()> {
+        let sync = Arc::clone(&self.sync_file_system);
+        let paths = WRITTEN_BY_OTHERS.map(|path| self.root.at(path));
+        self.apart(move || paths.iter().try_for_each(|path| sync(path)))
+            .await
     }
 
     /// Does what takes long on another thread.

@@ -24,6 +24,10 @@ impl Life<'_> {
         let drifted = self.keep_fixed_settings(&mut wanted)?;
         self.show(&wanted);
         let addresses = self.world.network.addresses()?;
+        if wanted.pairing.is_some() {
+            // The gateway file, host keys and users, before a note that builds on them.
+            self.world.sync().await?;
+        }
         self.write(&wanted.settings, &addresses).await?;
         let strategy = wanted.pairing.as_ref().map(pairing::strategy);
         let new = strategy.is_some();

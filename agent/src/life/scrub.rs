@@ -24,10 +24,12 @@ use crate::pairing::pair::MANIFEST;
 
 /// Files that go.
 const FILES: [&str; 6] = [
+    // Before the gateway file: without it and with MAAS' key the machine counts as
+    // one that lost it, and cloud-init is let run again.
+    paths::MAAS_CONFIG,
+    paths::MAAS_REPORTING,
     paths::GATEWAY_FILE,
     MANIFEST,
-    paths::MAAS_REPORTING,
-    paths::MAAS_CONFIG,
     "/run/cloud-init/instance-data-sensitive.json",
     "/run/cloud-init/combined-cloud-config.json",
 ];
@@ -43,13 +45,14 @@ const INSTANCES: &str = "/var/lib/cloud/instances";
 /// Where curtin keeps its configuration and log, from the root of the seed
 /// (curtin `commands/install.py`).
 const CURTINS: &str = "root";
+
 /// Removes everything; may be called again after any interruption.
 ///
 /// # Errors
 /// [`StepError::Wait`] while cloud-init still needs its files, or the seed cannot be
 /// written; [`StepError::Broken`] if
 /// one cannot be removed.
-pub fn scrub(world: &World) -> Result<(), StepError> {
+pub async fn scrub(world: &World) -> Result<(), StepError> {
     let at = |path: &str| world.root.at(path);
     if cloud_init::at_work(world) {
         return Err(StepError::wait(
@@ -57,7 +60,7 @@ pub fn scrub(world: &World) -> Result<(), StepError> {
             "cloud-init has not finished yet",
         ));
     }
-    cloud_init::keep_off(world)?;
+    cloud_init::keep_off(world).await?;
     for instance in instances(&at(INSTANCES))? {
         for name in OF_INSTANCE {
             erase(&instance.join(name))?;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use postern_contract::state::State;
 
+use super::cloud_init;
 use super::jet::{SeenUp, describe};
 use super::machine::Life;
 use crate::journal::Registration;
@@ -88,8 +89,14 @@ impl Life<'_> {
     /// Pairing is not finished, and what it could go on with is not here.
     async fn wait_for_evidence_alone(&mut self) -> Result<(), StepError> {
         if !matches!(self.journal.registration, Registration::Asked { .. }) {
-            let detail =
-                "pairing is not finished, and the gateway file with its pairing code is gone";
+            let remedy = if cloud_init::runs_at_the_next_boot(self.world) {
+                "restart this machine: cloud-init then fetches it from MAAS again"
+            } else {
+                "write /etc/postern/gateway.yaml again"
+            };
+            let detail = format!(
+                "pairing is not finished, and the gateway file with its pairing code is gone: {remedy}"
+            );
             return Err(StepError::wait(WaitingFor::GatewayFile, detail));
         }
         let deferred = self.plan()?.deferred;

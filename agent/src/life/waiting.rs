@@ -160,14 +160,16 @@ impl Life<'_> {
             }
         };
         let woken = tokio::select! {
+            // Another gateway file goes before anything that happens at the same time.
+            biased;
+            other = gateway_file_changed(&self.folder, self.read, world) => {
+                other?;
+                Woken::GatewayFile
+            }
             () = timer => Woken::Again,
             changed = change => {
                 changed?;
                 Woken::Again
-            }
-            other = gateway_file_changed(&self.folder, self.read, world) => {
-                other?;
-                Woken::GatewayFile
             }
         };
         match woken {

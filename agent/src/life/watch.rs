@@ -49,7 +49,7 @@ impl Life<'_> {
 
     async fn scrub(&mut self) -> Result<(), StepError> {
         self.flush_maas_reports().await;
-        scrub::scrub(self.world)?;
+        scrub::scrub(self.world).await?;
         self.read = None;
         if let Some(plan) = &mut self.plan {
             plan.strategy = None;

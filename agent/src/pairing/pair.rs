@@ -78,7 +78,10 @@ pub async fn manifest(
 }
 
 /// Hands the manifest to the cluster. Definitions need a moment before objects
-/// of their kinds are taken, so the first try may fail and a later one not.
+/// of their kinds are taken, so the first try may fail and a later one not. When
+/// this returns, a power cut does not undo it: k3s keeps the cluster of a machine
+/// alone in SQLite (kine, `state.db?_journal=WAL`), and SQLite in that mode syncs
+/// only at a checkpoint.
 ///
 /// # Errors
 /// [`StepError::Wait`] with the cluster's own words.
@@ -96,7 +99,7 @@ pub async fn apply(world: &World, manifest: &Manifest) -> Result<(), StepError> 
             .await;
         applied.map_err(|e| StepError::wait(WaitingFor::Manifests, e.to_string()))?;
     }
-    Ok(())
+    Ok(world.sync().await?)
 }
 
 /// What to do about a gateway that Palette has no more.

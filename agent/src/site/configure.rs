@@ -114,6 +114,11 @@ pub fn wanted(world: &World) -> Result<Wanted, StepError> {
     })
 }
 
+/// Whether there is a gateway file that keeps every rule.
+pub fn has_gateway_file(world: &World) -> bool {
+    matches!(gateway(world), Ok(Some(Ok(_))))
+}
+
 fn gateway(world: &World) -> Result<Option<Result<GatewayFile, Problems>>, StepError> {
     let bytes = match fs::read(world.root.at(paths::GATEWAY_FILE)) {
         Ok(bytes) => Zeroizing::new(bytes),

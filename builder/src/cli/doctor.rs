@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Global, print_json};
-use crate::doctor::{Health, Table, Work, examine};
+use crate::doctor::{Health, Table, Work, run_checks};
 
 /// Check whether this machine can build and rehearse
 #[derive(Debug, Args)]
@@ -23,7 +23,7 @@ pub struct Doctor {
 
 impl Doctor {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
-        let checks = examine(self.work, &global.store_dir()?, &self.out);
+        let checks = run_checks(self.work, &global.store_dir()?, &self.out);
         if self.json {
             print_json(&checks)?;
         } else {

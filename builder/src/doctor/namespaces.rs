@@ -8,11 +8,11 @@ use postern_contract::host::Command;
 
 use super::{Check, Health, Work};
 
-/// Owners that packages use: a range of this many is what `adduser` gives.
-const RANGE: u64 = 65_536;
+/// User and group IDs that packages need; `adduser` allocates this many.
+const MIN_IDS: u64 = 65_536;
 
-/// Switches that forbid user namespaces, by the value that does, and what to do.
-const SWITCHES: [(&str, &str, &str); 3] = [
+/// Settings that forbid user namespaces, by the value that does, and what to do.
+const SYSCTLS: [(&str, &str, &str); 3] = [
     (
         "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
         "1",
@@ -45,8 +45,8 @@ pub fn sandbox() -> Check {
         Ok(_) if root => Check::new(Work::Build, name, Health::Good, "namespaces, as root"),
         Ok(_) => Check::new(Work::Build, name, Health::Good, "namespaces, without root"),
         Err(error) => {
-            let said = error.to_string();
-            let last = said.lines().last().unwrap_or_default();
+            let message = error.to_string();
+            let last = message.lines().last().unwrap_or_default();
             let last = last.trim_start_matches([' ', '|']).to_owned();
             Check::new(Work::Build, name, Health::Bad, last).remedy(remedy(root))
         }
@@ -58,9 +58,9 @@ fn remedy(root: bool) -> &'static str {
         return "namespaces are forbidden here, as in an unprivileged container: build on a host, or in a container that may create them";
     }
     let forbids = |(file, value, _): &&(&str, &str, &str)| {
-        fs::read_to_string(file).is_ok_and(|found| found.trim() == *value)
+        fs::read_to_string(file).is_ok_and(|current| current.trim() == *value)
     };
-    match SWITCHES.iter().find(forbids) {
+    match SYSCTLS.iter().find(forbids) {
         Some((.., remedy)) => remedy,
         None => {
             "install uidmap and give your user a range in /etc/subuid and /etc/subgid, or build as root"
@@ -68,7 +68,7 @@ fn remedy(root: bool) -> &'static str {
     }
 }
 
-/// Without root, a range of owners for what packages install.
+/// Without root, a range of user and group IDs for what packages install.
 pub fn ranges() -> Vec<Check> {
     if geteuid().is_root() {
         return Vec::new();
@@ -82,8 +82,8 @@ pub fn ranges() -> Vec<Check> {
 
 fn range(file: &Path, user: &str) -> Check {
     let text = fs::read_to_string(file).unwrap_or_default();
-    let (name, count) = (file.display().to_string(), granted(&text, user));
-    let health = match count >= RANGE {
+    let (name, count) = (file.display().to_string(), allocated_ids(&text, user));
+    let health = match count >= MIN_IDS {
         true => Health::Good,
         false => Health::Bad,
     };
@@ -96,8 +96,8 @@ fn range(file: &Path, user: &str) -> Check {
     }
 }
 
-/// How many owners `user` may use (subuid(5): `user:first:count`).
-fn granted(text: &str, user: &str) -> u64 {
+/// How many IDs `user` may use (subuid(5): `user:first:count`).
+fn allocated_ids(text: &str, user: &str) -> u64 {
     let mine = text.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
         (fields.next()? == user).then_some(())?;
@@ -113,8 +113,8 @@ mod tests {
     #[test]
     fn counts_the_ranges_of_one_user() {
         let text = "root:1:5\nbuilder:100000:65536\nbuilder:200000:1\n# x\nbuilder2:1:9\n";
-        assert_eq!(granted(text, "builder"), 65_537);
-        assert_eq!(granted(text, "nobody"), 0);
-        assert_eq!(granted("builder:x\n", "builder"), 0);
+        assert_eq!(allocated_ids(text, "builder"), 65_537);
+        assert_eq!(allocated_ids(text, "nobody"), 0);
+        assert_eq!(allocated_ids("builder:x\n", "builder"), 0);
     }
 }

@@ -6,7 +6,7 @@ use postern_contract::host::{Command, command};
 use super::{Check, Health, Work};
 use crate::rehearse::qemu;
 
-/// Program, argument that makes it tell its version, package that brings it.
+/// Program, argument that makes it print its version, package that brings it.
 const FOR_BUILDING: [(&str, &str, &str); 6] = [
     ("apt-get", "--version", "apt"),
     ("apt-cache", "--version", "apt"),
@@ -55,13 +55,13 @@ fn check(work: Work, program: &str, flag: &str, package: &str) -> Check {
             .remedy(format!("install {package}"));
     }
     match Command::new(program).arg(flag).run() {
-        Ok(said) => {
-            let said = String::from_utf8_lossy(&said);
-            let line = said.lines().next().unwrap_or_default().trim();
+        Ok(output) => {
+            let output = String::from_utf8_lossy(&output);
+            let line = output.lines().next().unwrap_or_default().trim();
             Check::new(work, program, Health::Good, line)
         }
         Err(error) => Check::new(work, program, Health::Bad, error.to_string())
-            .remedy(format!("install {package} anew")),
+            .remedy(format!("install {package} again")),
     }
 }
 

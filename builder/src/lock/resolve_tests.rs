@@ -1,4 +1,4 @@
-use postern_sim::archive::{Archive, Deb, Signed};
+use postern_sim::archive::{Archive, Deb, Signer};
 use url::Url;
 
 use super::super::testing::profile;
@@ -266,11 +266,11 @@ fn only_names_reach_apt() {
 
 #[test]
 fn unsigned_and_strangely_signed_suites_are_refused() {
-    for signed in [Signed::No, Signed::ByStranger] {
+    for signer in [Signer::Nobody, Signer::OtherKey] {
         let mut archive = noble();
-        archive.suite("noble-security").signed = signed;
+        archive.suite("noble-security").signer = signer;
         let (reason, suites, text) = index_error_of(&archive);
-        assert_eq!(reason, IndexReason::Signature, "{signed:?}: {text}");
+        assert_eq!(reason, IndexReason::Signature, "{signer:?}: {text}");
         assert_eq!(suites, ["noble-security"], "{text}");
         assert!(
             text.contains(&archive.keyring().display().to_string()),

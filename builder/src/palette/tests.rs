@@ -42,7 +42,7 @@ fn operator(file: &GatewayFile, key: &str) -> Operator {
 
 #[tokio::test]
 async fn manifests_are_obtained_here_and_no_key_is_delivered() {
-    let palette = palette(HealthyAfter::Looks).await;
+    let palette = palette(HealthyAfter::Polls).await;
     let mut file = file(&palette, "{manifests: {from: palette}}");
     let operator = operator(&file, KEY);
     assert_eq!(

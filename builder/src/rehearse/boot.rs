@@ -12,19 +12,19 @@ use postern_sim::events::{Event, EventLog};
 use postern_sim::maas::{Event as Maas, NodeState};
 use tokio::runtime::Runtime;
 
-use super::console::{Heard, hear};
-use super::qemu::{self, Boot as How, Machine, Running};
-use super::stations::{Station, Timeline};
+use super::console::{ConsoleEvent, last_lines};
+use super::milestones::{Milestone, Timeline};
+use super::qemu::{self, BootMethod, Machine, RunningMachine};
 use crate::boot::Firmware;
 use crate::report::Report;
 
 /// Memory of the machine in MiB. A real gateway needs 8 GiB; the stand-in for
 /// k3s does not.
-const MEMORY: u32 = 2048;
+const MEMORY_MIB: u32 = 2048;
 /// How long a boot may take in all. Emulated on a busy machine it takes minutes.
-const PATIENCE: Duration = Duration::from_secs(20 * 60);
+const BOOT_TIMEOUT: Duration = Duration::from_secs(20 * 60);
 /// Lines of the console that a failure shows.
-const TAIL: usize = 12;
+const CONSOLE_LINES: usize = 12;
 
 /// A boot to watch.
 #[derive(Clone, Copy)]
@@ -38,7 +38,7 @@ pub struct Boot<'a> {
     /// What starts it.
     pub firmware: Firmware,
     /// What must be reached, in order.
-    pub stations: &'a [Station],
+    pub milestones: &'a [Milestone],
     /// Events of the simulators, if there are any.
     pub log: Option<&'a EventLog>,
     /// Runs the simulators.
@@ -48,8 +48,8 @@ pub struct Boot<'a> {
 }
 
 /// A machine that got where it should, still running.
-pub struct Booted {
-    machine: Running,
+pub struct BootedMachine {
+    machine: RunningMachine,
     monitor: PathBuf,
     /// When it reached what.
     pub timeline: Timeline,
@@ -57,39 +57,39 @@ pub struct Booted {
     pub agent: Vec<String>,
 }
 
-enum News {
-    Console(Heard),
+enum Observation {
+    Console(ConsoleEvent),
     Site(Event),
     Ended,
 }
 
 impl Boot<'_> {
-    /// Powers the machine on and waits until it reached every station.
+    /// Powers the machine on and waits until it reached every milestone.
     ///
     /// # Errors
     /// If it refuses, panics, ends or takes too long, with the console's last lines.
-    pub fn watch(&self) -> anyhow::Result<Booted> {
+    pub fn watch(&self) -> anyhow::Result<BootedMachine> {
         let monitor = self.work.join(format!("{}-monitor", self.name));
-        let mut machine = Running::new(self.machine(&monitor)?.start()?);
+        let mut machine = RunningMachine::new(self.machine(&monitor)?.start()?);
         let began = Instant::now();
-        let news = self.listen(&mut machine)?;
-        let mut booted = Booted {
+        let observations = self.observe(&mut machine)?;
+        let mut booted = BootedMachine {
             machine,
             monitor,
             timeline: Timeline::default(),
             agent: Vec::new(),
         };
-        for station in self.stations {
-            let step = self.report.step(station.title());
-            while !booted.timeline.has(*station) {
-                let left = PATIENCE.saturating_sub(began.elapsed());
-                match news.recv_timeout(left) {
-                    Ok(item) => self.take(item, began, &mut booted)?,
+        for milestone in self.milestones {
+            let step = self.report.step(milestone.title());
+            while !booted.timeline.has(*milestone) {
+                let left = BOOT_TIMEOUT.saturating_sub(began.elapsed());
+                match observations.recv_timeout(left) {
+                    Ok(item) => self.record(item, began, &mut booted)?,
                     Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                         bail!(
                             "{} was not reached in time:\n{}",
-                            station.title(),
-                            self.tail()?
+                            milestone.title(),
+                            self.last_lines()?
                         )
                     }
                 }
@@ -99,28 +99,39 @@ impl Boot<'_> {
         Ok(booted)
     }
 
-    fn take(&self, news: News, began: Instant, booted: &mut Booted) -> anyhow::Result<()> {
-        let station = match news {
-            News::Console(Heard::Refused(why)) => {
-                bail!("the machine refused to boot: {why}\n{}", self.tail()?)
+    fn record(
+        &self,
+        observation: Observation,
+        began: Instant,
+        booted: &mut BootedMachine,
+    ) -> anyhow::Result<()> {
+        let milestone = match observation {
+            Observation::Console(ConsoleEvent::Refused(reason)) => {
+                bail!(
+                    "the machine refused to boot: {reason}\n{}",
+                    self.last_lines()?
+                )
             }
-            News::Console(Heard::Panic(why)) => {
-                bail!("the kernel panicked: {why}\n{}", self.tail()?)
+            Observation::Console(ConsoleEvent::Panic(reason)) => {
+                bail!("the kernel panicked: {reason}\n{}", self.last_lines()?)
             }
-            News::Site(Event::Maas(Maas::State(NodeState::FailedDeployment))) => {
-                bail!("cloud-init reported a failure to MAAS:\n{}", self.tail()?)
+            Observation::Site(Event::Maas(Maas::State(NodeState::FailedDeployment))) => {
+                bail!(
+                    "cloud-init reported a failure to MAAS:\n{}",
+                    self.last_lines()?
+                )
             }
-            News::Ended => bail!("the machine switched itself off:\n{}", self.tail()?),
-            News::Console(heard) => {
-                if let Heard::Agent { line, .. } = &heard {
+            Observation::Ended => bail!("the machine switched itself off:\n{}", self.last_lines()?),
+            Observation::Console(event) => {
+                if let ConsoleEvent::Agent { line, .. } = &event {
                     booted.agent.push(line.clone());
                 }
-                Station::of_console(&heard)
+                Milestone::of_console(&event)
             }
-            News::Site(event) => Station::of_event(&event),
+            Observation::Site(event) => Milestone::of_event(&event),
         };
-        if let Some(station) = station {
-            booted.timeline.reached(station, began.elapsed());
+        if let Some(milestone) = milestone {
+            booted.timeline.reached(milestone, began.elapsed());
         }
         Ok(())
     }
@@ -132,25 +143,28 @@ impl Boot<'_> {
         };
         Ok(Machine {
             disk: self.disk.to_owned(),
-            memory: MEMORY,
-            boot: How::Firmware {
+            memory: MEMORY_MIB,
+            boot: BootMethod::Firmware {
                 vars,
                 monitor: monitor.to_owned(),
             },
         })
     }
 
-    /// News of the console and of the simulators, as they come.
-    fn listen(&self, machine: &mut Running) -> anyhow::Result<Receiver<News>> {
+    /// What the console and the simulators say, as it comes.
+    fn observe(&self, machine: &mut RunningMachine) -> anyhow::Result<Receiver<Observation>> {
         let (sender, receiver) = channel();
         let output = machine.output().context("QEMU's output is a pipe")?;
         let log = fs::File::create(self.console())?;
-        let told = sender.clone();
-        std::thread::spawn(move || read_console(output, log, &told));
+        let console = sender.clone();
+        std::thread::spawn(move || read_console(output, log, &console));
         if let Some(log) = self.log {
             let mut events = log.subscribe();
             self.runtime.spawn(async move {
-                while sender.send(News::Site(events.next().await.event)).is_ok() {}
+                while sender
+                    .send(Observation::Site(events.next().await.event))
+                    .is_ok()
+                {}
             });
         }
         Ok(receiver)
@@ -161,39 +175,27 @@ impl Boot<'_> {
         self.work.join(format!("{}-console.log", self.name))
     }
 
-    fn tail(&self) -> anyhow::Result<String> {
-        let text = fs::read(self.console())?;
-        let text = String::from_utf8_lossy(&text).into_owned();
-        let lines: Vec<_> = text
-            .lines()
-            .map(str::trim_end)
-            .filter(|l| !l.is_empty())
-            .collect();
-        let last = &lines[lines.len().saturating_sub(TAIL)..];
-        Ok(last
-            .iter()
-            .map(|l| format!("  | {l}"))
-            .collect::<Vec<_>>()
-            .join("\n"))
+    fn last_lines(&self) -> anyhow::Result<String> {
+        Ok(last_lines(&self.console(), CONSOLE_LINES)?)
     }
 }
 
-/// Logs the console and tells what it says, until the machine ends.
-fn read_console(output: impl std::io::Read, mut log: fs::File, told: &Sender<News>) {
+/// Logs the console and sends what it says, until the machine ends.
+fn read_console(output: impl std::io::Read, mut log: fs::File, observations: &Sender<Observation>) {
     let mut lines = BufReader::new(output);
     let mut line = Vec::new();
     while lines.read_until(b'\n', &mut line).is_ok_and(|n| n > 0) {
         // Losing the log must not lose the rehearsal.
         let _ = log.write_all(&line);
-        if let Some(heard) = hear(&String::from_utf8_lossy(&line)) {
-            let _ = told.send(News::Console(heard));
+        if let Some(event) = ConsoleEvent::parse(&String::from_utf8_lossy(&line)) {
+            let _ = observations.send(Observation::Console(event));
         }
         line.clear();
     }
-    let _ = told.send(News::Ended);
+    let _ = observations.send(Observation::Ended);
 }
 
-impl Booted {
+impl BootedMachine {
     /// Presses the power button and waits until the machine is off.
     ///
     /// # Errors

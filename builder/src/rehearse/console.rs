@@ -1,8 +1,12 @@
 //! What a machine's console says, as events.
 
-/// Something a line of the console tells.
+use std::path::Path;
+
+use fs_err as fs;
+
+/// Something that a line of the console shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum ConsoleEvent {
     /// The boot loader started the kernel.
     Kernel,
     /// The initrd checked that the root is a verity device, and mounted everything.
@@ -14,6 +18,8 @@ pub enum Heard {
         /// The whole line from `postern:` on.
         line: String,
     },
+    /// The agent keeps cloud-init off: what it delivered is on the disk.
+    CloudInitOff,
     /// The initrd refused the disk.
     Refused(String),
     /// The kernel refused to go on.
@@ -22,35 +28,40 @@ pub enum Heard {
     Login,
 }
 
-/// Reads one line of a serial console, escape sequences and all.
-pub fn hear(line: &str) -> Option<Heard> {
-    let line = plain(line);
-    if line.contains("Linux version ") {
-        return Some(Heard::Kernel);
+impl ConsoleEvent {
+    /// Reads one line of a serial console, escape sequences and all.
+    pub fn parse(line: &str) -> Option<Self> {
+        let line = plain(line);
+        if line.contains("Linux version ") {
+            return Some(ConsoleEvent::Kernel);
+        }
+        if let Some((_, panic)) = line.split_once("Kernel panic - not syncing: ") {
+            return Some(ConsoleEvent::Panic(panic.trim().to_owned()));
+        }
+        if line.trim_end().ends_with("login:") {
+            return Some(ConsoleEvent::Login);
+        }
+        let (_, message) = line.split_once("postern: ")?;
+        let message = message.trim_end();
+        if message.starts_with("root is verified") {
+            return Some(ConsoleEvent::RootVerified);
+        }
+        if message == "note cloud-init is kept off from now on" {
+            return Some(ConsoleEvent::CloudInitOff);
+        }
+        if let Some(reason) = message.strip_prefix("boot refused: ") {
+            return Some(ConsoleEvent::Refused(reason.to_owned()));
+        }
+        let state = message.strip_prefix("state=")?;
+        Some(ConsoleEvent::Agent {
+            state: state
+                .split_whitespace()
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
+            line: format!("postern: {message}"),
+        })
     }
-    if let Some((_, panic)) = line.split_once("Kernel panic - not syncing: ") {
-        return Some(Heard::Panic(panic.trim().to_owned()));
-    }
-    if line.trim_end().ends_with("login:") {
-        return Some(Heard::Login);
-    }
-    let (_, said) = line.split_once("postern: ")?;
-    let said = said.trim_end();
-    if said.starts_with("root is verified") {
-        return Some(Heard::RootVerified);
-    }
-    if let Some(reason) = said.strip_prefix("boot refused: ") {
-        return Some(Heard::Refused(reason.to_owned()));
-    }
-    let state = said.strip_prefix("state=")?;
-    Some(Heard::Agent {
-        state: state
-            .split_whitespace()
-            .next()
-            .unwrap_or_default()
-            .to_owned(),
-        line: format!("postern: {said}"),
-    })
 }
 
 /// The line without escape sequences (ECMA-48 CSI) and control characters.
@@ -70,24 +81,40 @@ fn plain(line: &str) -> String {
     out
 }
 
+/// The last `count` lines of a console's log that are not empty, indented.
+///
+/// # Errors
+/// If the log cannot be read.
+pub fn last_lines(log: &Path, count: usize) -> std::io::Result<String> {
+    let text = fs::read(log)?;
+    let text = String::from_utf8_lossy(&text);
+    let lines: Vec<_> = text.lines().filter(|l| !l.trim().is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(count)..];
+    let indented: Vec<_> = last
+        .iter()
+        .map(|l| format!("  | {}", l.trim_end()))
+        .collect();
+    Ok(indented.join("\n"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn hears_what_matters() {
-        let agent = |state: &str, line: &str| Heard::Agent {
+    fn reads_what_matters() {
+        let agent = |state: &str, line: &str| ConsoleEvent::Agent {
             state: state.into(),
             line: line.into(),
         };
-        for (line, heard) in [
+        for (line, expected) in [
             (
                 "[    0.000000] Linux version 6.12.107 (gcc)",
-                Some(Heard::Kernel),
+                Some(ConsoleEvent::Kernel),
             ),
             (
                 "[   37.6] mounts[305]: postern: root is verified (dm-verity)\r",
-                Some(Heard::RootVerified),
+                Some(ConsoleEvent::RootVerified),
             ),
             (
                 "[   12.1] postern-agent[611]: postern: state=configured since=12",
@@ -98,18 +125,23 @@ mod tests {
                 Some(agent("healthy", "postern: state=healthy")),
             ),
             (
+                "[   40.2] postern-agent[611]: postern: note cloud-init is kept off from now on\r",
+                Some(ConsoleEvent::CloudInitOff),
+            ),
+            ("postern: note anything else", None),
+            (
                 "refuse[1]: postern: boot refused: no state",
-                Some(Heard::Refused("no state".into())),
+                Some(ConsoleEvent::Refused("no state".into())),
             ),
             (
                 "Kernel panic - not syncing: dm-verity device corrupted",
-                Some(Heard::Panic("dm-verity device corrupted".into())),
+                Some(ConsoleEvent::Panic("dm-verity device corrupted".into())),
             ),
-            ("demo-gateway login: ", Some(Heard::Login)),
+            ("demo-gateway login: ", Some(ConsoleEvent::Login)),
             ("[  OK  ] Started something", None),
             ("postern: restarting in 30 seconds", None),
         ] {
-            assert_eq!(hear(line), heard, "{line:?}");
+            assert_eq!(ConsoleEvent::parse(line), expected, "{line:?}");
         }
     }
 }

@@ -10,15 +10,16 @@ use fs_err::os::unix::fs::OpenOptionsExt;
 use postern_sim::curtin::events::{InstallEvent, Outcome};
 use postern_sim::curtin::vm::{Inputs, install_vm};
 
-use super::qemu::{Boot, Machine, Running};
+use super::console::last_lines;
+use super::qemu::{BootMethod, Machine, RunningMachine};
 use crate::artifact::{Artifacts, Kind};
 use crate::boot::Uki;
 
 /// Memory of the machine while it is installed, in MiB: the hook reads the
 /// disk through the page cache and lays a tmpfs over the root.
-const MEMORY: u32 = 1024;
+const MEMORY_MIB: u32 = 1024;
 /// Lines of the machine's console that a failure shows.
-const TAIL: usize = 15;
+const CONSOLE_LINES: usize = 15;
 
 /// What an installation is given.
 #[derive(Clone, Copy, Debug)]
@@ -38,14 +39,14 @@ pub struct Installation<'a> {
 }
 
 impl Installation<'_> {
-    /// Runs it; `heard` is given each of curtin's events as it comes.
+    /// Runs it; `observe` is given each of curtin's events as it comes.
     ///
     /// # Errors
     /// If the machine cannot run, or the installation fails: then with the
-    /// hook's own words.
-    pub fn run(&self, mut heard: impl FnMut(&InstallEvent)) -> anyhow::Result<()> {
+    /// hook's own message.
+    pub fn run(&self, mut observe: impl FnMut(&InstallEvent)) -> anyhow::Result<()> {
         let console = self.work.join("install-console.log");
-        let mut machine = Running::new(self.machine(&console)?.start()?);
+        let mut machine = RunningMachine::new(self.machine(&console)?.start()?);
         let output = machine.output().context("QEMU's output is a pipe")?;
         let mut verdict = None;
         for line in BufReader::new(output).lines() {
@@ -54,15 +55,18 @@ impl Installation<'_> {
                 continue;
             };
             verdict = event.verdict().or(verdict);
-            heard(&event);
+            observe(&event);
         }
         machine.finish()?;
         match verdict {
             Some(Outcome::Success) => Ok(()),
-            Some(Outcome::Fail) => bail!("the installation failed:\n{}", tail(&console)?),
+            Some(Outcome::Fail) => bail!(
+                "the installation failed:\n{}",
+                last_lines(&console, CONSOLE_LINES)?
+            ),
             None => bail!(
                 "the machine ended before the installation did:\n{}",
-                tail(&console)?
+                last_lines(&console, CONSOLE_LINES)?
             ),
         }
     }
@@ -87,11 +91,11 @@ impl Installation<'_> {
         let initrd = self.private("install-initrd", &[&uki.initrd, &vm.initrd_suffix])?;
         Ok(Machine {
             disk: self.disk.to_owned(),
-            memory: MEMORY,
-            boot: Boot::Kernel {
+            memory: MEMORY_MIB,
+            boot: BootMethod::Kernel {
                 kernel,
                 initrd,
-                cmdline: vm.kernel_words.join(" "),
+                cmdline: vm.kernel_args.join(" "),
                 console: console.to_owned(),
             },
         })
@@ -108,15 +112,4 @@ impl Installation<'_> {
         }
         Ok(path)
     }
-}
-
-fn tail(console: &Path) -> anyhow::Result<String> {
-    let text = String::from_utf8_lossy(&fs::read(console)?).into_owned();
-    let lines: Vec<_> = text.lines().filter(|l| !l.trim().is_empty()).collect();
-    let last = &lines[lines.len().saturating_sub(TAIL)..];
-    Ok(last
-        .iter()
-        .map(|l| format!("  | {}", l.trim_end()))
-        .collect::<Vec<_>>()
-        .join("\n"))
 }

@@ -5,16 +5,17 @@
 //! - [`site`]: simulated MAAS, Palette and proxy on it
 //! - [`target`]: the disk, written
 //! - [`install`]: the hook, run under curtin's contract
-//! - [`boot`]: one boot, watched by [`console`] and [`stations`]
-//! - [`qemu`]: the machines
+//! - [`boot`]: one boot, watched by [`console`] and [`milestones`]
+//! - [`qemu`]: the machines, run by an [`accelerator`]
 
+pub mod accelerator;
 pub mod boot;
 pub mod console;
 pub mod install;
+pub mod milestones;
 pub mod network;
 pub mod qemu;
 pub mod site;
-pub mod stations;
 mod summary;
 pub mod target;
 
@@ -28,10 +29,11 @@ use tokio::runtime::Runtime;
 use crate::artifact::Artifacts;
 use crate::boot::Firmware;
 use crate::report::{Report, bytes};
-use boot::{Boot, Booted};
+use accelerator::Accelerator;
+use boot::{Boot, BootedMachine};
 use install::Installation;
+use milestones::Milestone;
 use site::Site;
-use stations::Station;
 pub use summary::Summary;
 
 /// A rehearsal of one image and one gateway.
@@ -81,6 +83,11 @@ impl Rehearsal {
             inputs.image.display(),
             inputs.firmware
         );
+        if let Accelerator::Emulation { reason } = Accelerator::of_this_machine() {
+            inputs.report.note(format!(
+                "machines are emulated, which takes minutes: {reason}"
+            ));
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -122,7 +129,7 @@ impl Rehearsal {
     /// Runs the install hook.
     ///
     /// # Errors
-    /// If the hook or one of MAAS' validators refuses, with its words.
+    /// If the hook or one of MAAS' validators refuses, with its message.
     pub fn install(&self) -> anyhow::Result<()> {
         let manifest = self.image.manifest();
         let preseed = self
@@ -153,16 +160,16 @@ impl Rehearsal {
     ///
     /// # Errors
     /// See [`Boot::watch`].
-    pub fn first_boot(&self) -> anyhow::Result<Booted> {
-        self.boot("first", &Station::FIRST_BOOT)
+    pub fn first_boot(&self) -> anyhow::Result<BootedMachine> {
+        self.boot("first", &Milestone::FIRST_BOOT)
     }
 
-    /// Boots the machine until it reached `stations`.
+    /// Boots the machine until it reached `milestones`.
     ///
     /// # Errors
     /// See [`Boot::watch`].
-    pub fn boot(&self, name: &str, stations: &[Station]) -> anyhow::Result<Booted> {
-        self.boot_by(self.firmware, name, stations)
+    pub fn boot(&self, name: &str, milestones: &[Milestone]) -> anyhow::Result<BootedMachine> {
+        self.boot_by(self.firmware, name, milestones)
     }
 
     /// The same with another firmware, as if the disk were put into another
@@ -174,14 +181,14 @@ impl Rehearsal {
         &self,
         firmware: Firmware,
         name: &str,
-        stations: &[Station],
-    ) -> anyhow::Result<Booted> {
+        milestones: &[Milestone],
+    ) -> anyhow::Result<BootedMachine> {
         let boot = Boot {
             disk: &self.disk(),
             work: &self.work,
             name,
             firmware,
-            stations,
+            milestones,
             log: Some(&self.site.log),
             runtime: &self.runtime,
             report: &self.report,
@@ -190,7 +197,7 @@ impl Rehearsal {
     }
 
     /// What was proven, after the first boot.
-    pub fn summary(&self, booted: &Booted) -> Summary {
+    pub fn summary(&self, booted: &BootedMachine) -> Summary {
         Summary::of(
             self.image.manifest(),
             self.firmware,
@@ -203,7 +210,7 @@ impl Rehearsal {
     pub fn events(&self) -> Vec<String> {
         self.site
             .log
-            .so_far()
+            .recorded()
             .iter()
             .map(|r| r.event.to_string())
             .collect()
@@ -211,8 +218,8 @@ impl Rehearsal {
 
     /// Ends the simulators; the machine's disk stays. Later boots can then be
     /// watched with what is returned.
-    pub fn without_site(self) -> Alone {
-        Alone {
+    pub fn without_site(self) -> StandaloneMachine {
+        StandaloneMachine {
             runtime: self.runtime,
             work: self.work,
             firmware: self.firmware,
@@ -222,25 +229,25 @@ impl Rehearsal {
 }
 
 /// A rehearsed machine whose MAAS and Palette are gone.
-pub struct Alone {
+pub struct StandaloneMachine {
     runtime: Runtime,
     work: PathBuf,
     firmware: Firmware,
     report: Report,
 }
 
-impl Alone {
+impl StandaloneMachine {
     /// Boots the machine again, until it is healthy by itself.
     ///
     /// # Errors
     /// See [`Boot::watch`].
-    pub fn later_boot(&self) -> anyhow::Result<Booted> {
+    pub fn later_boot(&self) -> anyhow::Result<BootedMachine> {
         let boot = Boot {
             disk: &self.work.join("disk.raw"),
             work: &self.work,
             name: "later",
             firmware: self.firmware,
-            stations: &Station::LATER_BOOT,
+            milestones: &Milestone::LATER_BOOT,
             log: None,
             runtime: &self.runtime,
             report: &self.report,

@@ -53,14 +53,14 @@ pub fn loopback_up() -> io::Result<()> {
     )?;
     let fd = std::os::fd::AsRawFd::as_raw_fd(&netlink);
     sendto(fd, &link_up(1), &NetlinkAddr::new(0, 0), MsgFlags::empty())?;
-    let mut answer = [0; 512];
-    let n = recv(fd, &mut answer, MsgFlags::empty())?;
+    let mut reply = [0; 512];
+    let n = recv(fd, &mut reply, MsgFlags::empty())?;
     // struct nlmsghdr (16 bytes), then struct nlmsgerr, which starts with -errno.
-    let code = answer[..n].get(16..20).and_then(|b| b.try_into().ok());
+    let code = reply[..n].get(16..20).and_then(|b| b.try_into().ok());
     match code.map(i32::from_ne_bytes) {
         Some(0) => Ok(()),
         Some(errno) => Err(io::Error::from_raw_os_error(-errno)),
-        None => Err(io::Error::other("the kernel gave half an answer")),
+        None => Err(io::Error::other("the kernel's reply is too short")),
     }
 }
 

@@ -9,8 +9,10 @@ use std::process::{Child, Stdio};
 use anyhow::{Context, bail};
 use postern_contract::host::Command;
 
+use super::accelerator::Accelerator;
+
 /// The oldest major version that runs guests without corrupting them.
-const OLDEST: u32 = 10;
+const MIN_MAJOR_VERSION: u32 = 10;
 /// Serial of the target disk: curtin picks a disk by it, and reports it.
 pub const DISK_SERIAL: &str = "postern-disk0";
 /// MAC address of the machine's one card, in QEMU's own range.
@@ -40,12 +42,12 @@ pub struct Machine {
     /// Memory in MiB.
     pub memory: u32,
     /// How it starts.
-    pub boot: Boot,
+    pub boot: BootMethod,
 }
 
 /// How a machine starts.
 #[derive(Clone, Debug)]
-pub enum Boot {
+pub enum BootMethod {
     /// A kernel given directly, no network: MAAS' ephemeral system. The second
     /// serial port goes to standard output, the console to `console`.
     Kernel {
@@ -74,20 +76,20 @@ pub enum Boot {
 /// # Errors
 /// If QEMU is missing or too old.
 pub fn check() -> anyhow::Result<()> {
-    let said = Command::new("qemu-system-x86_64").arg("--version").run()?;
-    let said = String::from_utf8_lossy(&said);
-    match major(&said) {
-        Some(found) if found >= OLDEST => Ok(()),
+    let output = Command::new("qemu-system-x86_64").arg("--version").run()?;
+    let output = String::from_utf8_lossy(&output);
+    match major_version(&output) {
+        Some(found) if found >= MIN_MAJOR_VERSION => Ok(()),
         Some(found) => bail!(
-            "QEMU {found} corrupts guests where there is no KVM; {OLDEST} or newer is needed\n  \
+            "QEMU {found} corrupts guests where there is no KVM; {MIN_MAJOR_VERSION} or newer is needed\n  \
              help: install qemu-system-x86 from your distribution's backports"
         ),
-        None => bail!("asking QEMU for its version: it said `{}`", said.trim()),
+        None => bail!("QEMU's version is not understood: `{}`", output.trim()),
     }
 }
 
-fn major(said: &str) -> Option<u32> {
-    let rest = said.split("version ").nth(1)?;
+fn major_version(output: &str) -> Option<u32> {
+    let rest = output.split("version ").nth(1)?;
     rest.split('.').next()?.parse().ok()
 }
 
@@ -122,15 +124,15 @@ impl Machine {
         );
         let device = format!("virtio-blk-pci,drive=disk,serial={DISK_SERIAL}");
         let base = Command::new("qemu-system-x86_64")
-            .args(["-machine", "q35", "-cpu", cpu(), "-smp", "2"])
-            .args(["-accel", accelerator()])
+            .args(["-machine", "q35", "-smp", "2"])
+            .args(Accelerator::of_this_machine().arguments())
             .args(["-m", &self.memory.to_string()])
             .args(["-display", "none", "-no-reboot", "-nodefaults"])
             // k3s and TLS want randomness early; bare metal has RDRAND.
             .args(["-device", "virtio-rng-pci"])
             .args(["-drive", &disk, "-device", &device]);
         Ok(match &self.boot {
-            Boot::Kernel {
+            BootMethod::Kernel {
                 kernel,
                 initrd,
                 cmdline,
@@ -147,7 +149,9 @@ impl Machine {
                 ])
                 .args(["-chardev", "stdio,id=events,signal=off"])
                 .args(["-serial", "chardev:console", "-serial", "chardev:events"]),
-            Boot::Firmware { vars, monitor } => uefi(base, vars.as_deref())?
+            BootMethod::Firmware { vars, monitor } => vars
+                .as_deref()
+                .map_or(Ok(base.clone()), |vars| with_uefi(base, vars))?
                 .args(["-chardev", "stdio,id=console,signal=off"])
                 .args(["-serial", "chardev:console"])
                 .arg("-monitor")
@@ -158,36 +162,12 @@ impl Machine {
     }
 }
 
-/// The machine with UEFI in place of QEMU's own BIOS, if it has variables.
-fn uefi(machine: Command, vars: Option<&Path>) -> anyhow::Result<Command> {
-    let Some(vars) = vars else {
-        return Ok(machine);
-    };
+/// The machine with UEFI, whose variables are in `vars`, in place of QEMU's own BIOS.
+pub(super) fn with_uefi(machine: Command, vars: &Path) -> anyhow::Result<Command> {
     let (code, _) = firmware()?;
     let code = format!("if=pflash,format=raw,readonly=on,file={}", code.display());
     let vars = format!("if=pflash,format=raw,file={}", vars.display());
     Ok(machine.args(["-drive", &code, "-drive", &vars]))
-}
-
-/// KVM where it works, else emulation on all cores.
-fn accelerator() -> &'static str {
-    if kvm() { "kvm" } else { "tcg,thread=multi" }
-}
-
-fn cpu() -> &'static str {
-    if kvm() { "host" } else { "max" }
-}
-
-/// Whether KVM can be opened and is the real one: nested "pvm" kernels open it
-/// and then cannot run firmware, so they do not offer VMX or SVM to the guest.
-fn kvm() -> bool {
-    let openable = fs_err::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/kvm")
-        .is_ok();
-    let flags = fs_err::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    openable && flags.split_whitespace().any(|f| f == "vmx" || f == "svm")
 }
 
 /// A writable copy of the firmware's empty variables in `dir`.
@@ -203,9 +183,9 @@ pub fn fresh_vars(dir: &Path) -> anyhow::Result<PathBuf> {
 
 /// A machine that runs; powered off when dropped.
 #[derive(Debug)]
-pub struct Running(Child);
+pub struct RunningMachine(Child);
 
-impl Running {
+impl RunningMachine {
     /// Takes over a started machine.
     pub fn new(child: Child) -> Self {
         Self(child)
@@ -219,14 +199,18 @@ impl Running {
     /// Waits until the machine has switched itself off.
     ///
     /// # Errors
-    /// If QEMU failed; with what it said.
+    /// If QEMU failed; with its message.
     pub fn finish(&mut self) -> anyhow::Result<()> {
-        let mut said = String::new();
+        let mut message = String::new();
         if let Some(mut stderr) = self.0.stderr.take() {
-            stderr.read_to_string(&mut said)?;
+            stderr.read_to_string(&mut message)?;
         }
         let status = self.0.wait()?;
-        anyhow::ensure!(status.success(), "QEMU failed ({status}): {}", said.trim());
+        anyhow::ensure!(
+            status.success(),
+            "QEMU failed ({status}): {}",
+            message.trim()
+        );
         Ok(())
     }
 
@@ -242,7 +226,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningMachine {
     fn drop(&mut self) {
         if let Err(error) = self.cut() {
             // Nothing can be done, but silence would hide a machine left running.
@@ -258,10 +242,10 @@ mod tests {
     #[test]
     fn reads_qemus_version() {
         assert_eq!(
-            major("QEMU emulator version 10.0.2 (Debian 1:10)"),
+            major_version("QEMU emulator version 10.0.2 (Debian 1:10)"),
             Some(10)
         );
-        assert_eq!(major("QEMU emulator version 7.2.17"), Some(7));
-        assert_eq!(major("something else"), None);
+        assert_eq!(major_version("QEMU emulator version 7.2.17"), Some(7));
+        assert_eq!(major_version("something else"), None);
     }
 }

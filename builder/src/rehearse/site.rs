@@ -47,7 +47,7 @@ pub struct Site {
 
 /// What the site did to the gateway file, for the user to know.
 #[derive(Debug, Default)]
-pub struct Changes(pub Vec<String>);
+pub struct GatewayChanges(pub Vec<String>);
 
 impl Site {
     /// Starts the simulators for `image` and `gateway`.
@@ -58,7 +58,7 @@ impl Site {
         runtime: &Runtime,
         image: &Artifacts,
         gateway: &mut GatewayFile,
-    ) -> anyhow::Result<(Self, Changes)> {
+    ) -> anyhow::Result<(Self, GatewayChanges)> {
         let log = EventLog::new(Clock::real());
         let mut changes = adapt(gateway, image)?;
         let code = code(gateway, &mut changes);
@@ -76,7 +76,8 @@ impl Site {
             let proxy = Proxy::start(ProxyConfig {
                 listen: loopback(PROXY_PORT),
                 login: Some((PROXY_LOGIN.0.to_owned(), PROXY_LOGIN.1.to_owned())),
-                ..ProxyConfig::new(log.clone()).knows(&format!("{host}:{port}"), palette.addr())
+                ..ProxyConfig::new(log.clone())
+                    .with_destination(&format!("{host}:{port}"), palette.addr())
             });
             let maas = Maas::start(MaasConfig {
                 listen: loopback(MAAS_PORT),
@@ -85,7 +86,7 @@ impl Site {
             });
             anyhow::Ok((maas.await?, palette, proxy.await?))
         })?;
-        let overlord = palette.know_code(&code);
+        let overlord = palette.accept_code(&code);
         let site = Self {
             maas,
             _palette: palette,
@@ -129,8 +130,8 @@ fn network() -> serde_json::Value {
 
 /// Points the gateway at the simulated proxy, and lets it trust the simulated
 /// Palette if its image does not.
-fn adapt(gateway: &mut GatewayFile, image: &Artifacts) -> anyhow::Result<Changes> {
-    let mut changes = Changes::default();
+fn adapt(gateway: &mut GatewayFile, image: &Artifacts) -> anyhow::Result<GatewayChanges> {
+    let mut changes = GatewayChanges::default();
     let (user, password) = PROXY_LOGIN;
     let proxy: url::Url = format!("http://{user}:{password}@{HOST}:{PROXY_PORT}").parse()?;
     let no_proxy = match &gateway.gateway.proxy {
@@ -156,7 +157,7 @@ fn adapt(gateway: &mut GatewayFile, image: &Artifacts) -> anyhow::Result<Changes
 
 /// What the machine pairs with. Manifests and keys of a real Palette mean
 /// nothing to the simulated one, and one machine is what a rehearsal has.
-fn code(gateway: &mut GatewayFile, changes: &mut Changes) -> String {
+fn code(gateway: &mut GatewayFile, changes: &mut GatewayChanges) -> String {
     if gateway.gateway.cluster.nodes != Nodes::One {
         gateway.gateway.cluster = Cluster::default();
         changes.0.push("it is one machine, not three".to_owned());

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::stations::Timeline;
+use super::milestones::Timeline;
 use crate::artifact::Manifest;
 use crate::boot::Firmware;
 
@@ -23,23 +23,25 @@ pub struct Summary {
     pub overlord: String,
     /// Bytes that MAAS writes.
     pub disk_bytes: u64,
-    /// Seconds from power-on to each station.
-    pub stations: Vec<Reached>,
+    /// Seconds from power-on to each milestone.
+    #[serde(rename = "stations")]
+    pub milestones: Vec<MilestoneTime>,
     /// What was not the real thing.
     pub simulated: Vec<String>,
 }
 
-/// A station and its time.
+/// A milestone and its time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Reached {
+pub struct MilestoneTime {
     /// What was reached.
-    pub station: String,
+    #[serde(rename = "station")]
+    pub milestone: String,
     /// Seconds from power-on.
     pub seconds: f64,
 }
 
 impl Summary {
-    /// After one boot that reached every station.
+    /// After one boot that reached every milestone.
     pub fn of(image: &Manifest, firmware: Firmware, overlord: &str, timeline: &Timeline) -> Self {
         let disk = image.partitions.last().map_or(0, |p| p.offset + p.size);
         Self {
@@ -49,10 +51,10 @@ impl Summary {
             boots_after_write: 1,
             overlord: overlord.to_owned(),
             disk_bytes: disk,
-            stations: timeline
+            milestones: timeline
                 .iter()
-                .map(|(station, after)| Reached {
-                    station: station.title().to_owned(),
+                .map(|(milestone, after)| MilestoneTime {
+                    milestone: milestone.title().to_owned(),
                     seconds: (after.as_secs_f64() * 10.0).round() / 10.0,
                 })
                 .collect(),
@@ -72,8 +74,8 @@ impl fmt::Display for Summary {
         writeln!(f, "  disk written           {} MiB", self.disk_bytes >> 20)?;
         writeln!(f, "  simulated              {}", self.simulated.join(", "))?;
         writeln!(f, "  seconds from power-on:")?;
-        for Reached { station, seconds } in &self.stations {
-            writeln!(f, "    {seconds:>7.1}  {station}")?;
+        for MilestoneTime { milestone, seconds } in &self.milestones {
+            writeln!(f, "    {seconds:>7.1}  {milestone}")?;
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ async fn curl_asks_the_proxy(scheme: &str, host: &str) -> bool {
          {{ curl -gsS --max-time 20 -o /dev/null --connect-to ::127.0.0.1:1 '{scheme}://{host}/' || true; }}"
     );
     shell(&model(proxy.addr()), &curl).await;
-    !log.so_far().is_empty()
+    !log.recorded().is_empty()
 }
 
 #[tokio::test]
@@ -189,13 +189,13 @@ async fn our_own_client_goes_past_the_proxy_where_it_must() {
             assert!(direct_by(&list, &url).is_some(), "{host}");
             continue;
         }
-        let seen = log.so_far().len();
+        let seen = log.recorded().len();
         let mut client = reqwest::Client::builder().no_proxy();
         for way in model(proxy.addr()).for_reqwest().unwrap() {
             client = client.proxy(way);
         }
         let client = client.resolve(host, closed).build().unwrap();
         let _ = client.get(format!("http://{host}:1/")).send().await;
-        assert_eq!(log.so_far().len() > seen, !direct, "{host}");
+        assert_eq!(log.recorded().len() > seen, !direct, "{host}");
     }
 }

@@ -75,8 +75,8 @@ pub fn read_from_disk(disk: &Path, label: &str, path: &str) -> anyhow::Result<Ve
     let output = Command::new("debugfs")
         .args(["-R", &format!("cat {path}"), &image])
         .run_unchecked()?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    anyhow::ensure!(!said.contains("File not found"), "{label} has no {path}");
+    let message = String::from_utf8_lossy(&output.stderr);
+    anyhow::ensure!(!message.contains("File not found"), "{label} has no {path}");
     Ok(output.stdout)
 }
 

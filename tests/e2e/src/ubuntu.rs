@@ -11,7 +11,7 @@ use fs_err as fs;
 use postern::lock::{LockedPackage, file};
 use postern::source::Store;
 use postern_contract::host::Command;
-use postern_sim::archive::{Archive, Deb, Locked, Served};
+use postern_sim::archive::{Archive, ArchiveServer, Deb, Protected};
 use tempfile::TempDir;
 
 use crate::{demo, everyday_store, program, repository};
@@ -26,7 +26,7 @@ pub const TOKEN_VARIABLE: &str = "POSTERN_TEST_PRO_TOKEN";
 pub struct World {
     dir: TempDir,
     _archive: Archive,
-    _served: Served,
+    _served: ArchiveServer,
     /// The profile.
     pub profile: PathBuf,
 }
@@ -69,11 +69,11 @@ impl World {
             asked.push(name);
         }
         archive.publish()?;
-        let locked = Locked {
+        let protected = Protected {
             below: "/infra/".to_owned(),
             token: TOKEN.to_owned(),
         };
-        let served = Served::start(&archive.root(), locked)?;
+        let served = ArchiveServer::start(&archive.root(), protected)?;
         let profile = dir.path().join("gateway.yaml");
         fs::write(
             &profile,
@@ -87,11 +87,11 @@ impl World {
         })
     }
 
-    /// `postern` with more words, the token in its environment if `pro`.
-    pub fn postern(&self, words: &[&str], pro: bool) -> Command {
+    /// `postern` with more args, the token in its environment if `pro`.
+    pub fn postern(&self, args: &[&str], pro: bool) -> Command {
         let command = Command::new(program("postern"))
             .with_environment()
-            .args(words)
+            .args(args)
             .arg(&self.profile)
             .args(["--progress", "plain"]);
         match pro {
@@ -119,8 +119,8 @@ impl World {
     /// If the build fails.
     pub fn build_into(&self, out: &Path) -> Result<PathBuf> {
         let build = self.postern(&["build"], true).arg("--out").arg(out);
-        let said = String::from_utf8(build.run()?)?;
-        Ok(PathBuf::from(said.trim()))
+        let message = String::from_utf8(build.run()?)?;
+        Ok(PathBuf::from(message.trim()))
     }
 }
 

@@ -40,7 +40,7 @@ fn every_problem_of_a_profile_is_told_at_once_with_its_line() {
     );
     let profile = write(dir.path(), "bad.yaml", &text);
     let failed = postern(&["build", &profile]).code(3);
-    let said = stderr(&failed);
+    let message = stderr(&failed);
     for expected in [
         "bad.yaml:3",
         "name",
@@ -55,7 +55,7 @@ fn every_problem_of_a_profile_is_told_at_once_with_its_line() {
         "outputs",
         "help",
     ] {
-        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+        assert!(message.contains(expected), "no {expected:?} in\n{message}");
     }
 }
 
@@ -70,13 +70,13 @@ fn every_problem_of_a_gateway_file_is_told_at_once_with_its_line() {
          service-cidr: 10.42.128.0/17\n  proxy: {http: http://u:HIDDEN@p:1, https: http://p:1}\n",
     );
     let failed = postern(&["user-data", &gateway]).code(3);
-    let said = stderr(&failed);
+    let message = stderr(&failed);
     for expected in ["bad.yaml:4", "slash", "service-cidr", "no-proxy"] {
-        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+        assert!(message.contains(expected), "no {expected:?} in\n{message}");
     }
     assert!(
-        !said.contains("TOPSECRET") && !said.contains("HIDDEN"),
-        "{said}"
+        !message.contains("TOPSECRET") && !message.contains("HIDDEN"),
+        "{message}"
     );
     assert!(failed.get_output().stdout.is_empty());
 }
@@ -112,10 +112,10 @@ fn a_wrong_digest_of_k3s_is_one_clear_error_and_leaves_nothing() {
     let profile = write(dir.path(), "wrong.yaml", &wrong);
     let out = dir.path().join("dist");
     let failed = postern(&["build", &profile, "--out", &out.to_string_lossy()]).code(4);
-    let said = stderr(&failed);
+    let message = stderr(&failed);
     assert!(
-        said.contains("k3s") && said.contains(&"1".repeat(64)),
-        "{said}"
+        message.contains("k3s") && message.contains(&"1".repeat(64)),
+        "{message}"
     );
     let left = fs::read_dir(&out)
         .map(|entries| entries.count())
@@ -226,9 +226,9 @@ fn the_hook_tells_everything_that_curtin_did_not_give_it() {
         .env_clear()
         .assert()
         .failure();
-    let said = stderr(&failed);
+    let message = stderr(&failed);
     for variable in ["TARGET_MOUNT_POINT", "CONFIG", "OUTPUT_NETWORK_CONFIG"] {
-        assert!(said.contains(variable), "no {variable} in {said}");
+        assert!(message.contains(variable), "no {variable} in {message}");
     }
 }
 
@@ -265,12 +265,12 @@ fn a_ci_service_is_shown_problems_at_their_lines() {
         .args(["build", &profile])
         .assert()
         .code(3);
-    let said = stderr(&failed);
-    let mut annotations = said
+    let message = stderr(&failed);
+    let mut annotations = message
         .lines()
         .filter(|line| line.starts_with("::error file="));
     let at_its_line = |a: &str| a.contains("bad.yaml,line=2,col=1::nmae:");
-    assert!(annotations.any(at_its_line), "{said}");
+    assert!(annotations.any(at_its_line), "{message}");
 }
 
 #[test]
@@ -296,11 +296,11 @@ fn a_store_is_listed_verified_and_pruned() {
     let (listed, _) = json(&["list", "--json"], 0);
     assert_eq!(listed["blobs"].as_array().unwrap().len(), 2);
     assert_eq!(listed["bytes"], 6);
-    let (found, said) = json(&["verify", "--json"], 1);
+    let (found, message) = json(&["verify", "--json"], 1);
     assert_eq!(found["damaged"].as_array().unwrap().len(), 1);
     assert!(
-        said.contains("aa0000000000") && said.contains("help"),
-        "{said}"
+        message.contains("aa0000000000") && message.contains("help"),
+        "{message}"
     );
     assert_eq!(json(&["verify", "--json"], 0).0["blobs"], 1);
     let prune = |args: &[&str]| {
@@ -322,9 +322,9 @@ fn the_address_of_a_pool_is_checked_and_its_password_not_shown() {
     let bad = ["https://joe:TOPSECRET@pool.invalid/", "ftp://pool.invalid/"];
     for pool in bad {
         let failed = postern(&["build", "profiles/demo.yaml", "--pool", pool]).code(3);
-        let said = stderr(&failed);
-        assert!(said.contains("help"), "{said}");
-        assert!(!said.contains("TOPSECRET"), "{said}");
+        let message = stderr(&failed);
+        assert!(message.contains("help"), "{message}");
+        assert!(!message.contains("TOPSECRET"), "{message}");
     }
 }
 
@@ -355,9 +355,9 @@ fn what_an_upload_cannot_use_is_refused_with_what_to_do() {
         (&[&image, "--quiet"], url, key, 4, "127.0.0.1:1"),
         (&[], url, key, 2, "<IMAGE>"),
     ] {
-        let said = stderr(&upload(args, url, key).code(code));
-        assert!(said.contains(wanted), "no {wanted:?} in {said}");
-        assert!(!said.contains("TOPSECRET"), "{said}");
+        let message = stderr(&upload(args, url, key).code(code));
+        assert!(message.contains(wanted), "no {wanted:?} in {message}");
+        assert!(!message.contains("TOPSECRET"), "{message}");
     }
 }
 
@@ -373,8 +373,8 @@ fn an_upload_prints_what_a_deployment_names() {
     let image = an_image(dir.path());
     let stdout = |args: &[&str]| {
         let done = upload(args, &region.url(), &region.key()).success();
-        let said = stderr(&done);
-        assert!(!said.contains("TOPSECRET"), "{said}");
+        let message = stderr(&done);
+        assert!(!message.contains("TOPSECRET"), "{message}");
         String::from_utf8(done.get_output().stdout.clone()).unwrap()
     };
     assert_eq!(stdout(&[&image]), "custom/edge-1.2\n");
@@ -434,15 +434,15 @@ fn each_machine_of_three_has_its_own_user_data() {
         ),
         (&[&gateway, "--node", "x"], "", "", 2, "invalid value"),
     ] {
-        let said = stderr(&user_data(args, key, host).code(code));
-        assert!(said.contains(wanted), "no {wanted:?} in {said}");
-        assert!(!said.contains("TOPSECRET"), "{said}");
+        let message = stderr(&user_data(args, key, host).code(code));
+        assert!(message.contains(wanted), "no {wanted:?} in {message}");
+        assert!(!message.contains("TOPSECRET"), "{message}");
     }
     let text = |args: &[&str]| {
         let done = user_data(args, "", "").success();
         String::from_utf8(done.get_output().stdout.clone()).unwrap()
     };
-    // Who joins is told nothing to pair with, so Palette is not asked.
+    // Who joins is output nothing to pair with, so Palette is not asked.
     let second = text(&[&gateway, "--node", "2"]);
     assert!(
         second.contains("node: 2") && !second.contains("manifests"),
@@ -475,16 +475,16 @@ fn user_data_obtains_from_palette_what_the_file_leaves_to_it() {
         "edge.yaml",
         &(text + "certificates: [{file: ca.pem}]\n"),
     );
-    for told in ["Palette created the gateway edge-1", "it is used again"] {
+    for output in ["Palette created the gateway edge-1", "it is used again"] {
         let done = user_data(&[&gateway, "--node", "1"], &key, &endpoint).success();
-        let said = stderr(&done);
-        assert!(said.contains(told), "{said}");
+        let message = stderr(&done);
+        assert!(message.contains(output), "{message}");
         let text = String::from_utf8_lossy(&done.get_output().stdout).into_owned();
         assert!(text.contains("name: jet") && !text.contains(&key), "{text}");
     }
-    let said = stderr(&user_data(&[&gateway, "--node", "1"], "TOPSECRET", "").code(4));
+    let message = stderr(&user_data(&[&gateway, "--node", "1"], "TOPSECRET", "").code(4));
     assert!(
-        said.contains("401") && !said.contains("TOPSECRET"),
-        "{said}"
+        message.contains("401") && !message.contains("TOPSECRET"),
+        "{message}"
     );
 }

@@ -5,7 +5,7 @@ use assert_cmd::Command;
 use assert_cmd::assert::Assert;
 use fs_err as fs;
 use postern_e2e::{an_image, program, repository};
-use postern_sim::maas::region::machines::{Fleet, Happening, Machine, Status};
+use postern_sim::maas::region::machines::{Fleet, LifeStep, Machine, Status};
 use postern_sim::maas::region::{Region, RegionConfig};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -18,8 +18,8 @@ struct Site {
 }
 
 /// One machine that this happens to, all between two looks.
-fn site(life: Vec<Happening>) -> Site {
-    let machine = Machine::ready("4hsthq", "node-1").planned([Happening::All(life)]);
+fn site(life: Vec<LifeStep>) -> Site {
+    let machine = Machine::ready("4hsthq", "node-1").with_plan([LifeStep::Several(life)]);
     let config = RegionConfig {
         fleet: Fleet::of([machine]),
         ..RegionConfig::default()
@@ -83,7 +83,7 @@ impl Site {
 
 #[test]
 fn a_dry_run_tells_and_changes_nothing() {
-    let site = site(Happening::gateway());
+    let site = site(LifeStep::gateway());
     let (_, said) = site.deploy(&["--dry-run"], 4);
     assert!(said.contains("postern upload"), "{said}");
     site.upload();
@@ -102,7 +102,7 @@ fn a_dry_run_tells_and_changes_nothing() {
 
 #[test]
 fn a_gateway_is_deployed_and_found_again() {
-    let site = site(Happening::gateway());
+    let site = site(LifeStep::gateway());
     site.upload();
     let (out, said) = site.deploy(&[], 0);
     assert_eq!(out, "4hsthq node-1.maas 10.20.0.10\n");
@@ -125,10 +125,10 @@ fn a_gateway_is_deployed_and_found_again() {
 
 #[test]
 fn a_failure_says_why_and_gives_back_if_asked_to() {
-    let mut life = Happening::installation();
+    let mut life = LifeStep::installation();
     life.truncate(4);
     let log = "postern: installation refused: root-a differs from the manifest\n";
-    life.push(Happening::curtin_fails(log));
+    life.push(LifeStep::curtin_fails(log));
     let site = site(life);
     site.upload();
     let (out, said) = site.deploy(&[], 1);
@@ -146,8 +146,8 @@ fn a_failure_says_why_and_gives_back_if_asked_to() {
 
 #[test]
 fn a_machine_that_does_not_become_a_gateway_fails_in_time() {
-    let mut life = Happening::installation();
-    life.push(Happening::agent_waits("palette: it does not answer"));
+    let mut life = LifeStep::installation();
+    life.push(LifeStep::agent_waits("palette: it does not answer"));
     let site = site(life);
     site.upload();
     let (_, said) = site.deploy(&["--timeout", "0s"], 1);
@@ -160,7 +160,7 @@ fn a_machine_that_does_not_become_a_gateway_fails_in_time() {
 
 #[test]
 fn what_cannot_be_used_is_refused() {
-    let site = site(Happening::gateway());
+    let site = site(LifeStep::gateway());
     let image = site.path("");
     let gateway = site.path("gateway.yaml");
     let bad = site.path("bad.yaml");
@@ -213,8 +213,8 @@ fn three_machines_become_one_gateway_and_palette_says_so() {
     use postern_sim::tls::Authority;
 
     let machines = ["m1", "m2", "m3"].map(|id| {
-        let life = Happening::All(Happening::installation());
-        Machine::ready(id, &format!("node-{id}")).planned([life])
+        let life = LifeStep::Several(LifeStep::installation());
+        Machine::ready(id, &format!("node-{id}")).with_plan([life])
     });
     let mut site = site(Vec::new());
     let config = RegionConfig {

@@ -38,9 +38,9 @@ fn partition(image: &Artifacts, label: &str, dir: &Path) -> std::path::PathBuf {
 }
 
 /// A program of the image, run with `/` at its unpacked root.
-fn inside(root: &Path, words: &[&str]) -> Command {
+fn inside(root: &Path, args: &[&str]) -> Command {
     let unshare = Command::new("unshare").args(["--user", "--map-root-user", "chroot"]);
-    unshare.arg(root).args(words)
+    unshare.arg(root).args(args)
 }
 
 #[test]
@@ -48,12 +48,12 @@ fn reference_tools_agree_about_the_disk() {
     let image = image();
     let dir = tempfile::tempdir().unwrap();
     let raw = path(&image, Kind::Raw);
-    let said = Command::new("sfdisk")
+    let message = Command::new("sfdisk")
         .arg("--verify")
         .arg(&raw)
         .run()
         .unwrap();
-    assert!(String::from_utf8_lossy(&said).contains("No errors detected"));
+    assert!(String::from_utf8_lossy(&message).contains("No errors detected"));
     let root = partition(&image, "root-a", dir.path());
     let verity = partition(&image, "root-a-verity", dir.path());
     let hash = image.manifest().root_hash.to_string();
@@ -226,10 +226,10 @@ fn cloud_init_accepts_our_user_data_without_a_warning() {
             .run()
             .unwrap();
         fs::write(root.join("tmp/user-data"), user_data).unwrap();
-        let said = cloud_init_says(&root, "/tmp/user-data");
+        let message = cloud_init_says(&root, "/tmp/user-data");
         assert!(
-            !said.to_lowercase().contains("warning") && !said.contains("deprecat"),
-            "{said}"
+            !message.to_lowercase().contains("warning") && !message.contains("deprecat"),
+            "{message}"
         );
     }
 }
@@ -248,13 +248,13 @@ fn cloud_init_says(root: &Path, user_data: &str) -> String {
         ])
         .run_unchecked()
         .unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
+    let message = [output.stdout, output.stderr].concat();
+    let message = String::from_utf8_lossy(&message).into_owned();
     assert!(
-        output.status.success() && said.contains("Valid schema"),
-        "{said}"
+        output.status.success() && message.contains("Valid schema"),
+        "{message}"
     );
-    said
+    message
 }
 
 #[test]
@@ -296,13 +296,13 @@ fn a_full_disk_is_one_clear_error_and_leaves_nothing() {
         .args(["build", "profiles/demo.yaml", "--quiet"])
         .env("OUT", dir.path());
     let output = build.run_unchecked().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
     assert!(
-        said.contains("No space left") && said.contains("help: free some space"),
-        "{said}"
+        message.contains("No space left") && message.contains("help: free some space"),
+        "{message}"
     );
-    assert_eq!(said.lines().count(), 2, "{said}");
+    assert_eq!(message.lines().count(), 2, "{message}");
     let left = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(left.trim(), "left:", "nothing half-done");
 }

@@ -81,13 +81,13 @@ fn inspect_says_what_the_profile_said() {
     assert!(cmdline.contains(&format!("roothash={hash}")), "{cmdline}");
 
     let ca = repository().join("tests/fixtures/rehearsal-ca.pem");
-    let said = Command::new("openssl")
+    let message = Command::new("openssl")
         .args(["x509", "-noout", "-fingerprint", "-sha256", "-in"])
         .arg(ca)
         .run()
         .unwrap();
-    let said = String::from_utf8(said).unwrap();
-    let fingerprint = said.trim().rsplit('=').next().unwrap();
+    let message = String::from_utf8(message).unwrap();
+    let fingerprint = message.trim().rsplit('=').next().unwrap();
     let added = found["certificates"]["added"].as_array().unwrap();
     assert_eq!(added.len(), 1);
     let expected = fingerprint.replace(':', "").to_lowercase();
@@ -210,8 +210,8 @@ fn one_authority_more_differs_exactly_so() {
     postern(&["diff", &old, &new]).code(0);
     postern(&["diff", "--exit-code", &old, &new]).code(1);
     postern(&["diff", "--exit-code", &old, &old]).code(0);
-    let told = postern(&["diff", "--bytes", "--exit-code", &old, &new]).code(1);
-    let told = String::from_utf8_lossy(&told.get_output().stdout).into_owned();
+    let output = postern(&["diff", "--bytes", "--exit-code", &old, &new]).code(1);
+    let output = String::from_utf8_lossy(&output.get_output().stdout).into_owned();
     for expected in [
         "root-a: ",
         "~ /etc/ssl/certs/ca-certificates.crt: content",
@@ -219,9 +219,9 @@ fn one_authority_more_differs_exactly_so() {
         "~ /EFI/Linux/demo_0.1.0+3.efi: content",
         "~ /manifest.json: content",
     ] {
-        assert!(told.contains(expected), "no {expected:?} in\n{told}");
+        assert!(output.contains(expected), "no {expected:?} in\n{output}");
     }
-    assert!(!told.contains("curtin-hooks"), "{told}");
+    assert!(!output.contains("curtin-hooks"), "{output}");
 }
 
 #[test]
@@ -273,9 +273,9 @@ fn a_disk_over_its_budget_fails_and_leaves_nothing() {
     let profile = like_the_demo(dir.path(), "disk: {budget: 100MiB}\n");
     let out = dir.path().join("dist");
     let failed = postern(&["build", &text(&profile), "--offline", "--out", &text(&out)]).code(1);
-    let said = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
+    let message = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
     for expected in ["disk.budget", "100MiB", "largest packages: ", "/usr/lib "] {
-        assert!(said.contains(expected), "no {expected:?} in\n{said}");
+        assert!(message.contains(expected), "no {expected:?} in\n{message}");
     }
     let left = fs::read_dir(&out).map(Iterator::count).unwrap_or(0);
     assert_eq!(left, 0, "nothing half-done");
@@ -285,7 +285,7 @@ fn a_disk_over_its_budget_fails_and_leaves_nothing() {
 fn what_is_no_image_is_named() {
     for args in [&["inspect", "no-such"][..], &["diff", "no-such", "no-such"]] {
         let failed = postern(args).code(1);
-        let said = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
-        assert!(said.contains("no-such/manifest.json"), "{said}");
+        let message = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
+        assert!(message.contains("no-such/manifest.json"), "{message}");
     }
 }

@@ -31,8 +31,8 @@ fn end_at(word: &str, program: &Command, signal: Signal) -> (Vec<i32>, ExitStatu
         .spawn(Stdio::null(), Stdio::null(), Stdio::piped())
         .unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let said = lines.map(Result::unwrap).find(|line| line.contains(word));
-    assert!(said.is_some(), "it ended before it said {word:?}");
+    let message = lines.map(Result::unwrap).find(|line| line.contains(word));
+    assert!(message.is_some(), "it ended before it message {word:?}");
     let pid = child.id().cast_signed();
     let started = descendants(pid);
     kill(Pid::from_raw(pid), signal).unwrap();

@@ -12,7 +12,7 @@ use fs_err as fs;
 use libtest_mimic::{Arguments, Failed, Trial};
 use postern::boot::Firmware;
 use postern::disk::BootArea;
-use postern::rehearse::stations::Station;
+use postern::rehearse::milestones::Milestone;
 use postern::rehearse::{Inputs, Rehearsal, network};
 use postern::report::Report;
 use postern::userdata;
@@ -122,7 +122,7 @@ fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
     ensure!(built.iter().any(|b| *b != 0), "nothing that a BIOS starts");
     rehearsal.install()?;
     let booted = rehearsal.first_boot()?;
-    ensure!(booted.timeline.has(Station::PairedWithPalette));
+    ensure!(booted.timeline.has(Milestone::PairedWithPalette));
     let events = rehearsal.events();
     booted.power_off()?;
     ensure!(
@@ -145,29 +145,37 @@ fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
 }
 
 /// The plug is pulled as soon as the machine says where it is; the next boot
-/// picks it up and comes one station further.
+/// picks it up and comes one milestone further.
 fn power_cuts_on_the_way_end_in_one_gateway(work: &Path) -> anyhow::Result<()> {
     let rehearsal = written(work)?;
     rehearsal.install()?;
-    for stations in [
-        &[Station::RootVerified][..],
+    for milestones in [
+        &[Milestone::RootVerified][..],
         // `online` follows in the same moment: it is cut as a process (`agent.rs`).
-        &[Station::Configured],
-        &[Station::ClusterReady],
-        &[Station::PreflightOk],
+        &[Milestone::Configured],
+        // What cloud-init wrote is not synced by itself, and is not fetched again.
+        &[Milestone::CloudInitOff],
+        &[Milestone::ClusterReady],
+        &[Milestone::PreflightOk],
         // Palette has acted, and whether the machine knows is a matter of moments.
-        &[Station::ManifestsApplied, Station::PairedWithPalette],
-        &[Station::Registered],
-        &[Station::Healthy],
+        &[Milestone::ManifestsApplied, Milestone::PairedWithPalette],
+        &[Milestone::Registered],
+        &[Milestone::Healthy],
     ] {
-        let name = format!("{:?}", stations[0]);
-        let booted = rehearsal.boot(&name, stations)?;
+        let name = format!("{:?}", milestones[0]);
+        let booted = rehearsal.boot(&name, milestones)?;
         let lost = booted.agent.iter().find(|l| l.contains("unreadable"));
         ensure!(lost.is_none(), "cut before {name}: {lost:?}");
         booted.cut_power()?;
     }
-    rehearsal.boot("last", &Station::LATER_BOOT)?.power_off()?;
-    identity(&rehearsal.disk())?;
+    rehearsal
+        .boot("last", &Milestone::LATER_BOOT)?
+        .power_off()?;
+    let kept = identity(&rehearsal.disk())?;
+    ensure!(
+        !kept.machine_id.is_empty() && !kept.host_key.is_empty(),
+        "cut off: {kept:?}"
+    );
     let events = rehearsal.events();
     let registered = "/register answered 204";
     let times = events.iter().filter(|e| e.contains(registered)).count();
@@ -228,12 +236,12 @@ fn in_front_of_the_partitions(disk: &Path) -> anyhow::Result<Vec<u8>> {
 
 /// Nothing that a person or a log collector reads holds a secret.
 fn no_secret_was_told(work: &Path, events: &[String]) -> anyhow::Result<()> {
-    let mut heard = events.join("\n");
+    let mut output = events.join("\n");
     for log in ["install-console.log", "first-console.log"] {
-        heard.push_str(&String::from_utf8_lossy(&fs::read(work.join(log))?));
+        output.push_str(&String::from_utf8_lossy(&fs::read(work.join(log))?));
     }
     for secret in [PAIRING_CODE, postern::rehearse::site::PROXY_LOGIN.1, TOKEN] {
-        ensure!(!heard.contains(secret), "`{secret}` was told");
+        ensure!(!output.contains(secret), "`{secret}` was shown");
     }
     Ok(())
 }
@@ -256,14 +264,14 @@ fn damage(disk: &PathBuf, label: &str) -> anyhow::Result<()> {
 fn a_tampered_root_is_refused(work: &Path) -> anyhow::Result<()> {
     let rehearsal = written(work)?;
     damage(&rehearsal.disk(), "root-a")?;
-    let stations = [Station::Kernel, Station::RootVerified];
-    let Err(error) = rehearsal.boot("tampered", &stations) else {
+    let milestones = [Milestone::Kernel, Milestone::RootVerified];
+    let Err(error) = rehearsal.boot("tampered", &milestones) else {
         anyhow::bail!("a machine with a tampered root booted");
     };
-    let said = format!("{error:#}");
+    let message = format!("{error:#}");
     ensure!(
-        said.contains("verity"),
-        "it ended for another reason: {said}"
+        message.contains("verity"),
+        "it ended for another reason: {message}"
     );
     Ok(())
 }
@@ -274,10 +282,10 @@ fn a_damaged_disk_fails_the_installation(work: &Path) -> anyhow::Result<()> {
     let Err(error) = rehearsal.install() else {
         anyhow::bail!("the hook passed a damaged disk");
     };
-    let said = format!("{error:#}");
+    let message = format!("{error:#}");
     ensure!(
-        said.contains("root-a-verity") && said.contains("manifest"),
-        "{said}"
+        message.contains("root-a-verity") && message.contains("manifest"),
+        "{message}"
     );
     Ok(())
 }
@@ -289,10 +297,10 @@ fn an_ubuntu_shaped_image_boots(work: &Path) -> anyhow::Result<()> {
     network::loopback_up()?;
     let image = World::with(Vec::new())?.build_into(&work.join("dist"))?;
     let rehearsal = written_from(&image, work)?;
-    let stations = [Station::Kernel, Station::RootVerified];
+    let milestones = [Milestone::Kernel, Milestone::RootVerified];
     for firmware in [Firmware::Uefi, Firmware::Bios] {
         let name = format!("ubuntu-{firmware}");
-        let booted = rehearsal.boot_by(firmware, &name, &stations)?;
+        let booted = rehearsal.boot_by(firmware, &name, &milestones)?;
         booted.cut_power()?;
     }
     Ok(())

@@ -154,14 +154,14 @@ given, written = (
 assert given == written, f'{given} became {written}'
 ";
 
-/// Runs a program of the image with `/` at its unpacked root; what it said.
-fn inside(root: &Path, words: &[&str]) -> String {
+/// Runs a program of the image with `/` at its unpacked root; what it message.
+fn inside(root: &Path, args: &[&str]) -> String {
     let unshare = Command::new("unshare").args(["--user", "--map-root-user", "chroot"]);
-    let output = unshare.arg(root).args(words).run_unchecked().unwrap();
-    let said = [output.stdout, output.stderr].concat();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    assert!(output.status.success(), "{words:?}: {said}");
-    said
+    let output = unshare.arg(root).args(args).run_unchecked().unwrap();
+    let message = [output.stdout, output.stderr].concat();
+    let message = String::from_utf8_lossy(&message).into_owned();
+    assert!(output.status.success(), "{args:?}: {message}");
+    message
 }
 
 /// Empties a directory of the unpacked root.
@@ -185,12 +185,12 @@ fn every_network_of_maas_reaches_systemd() {
         empty(&root.join("etc/netplan"));
         empty(&root.join("run"));
         let schema = ["--schema-type", "network-config", "--config-file"];
-        let words = [&["cloud-init", "schema"][..], &schema, &["/tmp/given.yaml"]].concat();
-        let said = inside(&root, &words);
-        assert!(said.contains("Valid schema"), "{shape}: {said}");
-        let words = "cloud-init devel net-convert --network-data /tmp/given.yaml --kind yaml \
+        let args = [&["cloud-init", "schema"][..], &schema, &["/tmp/given.yaml"]].concat();
+        let message = inside(&root, &args);
+        assert!(message.contains("Valid schema"), "{shape}: {message}");
+        let args = "cloud-init devel net-convert --network-data /tmp/given.yaml --kind yaml \
                      --output-kind netplan --distro debian --directory /";
-        inside(&root, &words.split_whitespace().collect::<Vec<_>>());
+        inside(&root, &args.split_whitespace().collect::<Vec<_>>());
         inside(&root, &["python3", "-c", SAME]);
         inside(&root, &["/usr/libexec/netplan/generate"]);
         let made = root.join("run/systemd/network");

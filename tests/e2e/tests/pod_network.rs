@@ -123,7 +123,8 @@ impl Site {
         config.listen = SocketAddr::from((MACHINE, 443));
         config.http2 = true;
         let palette = Palette::start(config).await.unwrap();
-        let mut config = ProxyConfig::new(log).knows("palette.example:443", palette.addr());
+        let mut config =
+            ProxyConfig::new(log).with_destination("palette.example:443", palette.addr());
         config.listen = SocketAddr::from((MACHINE, 3128));
         config.login = Some(("me".to_owned(), PASSWORD.to_owned()));
         let proxy = Proxy::start(config).await.unwrap();
@@ -207,11 +208,11 @@ fn a_pod_without_names_is_told_apart_from_the_machine() {
             serve_names(BTreeMap::new());
             let visit = site.visit(&site.settings(true)).await.unwrap();
             assert_eq!(verdicts(&visit.checks), [("name", Verdict::Fail)]);
-            let told = &visit.checks[0];
-            assert_eq!(told.evidence, "proxy.example has no address");
+            let output = &visit.checks[0];
+            assert_eq!(output.evidence, "proxy.example has no address");
             assert!(
-                told.remedy.as_ref().unwrap().contains("CoreDNS"),
-                "{told:?}"
+                output.remedy.as_ref().unwrap().contains("CoreDNS"),
+                "{output:?}"
             );
         },
     );
@@ -254,9 +255,9 @@ impl StandIn {
                 .spawn(none(), none(), std::process::Stdio::inherit())
                 .unwrap(),
         );
-        let mut heard = [0; 64];
-        let length = notify.recv(&mut heard).unwrap();
-        assert!(heard[..length].starts_with(b"READY=1"));
+        let mut output = [0; 64];
+        let length = notify.recv(&mut output).unwrap();
+        assert!(output[..length].starts_with(b"READY=1"));
         server
     }
 }

@@ -20,9 +20,9 @@ fn the_demo_has_the_same_bytes_however_it_is_built() {
         .spawn(Stdio::null(), Stdio::piped(), Stdio::piped())
         .unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("bit for bit the same"), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{message}");
+    assert!(message.contains("bit for bit the same"), "{message}");
 }
 
 #[test]
@@ -33,9 +33,9 @@ fn a_script_that_writes_the_time_is_found_out() {
     let out = world.out();
     let build = world.postern(&["build", "--check-reproducible"], true);
     let output = build.arg("--out").arg(&out).run_unchecked().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    let message = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{message}");
     for expected in ["not reproducible", "disk.raw.gz", "root-a", "/etc/now"] {
-        assert!(said.contains(expected), "no {expected:?} in {said}");
+        assert!(message.contains(expected), "no {expected:?} in {message}");
     }
 }

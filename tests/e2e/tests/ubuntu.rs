@@ -20,9 +20,12 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
     let world = World::with(vec![("looks-around", looks)]).unwrap();
 
     let closed = world.postern(&["lock"], false).run_unchecked().unwrap();
-    let said = String::from_utf8_lossy(&closed.stderr).into_owned();
+    let message = String::from_utf8_lossy(&closed.stderr).into_owned();
     assert!(!closed.status.success());
-    assert!(said.contains("no token for archive infra/ubuntu"), "{said}");
+    assert!(
+        message.contains("no token for archive infra/ubuntu"),
+        "{message}"
+    );
     assert!(!file::path_of(&world.profile).exists());
 
     let image = Artifacts::open(&world.build().unwrap()).unwrap();
@@ -92,7 +95,7 @@ fn a_package_whose_script_fails_is_named_with_its_last_words() {
     let script = "#!/bin/sh\necho to the output\necho to the error >&2\nexit 7\n";
     let fails = Deb::new("fails", "1").script("postinst", script);
     let world = World::with(vec![("fails", fails)]).unwrap();
-    let said = format!("{:#}", world.build().unwrap_err());
+    let message = format!("{:#}", world.build().unwrap_err());
     for expected in [
         "installing package `fails`",
         "exit status 7",
@@ -100,7 +103,7 @@ fn a_package_whose_script_fails_is_named_with_its_last_words() {
         "to the error",
         "packages.remove",
     ] {
-        assert!(said.contains(expected), "no {expected:?} in {said}");
+        assert!(message.contains(expected), "no {expected:?} in {message}");
     }
     assert!(!world.out().exists(), "nothing half-done");
 }

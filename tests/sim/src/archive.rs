@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 pub use deb::Deb;
-pub use served::{Locked, Served};
+pub use served::{ArchiveServer, Protected};
 
 /// An archive with its signing key, in a directory of its own that goes with it.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ pub struct Suite {
     /// `Valid-Until:` of the release file.
     pub valid_until: Option<Timestamp>,
     /// Who signs it.
-    pub signed: Signed,
+    pub signer: Signer,
     /// What is in its component `main`.
     pub debs: Vec<Deb>,
     /// Packages that others made, with the component they are in.
@@ -58,13 +58,13 @@ pub struct Suite {
 
 /// Who signs a suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Signed {
+pub enum Signer {
     /// The key in [`Archive::keyring`].
-    ByKeyring,
+    Keyring,
     /// Another key.
-    ByStranger,
+    OtherKey,
     /// Nobody: there is a `Release` file only.
-    No,
+    Nobody,
 }
 
 impl Archive {
@@ -190,20 +190,20 @@ impl Archive {
                 indices.insert(index, packages);
             }
             let release = suite.release(&indices);
-            self.sign(&dists, &release, suite.signed)?;
+            self.sign(&dists, &release, suite.signer)?;
         }
         Ok(())
     }
 
-    fn sign(&self, dists: &Path, release: &str, signed: Signed) -> Result<()> {
+    fn sign(&self, dists: &Path, release: &str, signer: Signer) -> Result<()> {
         let in_release = dists.join("InRelease");
         if in_release.exists() {
             fs::remove_file(&in_release)?;
         }
-        let who = match signed {
-            Signed::No => return write(&dists.join("Release"), release.as_bytes()),
-            Signed::ByKeyring => "archive@example.org",
-            Signed::ByStranger => "stranger@example.org",
+        let who = match signer {
+            Signer::Nobody => return write(&dists.join("Release"), release.as_bytes()),
+            Signer::Keyring => "archive@example.org",
+            Signer::OtherKey => "stranger@example.org",
         };
         let gpg = self.gpg().args(["--local-user", who, "--clearsign"]);
         write(&in_release, &gpg.run_with_input(release.as_bytes())?)
@@ -256,7 +256,7 @@ impl Suite {
             codename: codename.to_owned(),
             date: clock::now() - SignedDuration::from_hours(1),
             valid_until: None,
-            signed: Signed::ByKeyring,
+            signer: Signer::Keyring,
             debs: Vec::new(),
             files: Vec::new(),
         }
@@ -342,7 +342,7 @@ mod tests {
     #[test]
     fn gpgv_accepts_the_signature_of_the_keyring_only() {
         let mut archive = Archive::debian().unwrap();
-        archive.suite("trixie-updates").signed = Signed::ByStranger;
+        archive.suite("trixie-updates").signer = Signer::OtherKey;
         archive.publish().unwrap();
         let verify = |suite: &str| {
             let file = archive

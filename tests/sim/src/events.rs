@@ -83,8 +83,8 @@ impl EventLog {
         self.0.length.send_replace(length);
     }
 
-    /// Everything so far.
-    pub fn so_far(&self) -> Vec<Recorded> {
+    /// Everything recorded until now.
+    pub fn recorded(&self) -> Vec<Recorded> {
         self.events().clone()
     }
 

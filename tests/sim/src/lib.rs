@@ -17,14 +17,14 @@
 //! The numbers are those of the open questions about Palette: U1 caller, rights
 //! and uid of `POST /v1/pcg/{uid}/register` · U2 whether a manifest needs a key
 //! beside the code · U3 how codes look and expire · U4 how jet and ally
-//! authenticate (not simulated) · U5 what manifests hold · U6 whether MAAS is a
+//! authenticate (not simulated) · U5 what manifests contain · U6 whether MAAS is a
 //! cloud type of self-hosted gateways (accepted here) · U7 whether k3s is a
 //! tested host (not simulated) · U8 the format of `pcg.yaml` (not simulated) ·
 //! U9 the 4xx codes · U10 `isActive`, `isReady` and states · U11 a manifest on a
 //! machine that was deployed again (accepted here).
 //!
 //! A stand-in is started on a loopback address (port 0 takes a free one), runs
-//! on tokio's tasks, ends when it is dropped, and tells what happens to an
+//! on tokio's tasks, ends when it is dropped, and records what happens in an
 //! [`events::EventLog`] that all of them can share: await its events instead of
 //! sleeping. Time is a [`clock::Clock`], so that codes can grow old in a test.
 

@@ -26,9 +26,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Certificates are valid from a day before they are made …
-const BEFORE: SignedDuration = SignedDuration::from_hours(24);
+const VALID_BEFORE_NOW: SignedDuration = SignedDuration::from_hours(24);
 /// … to a month after.
-const AFTER: SignedDuration = SignedDuration::from_hours(24 * 30);
+const VALID_AFTER_NOW: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// A certificate authority of a test or rehearsal.
 pub struct Authority {
@@ -70,7 +70,7 @@ impl Authority {
     /// If no key can be made.
     pub fn generate(name: &str, now: Timestamp) -> Result<Self> {
         let key = KeyPair::generate().context("making a CA key")?;
-        let mut params = lasting(CertificateParams::default(), now);
+        let mut params = with_validity(CertificateParams::default(), now);
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
@@ -94,7 +94,7 @@ impl Authority {
     pub fn server_config(&self, names: &[&str], now: Timestamp) -> Result<Arc<ServerConfig>> {
         let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
         let common_name = names.first().cloned().unwrap_or_default();
-        let mut params = lasting(
+        let mut params = with_validity(
             CertificateParams::new(names).context("naming a server certificate")?,
             now,
         );
@@ -127,25 +127,25 @@ pub(crate) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
     Arc::new(rustls::crypto::aws_lc_rs::default_provider())
 }
 
-fn lasting(mut params: CertificateParams, now: Timestamp) -> CertificateParams {
-    params.not_before = std::time::SystemTime::from(now - BEFORE).into();
-    params.not_after = std::time::SystemTime::from(now + AFTER).into();
+fn with_validity(mut params: CertificateParams, now: Timestamp) -> CertificateParams {
+    params.not_before = std::time::SystemTime::from(now - VALID_BEFORE_NOW).into();
+    params.not_after = std::time::SystemTime::from(now + VALID_AFTER_NOW).into();
     params
 }
 
 /// An accepted connection, its handshake done.
-type Ready = (TlsStream<TcpStream>, SocketAddr);
+type AcceptedConnection = (TlsStream<TcpStream>, SocketAddr);
 
 /// Accepts TLS connections for axum. A handshake that fails or never ends
 /// holds up no other connection.
 pub struct TlsListener {
     addr: SocketAddr,
-    ready: mpsc::Receiver<Ready>,
+    ready: mpsc::Receiver<AcceptedConnection>,
     accepting: JoinHandle<()>,
 }
 
 impl TlsListener {
-    /// Accepts from `tcp`; `failed` is told the reason of each handshake that fails.
+    /// Accepts from `tcp`; `failed` gets the reason of each handshake that fails.
     ///
     /// # Errors
     /// If the listener has no address.
@@ -187,7 +187,7 @@ impl Listener for TlsListener {
     type Io = TlsStream<TcpStream>;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> Ready {
+    async fn accept(&mut self) -> AcceptedConnection {
         match self.ready.recv().await {
             Some(ready) => ready,
             None => std::future::pending().await,

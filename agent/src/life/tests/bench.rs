@@ -23,15 +23,21 @@ use super::stand_ins::{
     Cut, TestCluster, TestKeeper, TestNetwork, TestPace, TestPods, TestServices,
 };
 use super::*;
-use crate::host::world::Root;
+use crate::host::world::{Root, SyncFileSystem};
 use crate::journal::JournalFile;
+use crate::life::cloud_init::DISABLED;
 use crate::report::model;
 
 /// Password of the proxy in tests that have one.
 pub const PASSWORD: &str = "pr0xy-pass";
 
-/// How long a machine under test waits for a whole answer.
-const SHORT: Duration = Duration::from_millis(400);
+/// How long an answer may take that comes: never mistaken for none, however busy
+/// this computer is.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// The same where a test waits for an answer that never comes.
+pub const SHORT_TIMEOUT: Duration = Duration::from_secs(1);
+/// After this nothing more happens: the test shows what did.
+pub const HANG_TIMEOUT: Duration = Duration::from_secs(200);
 
 /// A machine that MAAS has just deployed, and the world around it.
 pub struct Bench {
@@ -53,10 +59,21 @@ pub struct Bench {
     pub services: Arc<TestServices>,
     pub pods: Arc<TestPods>,
     console: Rc<RefCell<Vec<u8>>>,
+    /// How long an answer may take.
+    pub answer_timeout: Duration,
+    /// What was synced, in order.
+    pub synced: Arc<Mutex<Vec<Synced>>>,
     /// How far the machine's clock is ahead of Palette's.
     pub ahead: Rc<Cell<SignedDuration>>,
     /// How many names will not be found.
     pub deaf: Rc<Cell<u32>>,
+}
+
+/// A file system that was synced, and what the machine had noted as done by then.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Synced {
+    pub path: String,
+    pub notes: Vec<&'static str>,
 }
 
 #[derive(Clone)]
@@ -96,7 +113,7 @@ impl Bench {
         let mut bench = Self::with("palette.example", Timestamp::now(), http2).await;
         let mut config = ProxyConfig::new(bench.log.clone());
         config.login = Some(("me".to_owned(), PASSWORD.to_owned()));
-        let config = config.knows("palette.example:443", bench.sim.addr());
+        let config = config.with_destination("palette.example:443", bench.sim.addr());
         let proxy = Proxy::start(config).await.unwrap();
         bench.endpoint = "https://palette.example".to_owned();
         bench.proxy = format!("http://me:{PASSWORD}@127.0.0.1:{}", proxy.addr().port());
@@ -140,6 +157,8 @@ impl Bench {
             services: Arc::default(),
             pods: Arc::default(),
             console: Rc::default(),
+            answer_timeout: ANSWER_TIMEOUT,
+            synced: Arc::default(),
             ahead: Rc::default(),
             deaf: Rc::default(),
         }
@@ -221,6 +240,7 @@ certificates:
             last: RefCell::default(),
             changed: tokio::sync::Notify::new(),
         });
+        let timeout = self.answer_timeout;
         let world = World {
             root: Root(self.dir.path().to_owned()),
             services: self.services.clone(),
@@ -233,15 +253,40 @@ certificates:
                 clock: self.clock.clone(),
                 ahead: self.ahead.clone(),
             }),
-            patience: Duration::from_secs(1),
+            patience: timeout,
             keeper: keeper.clone(),
-            client: Rc::new(|outbound, versions| Client::patient(outbound, SHORT, versions)),
+            client: Rc::new(move |outbound, versions| Client::patient(outbound, timeout, versions)),
             watch: Events::in_folder,
             remount: |_, _| Ok(()),
+            sync_file_system: self.recorded_sync(),
             boot_id: format!("boot-{boot}"),
             host_name: "gateway-1".to_owned(),
         };
         (world, keeper)
+    }
+
+    /// A disk that records when it is synced.
+    fn recorded_sync(&self) -> Arc<SyncFileSystem> {
+        let root = Root(self.dir.path().to_owned());
+        let synced = Arc::clone(&self.synced);
+        Arc::new(move |path| {
+            let journal = fs::read_to_string(root.at(paths::JOURNAL)).unwrap_or_default();
+            let journal = serde_json::from_str::<Journal>(&journal).ok();
+            let noted = |done: fn(&Journal) -> bool| journal.as_ref().is_some_and(done);
+            let notes = [
+                ("settings", root.at(SETTINGS).exists()),
+                ("applied", noted(|j| j.applied.is_some())),
+                ("registered", noted(|j| j.registration.is_settled())),
+                ("off", root.at(DISABLED).exists()),
+            ];
+            let path = path.strip_prefix(&root.0).unwrap().display();
+            let notes = notes.iter().filter(|(_, done)| *done);
+            synced.lock().unwrap().push(Synced {
+                path: format!("/{path}"),
+                notes: notes.map(|(note, _)| *note).collect(),
+            });
+            Ok(())
+        })
     }
 
     /// Lives until `done`, or until the power is cut.
@@ -265,7 +310,7 @@ certificates:
                 changed.await;
             }
         };
-        let limited = tokio::time::timeout(Duration::from_secs(200), async {
+        let limited = tokio::time::timeout(HANG_TIMEOUT, async {
             tokio::select! {
                 ended = life.live() => Err(ended.unwrap_err()),
                 journal = finished => Ok(journal),
@@ -294,14 +339,14 @@ certificates:
 
     /// How often Palette accepted a request to this route.
     pub fn count(&self, route: Route) -> usize {
-        let seen = self.log.so_far();
+        let seen = self.log.recorded();
         let wanted = |seen: &Seen| matches!(seen, Seen::Palette(Event::Answered { route: Some(r), .. }) if *r == route);
         seen.iter().filter(|r| wanted(&r.event)).count()
     }
 
     /// How often Palette said yes to a registration, heard or not.
     pub fn registered(&self) -> usize {
-        let seen = self.log.so_far();
+        let seen = self.log.recorded();
         let yes = |seen: &Seen| {
             matches!(
                 seen,

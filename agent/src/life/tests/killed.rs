@@ -49,7 +49,7 @@ async fn before_k3s_is_restarted_with_its_new_files() {
 async fn while_a_changed_file_waits_for_proof() {
     let bench = Bench::new().await;
     let (code, _) = bench.sim.issue_code();
-    bench.sim.inject(Route::Register, 1, Fault::LostAnswer);
+    bench.sim.inject(Route::Register, 1, Fault::LostReply);
     *bench.cluster.sleepy.lock().unwrap() = true;
     let person = async {
         bench.says("waiting=palette").await;

@@ -305,7 +305,7 @@ async fn the_gateway_is_removed_from_palette_when_told_and_with_a_key_only() {
     );
     assert_eq!(bench.sim.gateways(), before);
     // The answer is lost: told again, it is gone already.
-    bench.sim.inject(Route::Remove, 1, Fault::LostAnswer);
+    bench.sim.inject(Route::Remove, 1, Fault::LostReply);
     gateway.remove(&world, &KEY.into()).await.unwrap_err();
     assert_eq!(bench.sim.gateways(), before - 1);
     let again = gateway.remove(&world, &KEY.into()).await.unwrap();

@@ -2,6 +2,7 @@
 
 use postern_sim::maas::{Maas, MaasConfig, NodeState};
 
+use super::bench::HANG_TIMEOUT;
 use super::*;
 
 #[tokio::test]
@@ -24,7 +25,7 @@ async fn maas_hears_of_every_state_and_no_secret() {
         ours.map(|r| (r.name, r.description)).collect::<Vec<_>>()
     };
     let last = "postern/healthy";
-    let limit = tokio::time::timeout(Duration::from_secs(20), async {
+    let limit = tokio::time::timeout(HANG_TIMEOUT, async {
         while heard().last().is_none_or(|(name, _)| name != last) {
             tokio::task::yield_now().await;
         }

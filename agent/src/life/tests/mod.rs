@@ -18,7 +18,6 @@ mod strategies;
 mod unknown;
 
 use std::io;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -117,10 +116,10 @@ async fn no_secret_is_left_anywhere() {
 async fn a_later_boot_needs_neither_palette_nor_maas() {
     let bench = Bench::new().await;
     bench.boot(1, None, clean).await.unwrap();
-    let before = bench.log.so_far().len();
+    let before = bench.log.recorded().len();
     let healthy = |j: &Journal| j.boots == 2 && j.state == State::Healthy;
     let journal = bench.boot(2, None, healthy).await.unwrap();
-    assert_eq!(bench.log.so_far().len(), before, "Palette was not asked");
+    assert_eq!(bench.log.recorded().len(), before, "Palette was not asked");
     let states: Vec<_> = journal
         .history
         .iter()
@@ -326,10 +325,10 @@ async fn a_journal_lost_after_pairing_does_not_stop_the_cluster() {
     let bench = Bench::new().await;
     bench.boot(1, None, clean).await.unwrap();
     bench.put(paths::JOURNAL, "torn");
-    let before = bench.log.so_far().len();
+    let before = bench.log.recorded().len();
     let journal = bench.boot(2, None, clean).await.unwrap();
     assert!(matches!(journal.registration, Registration::Proven { .. }));
-    assert_eq!(bench.log.so_far().len(), before, "Palette was not asked");
+    assert_eq!(bench.log.recorded().len(), before, "Palette was not asked");
 }
 
 #[tokio::test]
@@ -372,7 +371,7 @@ async fn everything_goes_through_the_proxy() {
     assert_eq!(journal.state, State::Healthy);
     let tunnels = bench
         .log
-        .so_far()
+        .recorded()
         .iter()
         .filter(|r| matches!(&r.event, Seen::Proxy(_)))
         .count();

@@ -8,7 +8,7 @@ use super::*;
 /// file that a person writes then.
 async fn while_unknown(bench: &Bench, file: String) -> Journal {
     // Palette said yes; nobody heard it, and the agents take their time.
-    bench.sim.inject(Route::Register, 1, Fault::LostAnswer);
+    bench.sim.inject(Route::Register, 1, Fault::LostReply);
     *bench.cluster.sleepy.lock().unwrap() = true;
     let person = async {
         bench.says("waiting=palette").await;

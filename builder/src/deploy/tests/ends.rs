@@ -17,10 +17,10 @@ impl Watch for Script {
     }
 }
 
-fn installed_then(more: impl IntoIterator<Item = Happening>) -> Vec<Machine> {
-    let mut plan = vec![Happening::All(Happening::installation())];
+fn installed_then(more: impl IntoIterator<Item = LifeStep>) -> Vec<Machine> {
+    let mut plan = vec![LifeStep::Several(LifeStep::installation())];
     plan.extend(more);
-    vec![Machine::ready("m1", "node-1").planned(plan)]
+    vec![Machine::ready("m1", "node-1").with_plan(plan)]
 }
 
 #[tokio::test]
@@ -80,7 +80,7 @@ async fn an_agent_that_is_silent_is_no_failure_and_no_success() {
 
 #[tokio::test]
 async fn an_agent_that_gets_nowhere_is_a_failure() {
-    let stuck = Happening::agent_waits("palette: SESAME");
+    let stuck = LifeStep::agent_waits("palette: SESAME");
     let mut bench = bench(installed_then([stuck])).await;
     bench.timeouts.agent_timeout = Duration::from_millis(500);
     bench.timeouts.gateway_timeout = Duration::from_millis(500);
@@ -92,7 +92,7 @@ async fn an_agent_that_gets_nowhere_is_a_failure() {
 
 #[tokio::test]
 async fn a_gateway_that_is_only_registered_is_called_so() {
-    let registered = Happening::agent("registered");
+    let registered = LifeStep::agent("registered");
     let mut bench = bench(installed_then([registered])).await;
     bench.timeouts.gateway_timeout = Duration::from_millis(500);
     let deployed = bench.deploy().await.unwrap();
@@ -103,7 +103,7 @@ async fn a_gateway_that_is_only_registered_is_called_so() {
 async fn one_healthy_agent_of_three_will_do() {
     let mut machines = quick(3);
     for machine in &mut machines[1..] {
-        machine.plan = vec![Happening::All(Happening::installation())].into();
+        machine.plan = vec![LifeStep::Several(LifeStep::installation())].into();
     }
     let mut bench = bench(machines).await;
     bench.nodes = 3;
@@ -117,8 +117,8 @@ async fn reports_of_an_earlier_deployment_do_not_count() {
     let mut bench = bench(quick(1)).await;
     bench.timeouts.agent_timeout = Duration::ZERO;
     bench.deploy().await.unwrap();
-    bench.region.machine("m1").happens(Happening::Released);
-    let installed = vec![Happening::All(Happening::installation())];
+    bench.region.machine("m1").apply(LifeStep::Released);
+    let installed = vec![LifeStep::Several(LifeStep::installation())];
     bench
         .region
         .machine("m1")

@@ -11,10 +11,10 @@ curtin: Installation failed with exception: Unexpected error while running comma
 ";
 
 fn fails() -> Vec<Machine> {
-    let mut plan = Happening::installation();
+    let mut plan = LifeStep::installation();
     plan.truncate(4);
-    plan.push(Happening::curtin_fails(LOG));
-    vec![Machine::ready("m1", "node-1").planned(plan)]
+    plan.push(LifeStep::curtin_fails(LOG));
+    vec![Machine::ready("m1", "node-1").with_plan(plan)]
 }
 
 #[tokio::test]
@@ -80,10 +80,7 @@ async fn what_was_deployed_before_is_never_released() {
     let mut bench = bench(quick(1)).await;
     bench.deploy().await.unwrap();
     bench.release = true;
-    bench
-        .region
-        .machine("m1")
-        .happens(Happening::agent("online"));
+    bench.region.machine("m1").apply(LifeStep::agent("online"));
     bench.timeouts.gateway_timeout = Duration::ZERO;
     let error = bench.deploy().await.unwrap_err();
     assert!(matches!(error, DeployError::NoGateway { .. }), "{error}");
@@ -96,8 +93,8 @@ async fn maas_ends_what_takes_too_long() {
         ("3.4.2", "timed out after 30 minutes"),
         ("3.7.3", "time-out during deployment"),
     ] {
-        let plan = [Happening::NetworkBoot, Happening::TimesOut];
-        let machine = Machine::ready("m1", "node-1").planned(plan);
+        let plan = [LifeStep::NetworkBoot, LifeStep::TimesOut];
+        let machine = Machine::ready("m1", "node-1").with_plan(plan);
         let bench = bench_with(RegionConfig {
             fleet: Fleet::of([machine]),
             version: version.into(),
@@ -115,12 +112,12 @@ async fn maas_ends_what_takes_too_long() {
 #[tokio::test]
 async fn a_deployment_that_somebody_ends_is_noticed() {
     for (what, now) in [
-        (Happening::Aborted, "is Allocated"),
-        (Happening::Released, "is free"),
-        (Happening::PowerFails, "query node's BMC: No rack"),
+        (LifeStep::Aborted, "is Allocated"),
+        (LifeStep::Released, "is free"),
+        (LifeStep::PowerFails, "query node's BMC: No rack"),
     ] {
-        let plan = [Happening::NetworkBoot, what];
-        let bench = bench(vec![Machine::ready("m1", "node-1").planned(plan)]).await;
+        let plan = [LifeStep::NetworkBoot, what];
+        let bench = bench(vec![Machine::ready("m1", "node-1").with_plan(plan)]).await;
         let error = bench.deploy().await.unwrap_err();
         let text = error.to_string();
         assert!(matches!(error, DeployError::Gone { .. }), "{text}");

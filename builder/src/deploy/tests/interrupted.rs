@@ -1,6 +1,6 @@
 //! Runs that are killed, that lose responses, and that run at the same time.
 
-use postern_sim::maas::region::machines::Trouble;
+use postern_sim::maas::region::machines::RequestFault;
 
 use super::*;
 
@@ -14,22 +14,22 @@ const MANY: usize = 60;
 
 #[tokio::test]
 async fn a_run_that_was_killed_anywhere_is_followed_by_one_that_goes_on() {
-    for trouble in [Trouble::HoldBefore, Trouble::HoldAfter] {
+    for fault in [RequestFault::StallBefore, RequestFault::StallAfter] {
         for nodes in [1, 3] {
             let mut number = 0;
             loop {
                 number += 1;
-                let context = format!("{trouble:?} of request {number}, {nodes} nodes");
+                let context = format!("{fault:?} of request {number}, {nodes} nodes");
                 assert!(number < MANY, "{context}");
                 let mut bench = bench(quick(4)).await;
                 bench.nodes = nodes;
-                bench.region.trouble(number, trouble);
+                bench.region.inject_request_fault(number, fault);
                 let killed = tokio::select! {
                     ended = bench.deploy() => {
                         ended.unwrap_or_else(|error| panic!("{context}: {error}"));
                         false
                     }
-                    () = bench.region.held(1) => true,
+                    () = bench.region.stalled(1) => true,
                 };
                 if killed {
                     let again = bench.deploy().await;
@@ -47,12 +47,12 @@ async fn a_run_that_was_killed_anywhere_is_followed_by_one_that_goes_on() {
 
 #[tokio::test]
 async fn a_lost_response_costs_no_machine() {
-    for trouble in [Trouble::Lost, Trouble::Down] {
+    for fault in [RequestFault::LostReply, RequestFault::Unavailable] {
         for number in 1..=30 {
-            let context = format!("{trouble:?} of request {number}");
+            let context = format!("{fault:?} of request {number}");
             let mut bench = bench(quick(4)).await;
             bench.nodes = 3;
-            bench.region.trouble(number, trouble);
+            bench.region.inject_request_fault(number, fault);
             let ended = bench.deploy().await;
             ended.unwrap_or_else(|error| panic!("{context}: {error}"));
             bench.is_whole(&context);
@@ -158,23 +158,25 @@ async fn too_few_machines_are_released() {
 async fn a_region_that_stays_away_is_left_to_the_next_run() {
     let bench = bench(quick(1)).await;
     for first in 1..MANY {
-        bench.region.calm();
+        bench.region.clear_request_faults();
         for number in first..first + 3 {
-            bench.region.trouble(number, Trouble::Down);
+            bench
+                .region
+                .inject_request_fault(number, RequestFault::Unavailable);
         }
         match bench.deploy().await {
             Ok(_) => break,
             Err(error) => assert!(error.is_remote(), "{error}"),
         }
     }
-    bench.region.calm();
+    bench.region.clear_request_faults();
     bench.deploy().await.unwrap();
     bench.is_whole("afterwards");
 }
 
 #[tokio::test]
 async fn a_region_that_is_restarted_is_waited_for() {
-    let machine = Machine::ready("m1", "node-1").planned(Happening::gateway());
+    let machine = Machine::ready("m1", "node-1").with_plan(LifeStep::gateway());
     let mut bench = bench(vec![machine]).await;
     let deployed = async {
         let deployed = bench.deploy().await;
@@ -183,13 +185,17 @@ async fn a_region_that_is_restarted_is_waited_for() {
     // The first request after the one that starts the deployment, and many more.
     let before = REQUESTS_BEFORE;
     for number in before..before + 20 {
-        bench.region.trouble(number, Trouble::Down);
+        bench
+            .region
+            .inject_request_fault(number, RequestFault::Unavailable);
     }
     assert_eq!(deployed.await.unwrap(), Outcome::Healthy(ReportedBy::Agent));
     assert!(bench.log().contains("still trying"), "{}", bench.log());
     bench.timeouts.gateway_timeout = Duration::ZERO;
     for number in 1..60 {
-        bench.region.trouble(number + 4, Trouble::Down);
+        bench
+            .region
+            .inject_request_fault(number + 4, RequestFault::Unavailable);
     }
     let error = bench.deploy().await.unwrap_err();
     assert!(error.is_remote(), "{error}");

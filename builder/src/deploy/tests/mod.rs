@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use fs_err as fs;
 use postern_contract::gateway::{GatewayFile, LiteralOnly};
-use postern_sim::maas::region::machines::{Fleet, Happening, Machine, Status as Sim};
+use postern_sim::maas::region::machines::{Fleet, LifeStep, Machine, Status as Sim};
 use postern_sim::maas::region::{Region as Simulated, RegionConfig};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -62,14 +62,14 @@ fn image(dir: &TempDir) -> Image {
 }
 
 /// A whole life between two polls.
-fn at_once() -> Vec<Happening> {
-    vec![Happening::All(Happening::gateway())]
+fn at_once() -> Vec<LifeStep> {
+    vec![LifeStep::Several(LifeStep::gateway())]
 }
 
 /// `n` free machines that become gateways at once.
 fn quick(n: usize) -> Vec<Machine> {
     let machine = |n| Machine::ready(&format!("m{n}"), &format!("node-{n}"));
-    (1..=n).map(|n| machine(n).planned(at_once())).collect()
+    (1..=n).map(|n| machine(n).with_plan(at_once())).collect()
 }
 
 /// A region with these machines, and with the image.
@@ -182,14 +182,14 @@ impl Bench {
     }
 
     fn count(&self, what: &str) -> usize {
-        let seen = self.region.seen();
+        let seen = self.region.requests();
         seen.iter().filter(|line| line.contains(what)).count()
     }
 }
 
 #[tokio::test]
 async fn a_machine_becomes_a_gateway() {
-    let slow = Machine::ready("m1", "node-1").planned(Happening::gateway());
+    let slow = Machine::ready("m1", "node-1").with_plan(LifeStep::gateway());
     let bench = bench(vec![slow]).await;
     let deployed = bench.deploy().await.unwrap();
     assert_eq!(deployed.outcome, Outcome::Healthy(ReportedBy::Agent));
@@ -242,11 +242,11 @@ async fn each_machine_gets_its_own_user_data_in_the_order_of_acquisition() {
 #[tokio::test]
 async fn a_poll_costs_two_requests_for_all_machines() {
     let machines =
-        (1..=3).map(|n| Machine::ready(&format!("m{n}"), "node").planned(Happening::gateway()));
+        (1..=3).map(|n| Machine::ready(&format!("m{n}"), "node").with_plan(LifeStep::gateway()));
     let mut bench = bench(machines.collect()).await;
     bench.nodes = 3;
     bench.deploy().await.unwrap();
-    let seen = bench.region.seen();
+    let seen = bench.region.requests();
     let last = seen
         .iter()
         .rposition(|line| line.contains("op=deploy"))
@@ -257,7 +257,7 @@ async fn a_poll_costs_two_requests_for_all_machines() {
         .iter()
         .filter(|line| line.contains("/events/?op=query"));
     let (machines, events) = (machines.count(), events.count());
-    assert!(machines >= Happening::gateway().len(), "{looks:?}");
+    assert!(machines >= LifeStep::gateway().len(), "{looks:?}");
     assert_eq!(
         (machines, machines + events),
         (events, looks.len()),

@@ -101,7 +101,7 @@ impl Bench {
     }
 
     fn puts(&self) -> usize {
-        let seen = self.region.seen();
+        let seen = self.region.requests();
         seen.iter().filter(|line| line.starts_with("PUT")).count()
     }
 
@@ -136,8 +136,8 @@ async fn it_ends_when_all_controllers_have_it() {
         config.slow = 5;
     })
     .await;
-    bench.region.fault(2, Fault::Lost);
-    bench.region.fault(PIECES, Fault::Timeout);
+    bench.region.inject(2, Fault::LostReply);
+    bench.region.inject(PIECES, Fault::Timeout);
     assert_eq!(bench.upload().await.unwrap().outcome, Outcome::Uploaded);
     assert_eq!(bench.puts(), PIECES);
     bench.whole(&bench.image);
@@ -191,12 +191,12 @@ async fn a_controller_that_never_fetches_it_is_named() {
 async fn a_region_that_stays_away_is_left_to_the_next_run() {
     let bench = bench(|_| ()).await;
     for piece in 2..=4 {
-        bench.region.fault(piece, Fault::Cut);
+        bench.region.inject(piece, Fault::Cut);
     }
     let error = bench.upload().await.unwrap_err();
     assert!(matches!(error, MaasError::Unreachable { .. }), "{error}");
     assert_eq!(
-        bench.region.pieces(),
+        bench.region.chunks(),
         4,
         "three attempts at the second piece"
     );

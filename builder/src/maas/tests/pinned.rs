@@ -33,10 +33,10 @@ async fn what_another_controller_counts_is_not_continued() {
         (["127.0.0.9", "127.0.0.1"], Outcome::Uploaded),
     ] {
         let bench = bench(|config| config.controllers = 2).await;
-        bench.region.fault(3, Fault::Hold);
+        bench.region.inject(3, Fault::Stall);
         tokio::select! {
             ended = bench.upload() => panic!("{ended:?}"),
-            () = bench.region.held(1) => {}
+            () = bench.region.stalled(1) => {}
         }
         let region = at(&bench, &addresses).await.unwrap();
         let report = Report::quiet();

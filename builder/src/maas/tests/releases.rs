@@ -24,13 +24,17 @@ pub(super) async fn of(release: &str) -> Bench {
 async fn an_upload_that_was_killed_anywhere_ends_as_one_image() {
     each(async |release| {
         for piece in 1..=PIECES {
-            for (fault, arrived) in [(Fault::Hold, 0), (Fault::HoldHalf, 0), (Fault::Silent, 1)] {
+            for (fault, arrived) in [
+                (Fault::Stall, 0),
+                (Fault::StallHalf, 0),
+                (Fault::NoReply, 1),
+            ] {
                 let about = format!("{release}: {fault:?} of {piece}");
                 let bench = of(release).await;
-                bench.region.fault(piece, fault);
+                bench.region.inject(piece, fault);
                 tokio::select! {
                     ended = bench.upload() => panic!("{about}: {ended:?}"),
-                    () = bench.region.held(1) => {}
+                    () = bench.region.stalled(1) => {}
                 }
                 let there = (piece - 1 + arrived) * PIECE;
                 let left = SIZE.saturating_sub(there);
@@ -59,13 +63,13 @@ async fn a_piece_whose_answer_was_lost_is_sent_once() {
         for piece in 1..=PIECES {
             for (fault, more) in [
                 (Fault::Cut, 1),
-                (Fault::Down, 1),
-                (Fault::Lost, 0),
+                (Fault::Unavailable, 1),
+                (Fault::LostReply, 0),
                 (Fault::Timeout, 0),
             ] {
                 let about = format!("{release}: {fault:?} of {piece}");
                 let bench = of(release).await;
-                bench.region.fault(piece, fault);
+                bench.region.inject(piece, fault);
                 let uploaded = bench.upload().await;
                 let uploaded = uploaded.unwrap_or_else(|error| panic!("{about}: {error}"));
                 assert_eq!(uploaded.outcome, Outcome::Uploaded, "{about}");
@@ -86,7 +90,7 @@ async fn a_last_piece_that_takes_minutes_is_waited_for() {
             config.slow = 20;
         })
         .await;
-        bench.region.fault(PIECES, Fault::Timeout);
+        bench.region.inject(PIECES, Fault::Timeout);
         let uploaded = bench.upload().await.unwrap();
         assert_eq!(uploaded.outcome, Outcome::Uploaded, "{release}");
         bench.whole(&bench.image);
@@ -99,15 +103,15 @@ async fn what_was_damaged_on_the_way_is_sent_again_once() {
     each(async |release| {
         for piece in 1..=PIECES {
             let bench = of(release).await;
-            bench.region.fault(piece, Fault::Damaged);
+            bench.region.inject(piece, Fault::Corrupted);
             let uploaded = bench.upload().await.unwrap();
             assert_eq!(uploaded.outcome, Outcome::Uploaded, "{release}");
             assert_eq!(bench.puts(), 2 * PIECES);
             bench.whole(&bench.image);
         }
         let bench = of(release).await;
-        bench.region.fault(2, Fault::Damaged);
-        bench.region.fault(PIECES + 1, Fault::Damaged);
+        bench.region.inject(2, Fault::Corrupted);
+        bench.region.inject(PIECES + 1, Fault::Corrupted);
         let error = bench.upload().await.unwrap_err();
         let text = error.to_string();
         assert!(text.contains("does not match given SHA256"), "{text}");
@@ -124,7 +128,7 @@ async fn a_region_without_space_is_reported_and_left_clean() {
     each(async |release| {
         for piece in 1..=PIECES {
             let bench = of(release).await;
-            bench.region.fault(piece, Fault::Full);
+            bench.region.inject(piece, Fault::DiskFull);
             let error = bench.upload().await.unwrap_err();
             assert!(
                 error.to_string().contains("free space"),
@@ -141,11 +145,11 @@ async fn a_region_without_space_is_reported_and_left_clean() {
 
 /// Kills an upload of `image` when `before` pieces of it are there.
 async fn killed(bench: &Bench, image: &Image, before: usize) {
-    bench.region.fault(before + 1, Fault::Hold);
+    bench.region.inject(before + 1, Fault::Stall);
     let limits = limits();
     tokio::select! {
         ended = bench.run(image, &limits) => panic!("{ended:?}"),
-        () = bench.region.held(1) => {}
+        () = bench.region.stalled(1) => {}
     }
 }
 
@@ -159,7 +163,7 @@ async fn what_somebody_else_uploaded_is_never_deleted() {
         };
         killed(&bench, &theirs, 1).await;
         // The same file, damaged when it is continued.
-        bench.region.fault(3, Fault::Damaged);
+        bench.region.inject(3, Fault::Corrupted);
         let error = bench.upload().await.unwrap_err();
         let wanted = match resumes(release) {
             true => "does not match given SHA256",
@@ -176,7 +180,7 @@ async fn an_abandoned_upload_of_ours_that_was_spoiled_is_replaced() {
     each(async |release| {
         let bench = of(release).await;
         killed(&bench, &bench.image, 1).await;
-        bench.region.fault(3, Fault::Damaged);
+        bench.region.inject(3, Fault::Corrupted);
         let again = bench.upload().await.unwrap();
         assert_eq!(again.outcome, Outcome::Uploaded, "{release}");
         bench.whole(&bench.image);

@@ -76,7 +76,7 @@ async fn two_that_do_not_wait_for_each_other_still_make_one_image() {
 async fn a_second_run_takes_over_when_the_first_was_killed() {
     each(async |release| {
         let bench = of(release).await;
-        bench.region.fault(2, Fault::Hold);
+        bench.region.inject(2, Fault::Stall);
         let patient = Limits {
             settle_polls: 10,
             ..limits()
@@ -86,7 +86,7 @@ async fn a_second_run_takes_over_when_the_first_was_killed() {
         tokio::select! {
             ended = two => panic!("{ended:?}"),
             ended = async {
-                bench.region.held(1).await;
+                bench.region.stalled(1).await;
                 bench.upload().await
             } => drop(ended.unwrap()),
         }

@@ -20,15 +20,15 @@ use crate::server::Serving;
 
 /// A served archive; it ends when this is dropped.
 #[derive(Debug)]
-pub struct Served {
+pub struct ArchiveServer {
     // In this order: the server ends before its threads.
     serving: Serving,
     _runtime: Runtime,
 }
 
-/// What needs a token.
+/// A part of the archive that needs a token.
 #[derive(Clone, Debug)]
-pub struct Locked {
+pub struct Protected {
     /// Everything below this path: `/infra/`.
     pub below: String,
     /// The token that opens it.
@@ -37,19 +37,19 @@ pub struct Locked {
 
 struct Shared {
     root: PathBuf,
-    locked: Locked,
+    protected: Protected,
 }
 
-impl Served {
+impl ArchiveServer {
     /// Serves the directory `root` on a free port of loopback.
     ///
     /// # Errors
     /// If no port can be had.
-    pub fn start(root: &Path, locked: Locked) -> Result<Self> {
+    pub fn start(root: &Path, protected: Protected) -> Result<Self> {
         let runtime = Runtime::new()?;
         let shared = Arc::new(Shared {
             root: root.to_owned(),
-            locked,
+            protected,
         });
         let inside = runtime.enter();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -71,10 +71,10 @@ impl Served {
 
 async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let path = percent_decode_str(request.uri().path()).decode_utf8_lossy();
-    let Locked { below, token } = &shared.locked;
+    let Protected { below, token } = &shared.protected;
     if path.starts_with(below.as_str()) && !opens(request.headers(), token) {
-        let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"pro\"")];
-        return (StatusCode::UNAUTHORIZED, ask).into_response();
+        let challenge = [(header::WWW_AUTHENTICATE, "Basic realm=\"pro\"")];
+        return (StatusCode::UNAUTHORIZED, challenge).into_response();
     }
     let relative = Path::new(path.trim_start_matches('/'));
     let plain = relative

@@ -39,11 +39,11 @@ fn as_first_process() -> anyhow::Result<()> {
     let console = fs::OpenOptions::new().write(true).open("/dev/console")?;
     let events = machine::open_port(vm::EVENTS)?;
     let mut report = Report::new(events, console, seconds);
-    for trouble in machine::load_modules() {
-        report.say(&trouble);
+    for error in machine::load_modules() {
+        report.log(&error);
     }
     let result = install::install(&mut report, &Path::new("/").join(vm::PROGRAM));
-    report.say(match result {
+    report.log(match result {
         Ok(()) => "installation finished",
         Err(_) => "installation failed",
     });

@@ -1,4 +1,4 @@
-//! What the stand-in tells the host: one JSON object per line.
+//! What the stand-in reports to the host: one JSON object per line.
 //!
 //! A status line is exactly the body that curtin's reporter posts to
 //! `/MAAS/metadata/status/<system_id>` (curtin `reporter/events.py`), so the
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_noise_from_silence() {
+    fn noise_is_an_error_and_silence_is_not() {
         assert_eq!(InstallEvent::parse("\r\n").unwrap(), None);
         assert!(InstallEvent::parse("[    0.1] kernel").is_err());
         assert!(InstallEvent::parse(r#"{"name":"cmd-install","#).is_err());

@@ -17,7 +17,7 @@ use super::target;
 use super::vm::{CONFIG, DISK, NETWORK};
 
 /// curtin's working directory (`WorkingDir` in `commands/install.py`).
-const TOP: &str = "/tmp/tmpcurtin";
+const WORKING_DIR: &str = "/tmp/tmpcurtin";
 /// Checks that MAAS adds for custom images since 3.1; run by name.
 const VALIDATORS: [(&str, &str); 2] = [
     (
@@ -39,7 +39,7 @@ struct Work {
 
 impl Work {
     fn new() -> anyhow::Result<Self> {
-        let top = Path::new(TOP);
+        let top = Path::new(WORKING_DIR);
         let work = Self {
             target: top.join("target"),
             state: top.join("state"),
@@ -69,18 +69,21 @@ impl Work {
     }
 }
 
-/// The whole installation, reported as `cmd-install`. `myself` is this
+/// The whole installation, reported as `cmd-install`. `own_program` is this
 /// program's path.
 ///
 /// # Errors
 /// Whatever made it fail; the failure is reported already.
-pub fn install<E: Write, L: Write>(report: &mut Report<E, L>, myself: &Path) -> anyhow::Result<()> {
+pub fn install<E: Write, L: Write>(
+    report: &mut Report<E, L>,
+    own_program: &Path,
+) -> anyhow::Result<()> {
     report.step(INSTALL, "curtin command install", |report| {
         let work = Work::new()?;
-        let stages = run_stages(report, &work, myself);
+        let stages = run_stages(report, &work, own_program);
         let cleaned = clean_up(report, &work);
         if let Err(error) = &cleaned {
-            report.say(&format!("cleaning up: {error:#}"));
+            report.log(&format!("cleaning up: {error:#}"));
         }
         stages.and(cleaned)
     })
@@ -89,7 +92,7 @@ pub fn install<E: Write, L: Write>(report: &mut Report<E, L>, myself: &Path) -> 
 fn run_stages<E: Write, L: Write>(
     report: &mut Report<E, L>,
     work: &Work,
-    myself: &Path,
+    own_program: &Path,
 ) -> anyhow::Result<()> {
     let stage = |name: &str| format!("{INSTALL}/stage-{name}");
     report.step(&stage("early"), "preparing for installation", |_| Ok(()))?;
@@ -120,16 +123,16 @@ fn run_stages<E: Write, L: Write>(
         Ok(())
     })?;
     report.step(&stage("late"), "executing late commands", |report| {
-        late(report, work, myself)
+        late(report, work, own_program)
     })
 }
 
 fn partitioning<E: Write, L: Write>(report: &mut Report<E, L>, work: &Work) -> anyhow::Result<()> {
     copy_private(CONFIG, &work.state.join("config"), 0o600)?;
     let partitions = machine::partitions_of(DISK)?;
-    report.say(&format!("partitions: {partitions:?}"));
+    report.log(&format!("partitions: {partitions:?}"));
     let root = target::find_root(&partitions, &work.scratch.join("probe"))?;
-    report.say(&format!("the target is {}", root.display()));
+    report.log(&format!("the target is {}", root.display()));
     target::mount_root(&root, &work.target)
 }
 
@@ -143,10 +146,10 @@ fn hook<E: Write, L: Write>(
 ) -> anyhow::Result<()> {
     let hook = work.target.join(path);
     ensure!(hook.is_file(), "the image has no {path}");
-    report.say(&format!("running {path}"));
+    report.log(&format!("running {path}"));
     let output = work.command(&hook, stack).run_unchecked()?;
-    report.say(&String::from_utf8_lossy(&output.stdout));
-    report.say(&String::from_utf8_lossy(&output.stderr));
+    report.log(&String::from_utf8_lossy(&output.stdout));
+    report.log(&String::from_utf8_lossy(&output.stderr));
     if !output.status.success() {
         bail!("{path} failed ({})", output.status);
     }
@@ -156,13 +159,13 @@ fn hook<E: Write, L: Write>(
 fn late<E: Write, L: Write>(
     report: &mut Report<E, L>,
     work: &Work,
-    myself: &Path,
+    own_program: &Path,
 ) -> anyhow::Result<()> {
     for (name, script) in VALIDATORS {
         let name = format!("{INSTALL}/stage-late/{name}");
         report.step(&name, script, |report| {
-            let said = target::in_target(myself, &work.target, script)?;
-            report.say(&said);
+            let output = target::in_target(own_program, &work.target, script)?;
+            report.log(&output);
             Ok(())
         })?;
     }
@@ -183,8 +186,8 @@ fn clean_up<E: Write, L: Write>(report: &mut Report<E, L>, work: &Work) -> anyho
         fs::set_permissions(&log, Permissions::from_mode(0o600))?;
     }
     unmount_below(&work.target)?;
-    machine::ensure_nothing_mounted(Path::new(TOP))?;
-    fs::remove_dir_all(TOP).context("removing curtin's working directory")
+    machine::ensure_nothing_mounted(Path::new(WORKING_DIR))?;
+    fs::remove_dir_all(WORKING_DIR).context("removing curtin's working directory")
 }
 
 fn copy_private(from: &str, to: &Path, mode: u32) -> anyhow::Result<()> {

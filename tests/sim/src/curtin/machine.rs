@@ -27,7 +27,7 @@ const FILE_SYSTEMS: [(&str, &str); 5] = [
     ("tmpfs", "/tmp"),
 ];
 /// Drivers of the disk and of everything that curtin or the hook may mount.
-/// A driver that is built in, or not there, is not an error: mounting will tell.
+/// A driver that is built in, or not there, is not an error: mounting will fail.
 const MODULES: [&str; 11] = [
     "virtio_pci",
     "virtio_blk",
@@ -42,7 +42,7 @@ const MODULES: [&str; 11] = [
     "nls_utf8",
 ];
 /// How long the kernel may take to show the disk, in seconds.
-const PATIENCE: i64 = 60;
+const UEVENT_TIMEOUT_SECONDS: i64 = 60;
 
 /// Mounts what every program expects.
 ///
@@ -87,21 +87,21 @@ pub fn open_port(path: &str) -> anyhow::Result<File> {
 /// # Errors
 /// If it does not within a minute.
 pub fn partitions_of(disk: &str) -> anyhow::Result<Vec<PathBuf>> {
-    let news = kernel_news()?;
+    let events = uevent_socket()?;
     let mut event = [0; 8192];
     loop {
         let found = partitions(&Path::new("/sys/class/block").join(disk))?;
         if !found.is_empty() {
             return Ok(found);
         }
-        // Any news may be the one: look again after each.
-        recv(news.as_raw_fd(), &mut event, MsgFlags::empty())
+        // Any event may be the one: list again after each.
+        recv(events.as_raw_fd(), &mut event, MsgFlags::empty())
             .with_context(|| format!("waiting for the partitions of {disk}"))?;
     }
 }
 
-/// The kernel's announcements of devices (netlink(7), `NETLINK_KOBJECT_UEVENT`).
-fn kernel_news() -> anyhow::Result<std::os::fd::OwnedFd> {
+/// The kernel's events about devices (netlink(7), `NETLINK_KOBJECT_UEVENT`).
+fn uevent_socket() -> anyhow::Result<std::os::fd::OwnedFd> {
     let fd = socket(
         AddressFamily::Netlink,
         SockType::Datagram,
@@ -111,7 +111,12 @@ fn kernel_news() -> anyhow::Result<std::os::fd::OwnedFd> {
     .context("opening the kernel's event socket")?;
     let kernel_group = 1;
     bind(fd.as_raw_fd(), &NetlinkAddr::new(0, kernel_group)).context("joining kernel events")?;
-    setsockopt(&fd, ReceiveTimeout, &TimeVal::seconds(PATIENCE)).context("setting a time limit")?;
+    setsockopt(
+        &fd,
+        ReceiveTimeout,
+        &TimeVal::seconds(UEVENT_TIMEOUT_SECONDS),
+    )
+    .context("setting a time limit")?;
     Ok(fd)
 }
 

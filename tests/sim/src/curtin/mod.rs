@@ -3,7 +3,7 @@
 //! The host writes the image to a disk as curtin's `zcat | dd` would, then
 //! boots the image's own kernel and initrd with [`vm`]'s archive appended. The
 //! stand-in is that machine's first process: it does what curtin does after
-//! the write, in curtin's order ([`install`]), tells the host about it over
+//! the write, in curtin's order ([`install`]), reports it to the host over
 //! the second serial port ([`events`]), and switches the machine off.
 //!
 //! Real curtin does more before the write (clearing disks) and installs

@@ -19,7 +19,7 @@ pub struct Report<E, L> {
 }
 
 impl<E: Write, L: Write> Report<E, L> {
-    /// A report that has said nothing yet; `clock` gives seconds since 1970.
+    /// An empty report; `clock` gives seconds since 1970.
     pub fn new(events: E, console: L, clock: fn() -> f64) -> Self {
         Self {
             events,
@@ -35,7 +35,7 @@ impl<E: Write, L: Write> Report<E, L> {
     }
 
     /// Writes lines to the log and the console.
-    pub fn say(&mut self, text: &str) {
+    pub fn log(&mut self, text: &str) {
         for line in text.lines() {
             self.log.push_str(line);
             self.log.push('\n');
@@ -57,7 +57,7 @@ impl<E: Write, L: Write> Report<E, L> {
         self.status(name, description, None)?;
         let result = step(self);
         if let Err(error) = &result {
-            self.say(&format!("{name}: {error:#}"));
+            self.log(&format!("{name}: {error:#}"));
         }
         let outcome = match result {
             Ok(_) => Outcome::Success,
@@ -124,7 +124,7 @@ mod tests {
             .step(INSTALL, "all", |report| {
                 report.step("cmd-install/stage-early", "early", |_| Ok(()))?;
                 report.step("cmd-install/stage-curthooks", "hook", |report| {
-                    report.say("root-a differs");
+                    report.log("root-a differs");
                     anyhow::bail!("exit status: 1")
                 })
             })

@@ -10,15 +10,15 @@ use postern_contract::host::Command;
 
 /// A partition is the root if it holds one of these (curtin
 /// `block_meta.py`, `DD_…`; `block/__init__.py`, `get_root_device`).
-const ROOT_SIGNS: [&str; 3] = ["curtin", "system-data/var/lib/snapd", "snaps"];
+const ROOT_MARKERS: [&str; 3] = ["curtin", "system-data/var/lib/snapd", "snaps"];
 /// What mount(8) would find by itself; here each is tried in turn.
 const FORMATS: [&str; 4] = ["ext4", "vfat", "squashfs", "erofs"];
 /// What curtin binds into the target for a program (curtin `util.py`, `ChrootableTarget`).
-const BINDS: [&str; 4] = ["dev", "proc", "run", "sys"];
+const BIND_MOUNTS: [&str; 4] = ["dev", "proc", "run", "sys"];
 
 /// Mounts `node` at `dir` as a plain `mount node dir` does: read-write, and
 /// read-only only where the format cannot be written. `false` if no format fits.
-fn mount_plainly(node: &Path, dir: &Path) -> bool {
+fn try_mount(node: &Path, dir: &Path) -> bool {
     let none = None::<&str>;
     FORMATS.iter().any(|format| {
         [MsFlags::empty(), MsFlags::MS_RDONLY]
@@ -40,22 +40,22 @@ fn mount_plainly(node: &Path, dir: &Path) -> bool {
 /// holds a root's sign. Partitions that cannot be mounted are skipped.
 ///
 /// # Errors
-/// If there is none, in curtin's words.
+/// If there is none, with curtin's message.
 pub fn find_root(partitions: &[PathBuf], probe: &Path) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(probe)?;
     let mut root = None;
     for node in partitions {
-        if !mount_plainly(node, probe) {
+        if !try_mount(node, probe) {
             continue;
         }
-        if ROOT_SIGNS.iter().any(|sign| probe.join(sign).is_dir()) {
+        if ROOT_MARKERS.iter().any(|sign| probe.join(sign).is_dir()) {
             root = Some(node.clone());
         }
         umount2(probe, MntFlags::empty()).context("unmounting a probed partition")?;
     }
     root.with_context(|| {
         format!(
-            "Did not find any filesystem on {partitions:?} that contained one of {ROOT_SIGNS:?}"
+            "Did not find any filesystem on {partitions:?} that contained one of {ROOT_MARKERS:?}"
         )
     })
 }
@@ -66,36 +66,36 @@ pub fn find_root(partitions: &[PathBuf], probe: &Path) -> anyhow::Result<PathBuf
 /// If it cannot be mounted.
 pub fn mount_root(node: &Path, target: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(target)?;
-    if !mount_plainly(node, target) {
+    if !try_mount(node, target) {
         bail!("mounting {} on {}", node.display(), target.display());
     }
     Ok(())
 }
 
 /// Runs `bash -c script` in the target as `curtin in-target` does; returns
-/// what it printed. `myself` is this program, which enters the target.
+/// what it printed. `own_program` is this program, which enters the target.
 ///
 /// # Errors
-/// If it fails, with what it said.
-pub fn in_target(myself: &Path, target: &Path, script: &str) -> anyhow::Result<String> {
+/// If it fails, with its output.
+pub fn in_target(own_program: &Path, target: &Path, script: &str) -> anyhow::Result<String> {
     let binds = Binds::new(target)?;
     let resolver = Resolver::swap(target)?;
-    let output = Command::new(myself)
+    let result = Command::new(own_program)
         .arg(ENTER)
         .arg(target)
         .arg(script)
         .run_unchecked()?;
     resolver.restore()?;
     drop(binds);
-    let said = String::from_utf8_lossy(&output.stdout).into_owned()
-        + &String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
+    let output = String::from_utf8_lossy(&result.stdout).into_owned()
+        + &String::from_utf8_lossy(&result.stderr);
+    if !result.status.success() {
         bail!(
-            "`bash -c {script:?}` in the target failed ({}):\n{said}",
-            output.status
+            "`bash -c {script:?}` in the target failed ({}):\n{output}",
+            result.status
         );
     }
-    Ok(said)
+    Ok(output)
 }
 
 /// The argument with which this program enters a target.
@@ -119,7 +119,7 @@ struct Binds {
 impl Binds {
     fn new(target: &Path) -> anyhow::Result<Self> {
         let mut binds = Self { points: Vec::new() };
-        for name in BINDS {
+        for name in BIND_MOUNTS {
             let point = target.join(name);
             fs::create_dir_all(&point)?;
             let none = None::<&str>;

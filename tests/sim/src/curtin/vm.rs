@@ -23,7 +23,7 @@ pub const EVENTS: &str = "/dev/ttyS1";
 pub struct Inputs<'a> {
     /// The stand-in's static binary.
     pub program: &'a [u8],
-    /// What MAAS tells curtin, as JSON: at least `cloudconfig`. Holds credentials.
+    /// What MAAS gives curtin, as JSON: at least `cloudconfig`. Holds credentials.
     pub config: &'a [u8],
     /// `network:` as curtin writes it, YAML.
     pub network: &'a [u8],
@@ -37,7 +37,7 @@ pub struct InstallVm {
     /// To be appended to the image's initrd. Holds credentials: keep it 0600.
     pub initrd_suffix: Vec<u8>,
     /// Words of the kernel's command line.
-    pub kernel_words: Vec<String>,
+    pub kernel_args: Vec<String>,
 }
 
 /// The archive and the command line for one installation.
@@ -47,7 +47,7 @@ pub fn install_vm(inputs: Inputs<'_>) -> InstallVm {
         .file(CONFIG, 0o600, inputs.config)
         .file(NETWORK, 0o600, inputs.network)
         .appended_to(inputs.initrd_len);
-    let kernel_words = [
+    let kernel_args = [
         &format!("rdinit=/{PROGRAM}"),
         "console=ttyS0,115200",
         // A crash must end the machine, not wait for somebody.
@@ -57,7 +57,7 @@ pub fn install_vm(inputs: Inputs<'_>) -> InstallVm {
     ];
     InstallVm {
         initrd_suffix,
-        kernel_words: kernel_words.map(str::to_owned).to_vec(),
+        kernel_args: kernel_args.map(str::to_owned).to_vec(),
     }
 }
 
@@ -82,7 +82,7 @@ mod tests {
             "0600"
         );
         assert!(text.contains("TSECRET"));
-        assert!(!vm.kernel_words.join(" ").contains("TSECRET"));
-        assert_eq!(vm.kernel_words[0], "rdinit=/curtin-stand-in");
+        assert!(!vm.kernel_args.join(" ").contains("TSECRET"));
+        assert_eq!(vm.kernel_args[0], "rdinit=/curtin-stand-in");
     }
 }

@@ -40,28 +40,28 @@ impl Machine {
         serde_json::from_slice(&fs::read(self.at(path)).unwrap()).unwrap()
     }
 
-    pub(super) fn command(&self, words: &[&str]) -> Command {
+    pub(super) fn command(&self, args: &[&str]) -> Command {
         Command::new(self.at("k3s"))
-            .args(words)
+            .args(args)
             .env("K3S_STAND_IN_ROOT", self.0.path())
     }
 
-    pub(super) fn run(&self, words: &[&str]) -> Output {
-        self.command(words).run_unchecked().unwrap()
+    pub(super) fn run(&self, args: &[&str]) -> Output {
+        self.command(args).run_unchecked().unwrap()
     }
 
     /// `k3s kubectl` that must succeed; what it printed.
-    pub(super) fn kubectl(&self, words: &[&str]) -> String {
-        let out = self.run(&[&["kubectl"], words].concat());
-        assert!(out.status.success(), "{words:?}: {}", said(&out));
+    pub(super) fn kubectl(&self, args: &[&str]) -> String {
+        let out = self.run(&[&["kubectl"], args].concat());
+        assert!(out.status.success(), "{args:?}: {}", output_text(&out));
         String::from_utf8(out.stdout).unwrap()
     }
 
     /// `k3s kubectl` that must fail with 1; what it complained about.
-    pub(super) fn kubectl_fails(&self, words: &[&str]) -> String {
-        let out = self.run(&[&["kubectl"], words].concat());
-        assert_eq!(out.status.code(), Some(1), "{words:?}");
-        said(&out)
+    pub(super) fn kubectl_fails(&self, args: &[&str]) -> String {
+        let out = self.run(&[&["kubectl"], args].concat());
+        assert_eq!(out.status.code(), Some(1), "{args:?}");
+        output_text(&out)
     }
 
     /// Applies `manifest`: exit status, output and complaints.
@@ -93,7 +93,7 @@ impl Machine {
             child: child.unwrap(),
             notify,
         };
-        assert!(server.said().contains("READY=1"));
+        assert!(server.output_text().contains("READY=1"));
         server
     }
 }
@@ -105,7 +105,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    pub(super) fn said(&self) -> String {
+    pub(super) fn output_text(&self) -> String {
         let mut bytes = [0; 256];
         let length = self.notify.recv(&mut bytes).unwrap();
         String::from_utf8(bytes[..length].to_vec()).unwrap()
@@ -129,6 +129,6 @@ impl Drop for Server {
     }
 }
 
-pub(super) fn said(out: &Output) -> String {
+pub(super) fn output_text(out: &Output) -> String {
     String::from_utf8_lossy(&out.stderr).into_owned()
 }

@@ -8,7 +8,7 @@ use nix::sys::signal::Signal;
 use postern_contract::host::Command;
 use serde_json::{Value, json};
 
-use super::machine::{Machine, said};
+use super::machine::{Machine, output_text};
 use super::*;
 use crate::events::EventLog;
 use crate::palette::{Palette, PaletteConfig};
@@ -63,12 +63,12 @@ fn bad_configuration_is_fatal() {
         machine.write("etc/rancher/k3s/config.yaml", config);
         let out = machine.run(&["server"]);
         assert_eq!(out.status.code(), Some(1), "{config}");
-        let text = said(&out);
+        let text = output_text(&out);
         let fatal = text.lines().any(|line| line.contains("level=fatal"));
         assert!(fatal && text.contains(complaint), "{config}: {text}");
     }
     let out = Machine::new().run(&["server", "--clusterinit"]);
-    assert!(said(&out).contains("flag provided but not defined: -clusterinit"));
+    assert!(output_text(&out).contains("flag provided but not defined: -clusterinit"));
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn it_comes_up_again_after_it_was_killed() {
     server.child.wait().unwrap();
     let server = machine.server(&[]);
     let second = machine.run(&["server"]);
-    assert!(said(&second).contains("address already in use"));
+    assert!(output_text(&second).contains("address already in use"));
     assert_eq!(
         machine.kubectl(&["get", "ns/kept", "-o", "name"]),
         "namespace/kept\n"
@@ -184,15 +184,15 @@ fn it_refuses_what_kubernetes_would() {
         assert_eq!(status, 1, "{manifest}");
         assert!(complaints.contains(complaint), "{manifest}: {complaints}");
     }
-    for (words, complaint) in [
+    for (args, complaint) in [
         (&["get", "teapots"][..], "doesn't have a resource type"),
         (&["get", "cm", "none"][..], "configmaps \"none\" not found"),
         (&["apply"], "must specify one of -f"),
         (&["get", "--teapot"], "unknown flag: --teapot"),
         (&["brew"], "unknown command"),
     ] {
-        let text = machine.kubectl_fails(words);
-        assert!(text.contains(complaint), "{words:?}: {text}");
+        let text = machine.kubectl_fails(args);
+        assert!(text.contains(complaint), "{args:?}: {text}");
     }
 }
 
@@ -292,10 +292,10 @@ fn a_deployment_crash_loops_as_long_as_the_knob_says() {
     machine.write("etc/rancher/k3s/stand-in.json", knobs);
     let _server = machine.server(&[]);
     let space = ["-n", "kube-system"];
-    let looks = |words: &[&str]| machine.kubectl(&[words, &space].concat());
-    let shown = looks(&["get", "deployment", "coredns", "-o", "json"]);
+    let kubectl = |args: &[&str]| machine.kubectl(&[args, &space].concat());
+    let shown = kubectl(&["get", "deployment", "coredns", "-o", "json"]);
     assert!(shown.contains("MinimumReplicasUnavailable"), "{shown}");
-    let pods = looks(&["get", "pods", "-l", "app=coredns", "-o", "json"]);
+    let pods = kubectl(&["get", "pods", "-l", "app=coredns", "-o", "json"]);
     assert!(pods.contains("CrashLoopBackOff"), "{pods}");
     let rollout = ["rollout", "status", "deployment/coredns"];
     let late = machine.kubectl_fails(&[&rollout[..], &space, &["--timeout=0s"]].concat());
@@ -303,5 +303,5 @@ fn a_deployment_crash_loops_as_long_as_the_knob_says() {
         late.contains("timed out waiting for the condition"),
         "{late}"
     );
-    assert!(looks(&rollout).contains("successfully rolled out"));
+    assert!(kubectl(&rollout).contains("successfully rolled out"));
 }

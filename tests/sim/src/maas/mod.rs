@@ -47,7 +47,7 @@ use crate::server::Serving;
 use oauth::Guard;
 
 /// Status reports carry logs; longer ones are refused, in bytes.
-const BODY_LIMIT: usize = 64 << 20;
+const MAX_BODY_BYTES: usize = 64 << 20;
 
 /// What a simulated MAAS is started with.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ impl MaasConfig {
 }
 
 #[derive(Debug)]
-struct Changing {
+struct MutableState {
     state: NodeState,
     guard: Guard,
     reports: Vec<Report>,
@@ -116,12 +116,12 @@ struct Changing {
 
 struct Shared {
     config: MaasConfig,
-    changing: Mutex<Changing>,
+    state: Mutex<MutableState>,
 }
 
 impl Shared {
-    fn changing(&self) -> MutexGuard<'_, Changing> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, MutableState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self, event: Event) {
@@ -129,12 +129,12 @@ impl Shared {
     }
 
     /// Ends the deployment one way or the other; later ends change nothing.
-    fn end(&self, state: NodeState) {
+    fn finish(&self, state: NodeState) {
         let ended = {
-            let mut changing = self.changing();
-            let deploying = changing.state == NodeState::Deploying;
+            let mut current = self.lock();
+            let deploying = current.state == NodeState::Deploying;
             if deploying {
-                changing.state = state;
+                current.state = state;
             }
             deploying
         };
@@ -169,7 +169,7 @@ impl Maas {
             .with_context(|| format!("listening on {} as MAAS", config.listen))?;
         let shared = Arc::new(Shared {
             config,
-            changing: Mutex::new(Changing {
+            state: Mutex::new(MutableState {
                 state: NodeState::Deploying,
                 guard: Guard::default(),
                 reports: Vec::new(),
@@ -188,12 +188,12 @@ impl Maas {
 
     /// The machine's state.
     pub fn state(&self) -> NodeState {
-        self.shared.changing().state
+        self.shared.lock().state
     }
 
     /// Every report of curtin and cloud-init so far.
     pub fn reports(&self) -> Vec<Report> {
-        self.shared.changing().reports.clone()
+        self.shared.lock().reports.clone()
     }
 
     /// What MAAS hands to curtin, for a machine that reaches this MAAS at
@@ -222,7 +222,7 @@ fn router(shared: Arc<Shared>) -> Router {
         .route("/MAAS/metadata/{version}/by-id/{system_id}/", post(by_id))
         .route("/images/{*path}", get(image))
         .merge(guarded)
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .with_state(shared)
 }
 
@@ -230,7 +230,7 @@ async fn authorized(State(shared): State<Arc<Shared>>, request: Request, next: N
     let header = request.headers().get(header::AUTHORIZATION);
     let header = header.and_then(|value| value.to_str().ok());
     let now = shared.config.clock.now();
-    let checked = (shared.changing().guard).check(header, &shared.config.credentials, now);
+    let checked = (shared.lock().guard).check(header, &shared.config.credentials, now);
     if let Err(reason) = checked {
         shared.record(Event::Unauthorized {
             reason: reason.clone(),
@@ -247,7 +247,7 @@ fn missing(what: &str) -> (StatusCode, String) {
     (StatusCode::NOT_FOUND, format!("{what} is not here"))
 }
 
-fn known(version: &str) -> std::result::Result<(), (StatusCode, String)> {
+fn check_version(version: &str) -> std::result::Result<(), (StatusCode, String)> {
     let versions = ["latest", "2007-08-29", "2009-04-04", "2012-03-01"];
     match versions.contains(&version) {
         true => Ok(()),
@@ -256,12 +256,12 @@ fn known(version: &str) -> std::result::Result<(), (StatusCode, String)> {
 }
 
 async fn version_index(Path(version): Path<String>) -> Served {
-    known(&version)?;
+    check_version(&version)?;
     Ok("meta-data\nuser-data".into_response())
 }
 
 async fn meta_data_index(Path(version): Path<String>) -> Served {
-    known(&version)?;
+    check_version(&version)?;
     Ok("instance-id\nlocal-hostname\npublic-keys\nvendor-data".into_response())
 }
 
@@ -269,7 +269,7 @@ async fn meta_data(
     State(shared): State<Arc<Shared>>,
     Path((version, item)): Path<(String, String)>,
 ) -> Served {
-    known(&version)?;
+    check_version(&version)?;
     let config = &shared.config;
     let text = match item.as_str() {
         "instance-id" => config.system_id.clone(),
@@ -289,11 +289,11 @@ async fn meta_data(
 }
 
 async fn user_data(State(shared): State<Arc<Shared>>, Path(version): Path<String>) -> Served {
-    known(&version)?;
+    check_version(&version)?;
     shared.record(Event::MetadataRead {
         item: "user-data".into(),
     });
-    shared.end(NodeState::Deployed);
+    shared.finish(NodeState::Deployed);
     match &shared.config.user_data {
         Some(UserData(bytes)) => {
             let kind = [(header::CONTENT_TYPE, "application/octet-stream")];
@@ -324,9 +324,9 @@ async fn status(
         origin: report.origin.clone(),
     });
     let failed = report.fails_the_deployment();
-    shared.changing().reports.push(report);
+    shared.lock().reports.push(report);
     if failed {
-        shared.end(NodeState::FailedDeployment);
+        shared.finish(NodeState::FailedDeployment);
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
@@ -341,7 +341,7 @@ async fn by_id(
     Path((version, system_id)): Path<(String, String)>,
     Form(Operation { op }): Form<Operation>,
 ) -> Served {
-    known(&version)?;
+    check_version(&version)?;
     if system_id != shared.config.system_id {
         return Err(missing(&format!("machine {system_id}")));
     }

@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 /// How old a timestamp may be, in seconds.
-const TOLERANCE: i64 = 300;
+const MAX_TIMESTAMP_SKEW_SECONDS: i64 = 300;
 
 /// The machine's key: what MAAS writes `consumer:token:secret`.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,7 +67,7 @@ impl Guard {
             return Err("Authorization Error: the timestamp is missing or no number.".into());
         };
         let age = now.as_second() - sent;
-        if age > TOLERANCE {
+        if age > MAX_TIMESTAMP_SKEW_SECONDS {
             return Err(format!(
                 "Expired timestamp: given {sent}, {age} seconds old."
             ));

@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[test]
-    fn cloud_init_is_told_where_maas_is() {
+    fn cloud_init_gets_the_metadata_url() {
         let config = preseed().curtin_config();
         let files = config["cloudconfig"].as_object().unwrap();
         let paths: Vec<_> = files
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn curtin_is_told_what_to_write_and_what_to_run() {
+    fn curtin_gets_its_image_and_commands() {
         let config = preseed().curtin_config();
         let source = config["sources"]["00"].as_str().unwrap();
         assert!(

@@ -76,7 +76,7 @@ impl Bench {
             events::Event::Maas(Event::State(state)) => Some(state),
             _ => None,
         };
-        self.log.so_far().into_iter().filter_map(state).collect()
+        self.log.recorded().into_iter().filter_map(state).collect()
     }
 }
 

@@ -23,7 +23,7 @@ use super::{HealthyAfter, Rules};
 
 /// A request as the answer needs it.
 #[derive(Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct ApiRequest {
     pub uid: String,
     pub query: BTreeMap<String, String>,
     /// Header `ApiKey`.
@@ -38,7 +38,7 @@ pub(super) fn answer(
     world: &mut World,
     rules: &Rules,
     route: Route,
-    asked: &Asked,
+    asked: &ApiRequest,
     now: Timestamp,
 ) -> Reply {
     match checked(rules, route, asked) {
@@ -48,7 +48,7 @@ pub(super) fn answer(
 }
 
 /// What every operation has in common: rights, parameters, body.
-fn checked(rules: &Rules, route: Route, asked: &Asked) -> Result<Value, Reply> {
+fn checked(rules: &Rules, route: Route, asked: &ApiRequest) -> Result<Value, Reply> {
     let open = match route {
         Route::Ping | Route::Ready | Route::Certs | Route::Register => true,
         Route::Manifest => !rules.manifest_needs_key,
@@ -85,7 +85,7 @@ fn checked(rules: &Rules, route: Route, asked: &Asked) -> Result<Value, Reply> {
 fn done(
     world: &mut World,
     rules: &Rules,
-    (route, asked, body): (Route, &Asked, &Value),
+    (route, asked, body): (Route, &ApiRequest, &Value),
     now: Timestamp,
 ) -> Result<Reply, Reply> {
     let ok = |value: Value| Ok(Reply::json(200, &value));
@@ -100,7 +100,7 @@ fn done(
         Route::PairingCode => ok(json!({"pairingCode": world.issue_code(now).0})),
         Route::Manifest => {
             let code = asked.query.get("pairingCode").map_or("", String::as_str);
-            let uid = good_code(world, code, now)?;
+            let uid = check_code(world, code, now)?;
             let text = manifest(world, rules, &uid, Part::Whole)?;
             world.reach(&uid, Stage::Importing);
             ok(json!({"manifest": text}))
@@ -115,7 +115,7 @@ fn done(
             ok(json!({"items": items}))
         }
         Route::Overlord => {
-            observed(world, rules, &asked.uid)?;
+            observe(world, rules, &asked.uid)?;
             ok(known(world, &asked.uid)?.published(now))
         }
         Route::Remove => {
@@ -155,9 +155,9 @@ fn known<'a>(world: &'a World, uid: &str) -> Result<&'a Overlord, Reply> {
 
 /// Assumed (U3, U9): 400 with these codes; nothing public says how Palette
 /// answers a code that is wrong, expired or used.
-fn good_code(world: &World, code: &str, now: Timestamp) -> Result<String, Reply> {
+fn check_code(world: &World, code: &str, now: Timestamp) -> Result<String, Reply> {
     let (code, message) = match world.look_up(code, now) {
-        CodeState::Good(uid) => return Ok(uid),
+        CodeState::Valid(uid) => return Ok(uid),
         CodeState::Unknown => ("PairingCodeInvalid", "the pairing code is not known"),
         CodeState::Expired => (
             "PairingCodeExpired",
@@ -179,31 +179,31 @@ fn registered(
 ) -> Result<Reply, Reply> {
     known(world, uid)?;
     let code = body["pairingCode"].as_str().unwrap_or_default();
-    if good_code(world, code, now)? != uid {
+    if check_code(world, code, now)? != uid {
         let message = "the pairing code is not that of this gateway";
         return Err(Reply::error(400, "PairingCodeInvalid", message));
     }
-    world.use_up(code);
+    world.mark_used(code);
     world.reach(uid, Stage::Running);
     if rules.healthy_after == HealthyAfter::Registration {
         world.reach(uid, Stage::Healthy);
     }
-    let audit = world.invent("audit", 24);
+    let audit = world.generate_id("audit", 24);
     Ok(Reply::audited(204, None, &audit))
 }
 
 /// Somebody looks at a gateway. A self-hosted one registers behind our back,
-/// so its first look after both manifests were fetched finds it running.
-pub(super) fn observed(world: &mut World, rules: &Rules, uid: &str) -> Result<(), Reply> {
+/// so its first poll after both manifests were fetched finds it running.
+pub(super) fn observe(world: &mut World, rules: &Rules, uid: &str) -> Result<(), Reply> {
     let overlord = known(world, uid)?;
     let (stage, came_up) = (overlord.stage, overlord.fetched.len() == 2);
     match (rules.healthy_after, stage) {
-        (HealthyAfter::Told, _) => {}
+        (HealthyAfter::SetStage, _) => {}
         (HealthyAfter::Registration, Stage::Importing) if came_up => {
             world.reach(uid, Stage::Healthy);
         }
-        (HealthyAfter::Looks, Stage::Importing) if came_up => world.reach(uid, Stage::Running),
-        (HealthyAfter::Looks, Stage::Running) => world.reach(uid, Stage::Healthy),
+        (HealthyAfter::Polls, Stage::Importing) if came_up => world.reach(uid, Stage::Running),
+        (HealthyAfter::Polls, Stage::Running) => world.reach(uid, Stage::Healthy),
         _ => {}
     }
     Ok(())
@@ -238,7 +238,7 @@ fn manifest(world: &World, rules: &Rules, uid: &str, part: Part) -> Result<Strin
 
 fn created(world: &mut World, route: Route, uid: &str, body: &Value) -> Result<Reply, Reply> {
     known(world, uid)?;
-    let made = world.invent("entity", 24);
+    let made = world.generate_id("entity", 24);
     let overlord = uid.to_owned();
     if route == Route::Account {
         if let Some(overlord) = world.overlord_mut(uid) {
@@ -247,10 +247,10 @@ fn created(world: &mut World, route: Route, uid: &str, body: &Value) -> Result<R
                 overlord.name = name.to_owned();
             }
         }
-        world.news.push(Event::AccountCreated { overlord });
+        world.events.push(Event::AccountCreated { overlord });
     } else {
-        world.news.push(Event::CloudConfigCreated { overlord });
+        world.events.push(Event::CloudConfigCreated { overlord });
     }
-    let audit = world.invent("audit", 24);
+    let audit = world.generate_id("audit", 24);
     Ok(Reply::audited(201, Some(&json!({"uid": made})), &audit))
 }

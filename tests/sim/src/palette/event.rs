@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::route::Route;
 
-/// How far a gateway is, as Palette sees it.
+/// The stage of a gateway, as Palette sees it.
 ///
 /// Documented: `Pending` and `Importing`, then `Running` and a health of
 /// `Healthy`. What else there may be is not known (U10).
@@ -32,8 +32,8 @@ pub enum Event {
         /// A fault changed this answer.
         faulty: bool,
     },
-    /// A request arrived that a fault holds back.
-    Held {
+    /// A request arrived that a fault stalls.
+    Stalled {
         /// The operation.
         route: Route,
     },
@@ -86,7 +86,7 @@ impl fmt::Display for Event {
                 let fault = if *faulty { " (fault)" } else { "" };
                 write!(f, " answered {status}{fault}")
             }
-            Self::Held { route } => write!(f, "{route} held back (fault)"),
+            Self::Stalled { route } => write!(f, "{route} stalled (fault)"),
             Self::HandshakeFailed { reason } => write!(f, "TLS handshake failed: {reason}"),
             Self::CodeIssued { overlord } => write!(f, "pairing code issued for {overlord}"),
             Self::Reached { overlord, stage } => write!(f, "gateway {overlord} is {stage:?}"),

@@ -24,13 +24,13 @@ impl Gate {
         self.0.send_replace(true);
     }
 
-    pub(crate) async fn passed(&self) {
+    pub(crate) async fn wait(&self) {
         // Cannot fail: the sender is ours.
         let _ = self.0.subscribe().wait_for(|&open| open).await;
     }
 }
 
-/// Tells whether an event is the one waited for.
+/// Whether an event is the one waited for.
 pub type EventFilter = Arc<dyn Fn(&events::Event) -> bool + Send + Sync>;
 
 /// One way for an answer to go wrong.
@@ -42,23 +42,23 @@ pub enum Fault {
     Redirect,
     /// 200 with a page in HTML.
     Html,
-    /// 200 with bytes that are no JSON, said to be JSON.
+    /// 200 with bytes that are no JSON, declared as JSON.
     Garbage,
     /// 200 with this JSON.
     Body(String),
     /// 200 with this text where a manifest is expected.
     Manifest(String),
     /// The request is done, but the connection closes after half of the answer.
-    HalfAnswer,
+    HalfReply,
     /// The request is done, but the connection closes before the answer.
-    LostAnswer,
-    /// The request is done, but the answer comes half and then drop by drop,
+    LostReply,
+    /// The request is done, but the answer comes half and then byte by byte,
     /// never whole.
     Dribble,
     /// Nothing happens until the gate opens; then the right answer.
-    Hold(Gate),
+    Stall(Gate),
     /// Nothing happens until such an event is in the log; then the right answer.
-    HoldUntil(EventFilter),
+    StallUntil(EventFilter),
 }
 
 impl fmt::Debug for Fault {
@@ -70,11 +70,11 @@ impl fmt::Debug for Fault {
             Self::Garbage => f.write_str("Garbage"),
             Self::Body(text) => write!(f, "Body({} bytes)", text.len()),
             Self::Manifest(text) => write!(f, "Manifest({} bytes)", text.len()),
-            Self::HalfAnswer => f.write_str("HalfAnswer"),
-            Self::LostAnswer => f.write_str("LostAnswer"),
+            Self::HalfReply => f.write_str("HalfReply"),
+            Self::LostReply => f.write_str("LostReply"),
             Self::Dribble => f.write_str("Dribble"),
-            Self::Hold(_) => f.write_str("Hold"),
-            Self::HoldUntil(_) => f.write_str("HoldUntil"),
+            Self::Stall(_) => f.write_str("Stall"),
+            Self::StallUntil(_) => f.write_str("StallUntil"),
         }
     }
 }

@@ -10,7 +10,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::Shared;
-use super::answer::observed;
+use super::answer::observe;
 use super::event::Stage;
 use super::world::Overlord;
 
@@ -24,14 +24,17 @@ pub(super) fn token(uid: &str) -> String {
 
 /// 204 if the gateway with this token is registered, 401 otherwise. The agents of
 /// a self-hosted one register it by this.
-pub(super) async fn let_in(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> StatusCode {
+pub(super) async fn authenticate(
+    State(shared): State<Arc<Shared>>,
+    headers: HeaderMap,
+) -> StatusCode {
     let sent = headers
         .get(header::AUTHORIZATION)
         .map(HeaderValue::as_bytes);
     let registered = shared.change(|world| {
         let is_it = |o: &&Overlord| sent == Some(token(&o.uid).as_bytes());
         let uid = world.overlords().find(is_it)?.uid.clone();
-        observed(world, &shared.rules, &uid).ok()?;
+        observe(world, &shared.rules, &uid).ok()?;
         Some(world.overlord(&uid)?.stage >= Stage::Running)
     });
     match registered {

@@ -12,9 +12,9 @@ use std::net::IpAddr;
 use jiff::Timestamp;
 
 /// Requests a second that refill a bucket.
-const RATE: f64 = 10.0;
+const REQUESTS_PER_SECOND: f64 = 10.0;
 /// Requests that a full bucket holds.
-const BURST: f64 = 50.0;
+const MAX_BURST_REQUESTS: f64 = 50.0;
 
 /// One bucket for each source address and parent resource.
 #[derive(Debug, Default)]
@@ -24,9 +24,9 @@ impl Limiter {
     /// Takes one request out of its bucket; false if the bucket is empty.
     pub(super) fn admit(&mut self, source: IpAddr, path: &str, now: Timestamp) -> bool {
         let bucket = self.0.entry((source, parent(path)));
-        let (level, since) = bucket.or_insert((BURST, now));
+        let (level, since) = bucket.or_insert((MAX_BURST_REQUESTS, now));
         let passed = now.duration_since(*since).as_secs_f64().max(0.0);
-        *level = (*level + passed * RATE).min(BURST);
+        *level = (*level + passed * REQUESTS_PER_SECOND).min(MAX_BURST_REQUESTS);
         *since = now;
         let admitted = *level >= 1.0;
         if admitted {

@@ -46,28 +46,28 @@ use crate::clock::Clock;
 use crate::events::{self, EventLog};
 use crate::server::{Peer, Serving};
 use crate::tls::{Authority, TlsListener};
-use answer::Asked;
+use answer::ApiRequest;
 use fault::Faults;
 use limiter::Limiter;
 use reply::Reply;
 use world::World;
 
 /// The longest request body that is read, in bytes.
-const BODY_LIMIT: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
 /// The longest answer that is given without a network, in bytes.
-const ANSWER_LIMIT: usize = 16 << 20;
+const MAX_REPLY_BYTES: usize = 16 << 20;
 
 /// When a registered gateway becomes healthy. In reality its agents come up
 /// and report over a channel that the stand-in does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HealthyAfter {
-    /// At once. A self-hosted gateway: at the first look after both manifests.
+    /// At once. A self-hosted gateway: at the first poll after both manifests.
     #[default]
     Registration,
     /// One stage at each `GET /v1/overlords/{uid}`.
-    Looks,
+    Polls,
     /// When [`Palette::set_stage`] says so.
-    Told,
+    SetStage,
 }
 
 /// What a simulated Palette is started with.
@@ -86,7 +86,7 @@ pub struct PaletteConfig {
     pub manifest_needs_key: bool,
     /// Whether requests are limited as Palette limits them. Default yes.
     pub limited: bool,
-    /// Version of its agents, as `GET /v1/services/stylus/version` tells it.
+    /// Version of its agents, as in `GET /v1/services/stylus/version`.
     pub version: String,
     /// Whether it speaks HTTP/2 as well, as Palette does. Default no.
     pub http2: bool,
@@ -142,7 +142,7 @@ struct Rules {
 }
 
 #[derive(Default)]
-struct Changing {
+struct MutableState {
     world: World,
     limiter: Limiter,
     faults: Faults,
@@ -150,33 +150,33 @@ struct Changing {
 
 struct Shared {
     rules: Rules,
-    changing: Mutex<Changing>,
+    state: Mutex<MutableState>,
 }
 
 impl Shared {
-    fn changing(&self) -> MutexGuard<'_, Changing> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, MutableState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn record(&self, event: Event) {
         self.rules.log.record(events::Event::Palette(event));
     }
 
-    /// Changes the world, then tells the log what came of it.
+    /// Changes the world, then logs what came of it.
     fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        let (result, news) = {
-            let mut changing = self.changing();
-            let result = change(&mut changing.world);
-            (result, std::mem::take(&mut changing.world.news))
+        let (result, events) = {
+            let mut state = self.lock();
+            let result = change(&mut state.world);
+            (result, std::mem::take(&mut state.world.events))
         };
-        news.into_iter().for_each(|event| self.record(event));
+        events.into_iter().for_each(|event| self.record(event));
         result
     }
 }
 
 /// A request or an answer that no network carries.
 #[derive(Clone, Debug, Default)]
-pub struct Unsent {
+pub struct Message {
     /// Method and address of a request, or status of an answer and nothing.
     pub line: (String, String),
     /// Names and values.
@@ -229,13 +229,13 @@ impl Palette {
                 clock: config.clock,
                 log: config.log,
             },
-            changing: Mutex::default(),
+            state: Mutex::default(),
         });
-        let told = Arc::clone(&shared);
-        let failed = move |reason| told.record(Event::HandshakeFailed { reason });
+        let log = Arc::clone(&shared);
+        let failed = move |reason| log.record(Event::HandshakeFailed { reason });
         let listener = TlsListener::new(tcp, tls, failed)?;
         let router = Router::new()
-            .route(jet::PATH, get(jet::let_in))
+            .route(jet::PATH, get(jet::authenticate))
             .fallback(respond)
             .with_state(Arc::clone(&shared));
         let serving = Serving::start(listener, router)?;
@@ -261,19 +261,19 @@ impl Palette {
 
     /// Takes a code that a gateway file already holds, as if issued just now;
     /// returns the uid of its gateway.
-    pub fn know_code(&self, code: &str) -> String {
+    pub fn accept_code(&self, code: &str) -> String {
         let now = self.shared.rules.clock.now();
-        self.shared.change(|world| world.know_code(code, now))
+        self.shared.change(|world| world.accept_code(code, now))
     }
 
     /// The next `times` requests to `route` go wrong like this.
     pub fn inject(&self, route: Route, times: u32, fault: Fault) {
-        self.shared.changing().faults.add(route, times, fault);
+        self.shared.lock().faults.add(route, times, fault);
     }
 
     /// Nothing goes wrong any more with requests to `route`.
     pub fn recover(&self, route: Route) {
-        self.shared.changing().faults.clear(route);
+        self.shared.lock().faults.clear(route);
     }
 
     /// Deletes a gateway, as a tenant administrator does in the console.
@@ -283,13 +283,13 @@ impl Palette {
 
     /// How many gateways there are.
     pub fn gateways(&self) -> usize {
-        self.shared.changing().world.overlords().count()
+        self.shared.lock().world.overlords().count()
     }
 
     /// How many gateways came to this stage and no further.
     pub fn count(&self, stage: Stage) -> usize {
-        let changing = self.shared.changing();
-        let here = changing.world.overlords().filter(|o| o.stage == stage);
+        let state = self.shared.lock();
+        let here = state.world.overlords().filter(|o| o.stage == stage);
         here.count()
     }
 
@@ -299,28 +299,30 @@ impl Palette {
     ///
     /// # Errors
     /// If the request is none, or the answer breaks off.
-    pub async fn ask(&self, source: SocketAddr, asked: Unsent) -> Result<Unsent> {
-        let mut request = Request::builder().method(&*asked.line.0).uri(&asked.line.1);
-        for (name, value) in &asked.headers {
+    pub async fn respond_to(&self, source: SocketAddr, message: Message) -> Result<Message> {
+        let mut request = Request::builder()
+            .method(&*message.line.0)
+            .uri(&message.line.1);
+        for (name, value) in &message.headers {
             request = request.header(name, value);
         }
-        let request = request.body(Body::from(asked.body))?;
+        let request = request.body(Body::from(message.body))?;
         let shared = State(Arc::clone(&self.shared));
         let response = respond(shared, ConnectInfo(Peer(source)), request).await;
         let (head, body) = response.into_parts();
         let text = |value: &HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
         let headers = head.headers.iter();
-        Ok(Unsent {
+        Ok(Message {
             line: (head.status.as_str().to_owned(), String::new()),
             headers: headers.map(|(n, v)| (n.to_string(), text(v))).collect(),
-            body: to_bytes(body, ANSWER_LIMIT).await?.into(),
+            body: to_bytes(body, MAX_REPLY_BYTES).await?.into(),
         })
     }
 
-    /// How far a gateway is; `None` if there is no such gateway.
+    /// The stage of a gateway; `None` if there is no such gateway.
     pub fn stage(&self, overlord: &str) -> Option<Stage> {
-        let changing = self.shared.changing();
-        Some(changing.world.overlord(overlord)?.stage)
+        let state = self.shared.lock();
+        Some(state.world.overlord(overlord)?.stage)
     }
 
     /// Moves a gateway on, as its agents' reports would. Never moves it back.
@@ -338,7 +340,7 @@ async fn respond(
     let path = parts.uri.path();
     let found = Route::of(parts.method.as_str(), path);
     let now = shared.rules.clock.now();
-    if shared.rules.limited && !shared.changing().limiter.admit(peer.0.ip(), path, now) {
+    if shared.rules.limited && !shared.lock().limiter.admit(peer.0.ip(), path, now) {
         let message = "too many requests, retry after a few moments";
         let reply = Reply::error(429, "TooManyRequests", message);
         return finish(&shared, found.map(|(route, _)| route), None, reply);
@@ -348,16 +350,19 @@ async fn respond(
         return finish(&shared, None, None, reply);
     };
     let header = |name| parts.headers.get(name).and_then(|v| v.to_str().ok());
-    let asked = Asked {
+    let asked = ApiRequest {
         uid,
         query: Query::try_from_uri(&parts.uri).map_or_else(|_| Default::default(), |Query(q)| q),
         api_key: header("ApiKey").map(str::to_owned),
         project: header("ProjectUid").is_some(),
         // A body that is too long or breaks off is no JSON, and refused as such.
-        body: to_bytes(body, BODY_LIMIT).await.unwrap_or_default().into(),
+        body: to_bytes(body, MAX_BODY_BYTES)
+            .await
+            .unwrap_or_default()
+            .into(),
     };
-    let fault = shared.changing().faults.take(route);
-    if let Some(reply) = instead(&shared, route, fault.as_ref()).await {
+    let fault = shared.lock().faults.take(route);
+    if let Some(reply) = faulty_reply(&shared, route, fault.as_ref()).await {
         return finish(&shared, Some(route), fault.as_ref(), reply);
     }
     let now = shared.rules.clock.now();
@@ -366,8 +371,8 @@ async fn respond(
 }
 
 /// The answer of a fault that comes before anything is done; waits for the
-/// faults that only hold a request back.
-async fn instead(shared: &Shared, route: Route, fault: Option<&Fault>) -> Option<Reply> {
+/// faults that only stall a request.
+async fn faulty_reply(shared: &Shared, route: Route, fault: Option<&Fault>) -> Option<Reply> {
     match fault? {
         Fault::Status(status, code) => Some(Reply::error(*status, code, "a fault on demand")),
         Fault::Html => Some(Reply::html(200)),
@@ -388,17 +393,17 @@ async fn instead(shared: &Shared, route: Route, fault: Option<&Fault>) -> Option
             Some(reply)
         }
         Fault::Manifest(text) => Some(Reply::json(200, &serde_json::json!({"manifest": text}))),
-        Fault::Hold(gate) => {
-            shared.record(Event::Held { route });
-            gate.passed().await;
+        Fault::Stall(gate) => {
+            shared.record(Event::Stalled { route });
+            gate.wait().await;
             None
         }
-        Fault::HoldUntil(wanted) => {
-            shared.record(Event::Held { route });
+        Fault::StallUntil(wanted) => {
+            shared.record(Event::Stalled { route });
             shared.rules.log.await_event(|event| wanted(event)).await;
             None
         }
-        Fault::HalfAnswer | Fault::LostAnswer | Fault::Dribble => None,
+        Fault::HalfReply | Fault::LostReply | Fault::Dribble => None,
     }
 }
 
@@ -417,12 +422,12 @@ fn finish(
         faulty: fault.is_some(),
     });
     match fault {
-        Some(Fault::HalfAnswer) => {
+        Some(Fault::HalfReply) => {
             let half = reply.body.len() / 2;
             reply.into_broken(half)
         }
         Some(Fault::Dribble) => reply.into_dribble(),
-        Some(Fault::LostAnswer) => reply.into_broken(0),
+        Some(Fault::LostReply) => reply.into_broken(0),
         _ => reply.into_response(),
     }
 }

@@ -8,8 +8,8 @@ use axum::http::{HeaderValue, Response, StatusCode, header};
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 
-/// Between two drops of an answer that dribbles.
-const DROP: Duration = Duration::from_millis(20);
+/// Time between two bytes of a reply that dribbles.
+const DRIBBLE_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Status, headers and body of an answer.
 #[derive(Clone, Debug, PartialEq)]
@@ -114,7 +114,7 @@ impl Reply {
         }
         let half = bytes::Bytes::copy_from_slice(&self.body[..self.body.len() / 2]);
         let blanks = stream::repeat(()).then(|()| async {
-            tokio::time::sleep(DROP).await;
+            tokio::time::sleep(DRIBBLE_INTERVAL).await;
             bytes::Bytes::from_static(b" ")
         });
         let drops = stream::once(async move { half }).chain(blanks);

@@ -74,7 +74,7 @@ impl Bench {
             events::Event::Palette(Event::Reached { stage, .. }) => Some(stage),
             _ => None,
         };
-        self.log.so_far().into_iter().filter_map(stage).collect()
+        self.log.recorded().into_iter().filter_map(stage).collect()
     }
 }
 
@@ -194,7 +194,7 @@ fn body(route: Route, code: &str) -> Value {
 
 #[tokio::test]
 async fn every_answer_is_as_published() {
-    for healthy_after in [HealthyAfter::Registration, HealthyAfter::Looks] {
+    for healthy_after in [HealthyAfter::Registration, HealthyAfter::Polls] {
         let bench = bench(|config| config.healthy_after = healthy_after).await;
         let (code, uid) = bench.palette.issue_code();
         // Twice, to see the gateway in every stage; at last it is deleted.
@@ -235,7 +235,7 @@ async fn every_answer_is_as_published() {
 
 #[tokio::test]
 async fn a_self_hosted_gateway_runs_once_both_manifests_are_fetched() {
-    let bench = bench(|config| config.healthy_after = HealthyAfter::Looks).await;
+    let bench = bench(|config| config.healthy_after = HealthyAfter::Polls).await;
     let request = bench.request(Route::SelfHosted, "").header("ApiKey", KEY);
     let answer = request.json(&body(Route::SelfHosted, "")).send().await;
     let made: Value = answer.unwrap().json().await.unwrap();
@@ -287,10 +287,10 @@ async fn faults_come_as_often_as_asked_for() {
 async fn an_answer_breaks_off_after_the_work_is_done() {
     let bench = bench(|_| ()).await;
     let (code, uid) = bench.palette.issue_code();
-    bench.palette.inject(Route::Manifest, 1, Fault::HalfAnswer);
+    bench.palette.inject(Route::Manifest, 1, Fault::HalfReply);
     assert!(bench.manifest(&code).await.bytes().await.is_err());
     assert_eq!(bench.palette.stage(&uid), Some(Stage::Importing));
-    bench.palette.inject(Route::Register, 1, Fault::LostAnswer);
+    bench.palette.inject(Route::Register, 1, Fault::LostReply);
     let request = bench.request(Route::Register, &uid);
     let sent = request.json(&body(Route::Register, &code)).send().await;
     let lost = match sent {
@@ -307,10 +307,10 @@ async fn a_held_request_waits_for_the_gate_or_the_event() {
     let (gate, (_, uid)) = (Gate::default(), bench.palette.issue_code());
     bench
         .palette
-        .inject(Route::Ping, 1, Fault::Hold(gate.clone()));
-    let held = events::Event::Palette(Event::Held { route: Route::Ping });
+        .inject(Route::Ping, 1, Fault::Stall(gate.clone()));
+    let stalled = events::Event::Palette(Event::Stalled { route: Route::Ping });
     let opened = async {
-        bench.log.await_event(|event| *event == held).await;
+        bench.log.await_event(|event| *event == stalled).await;
         gate.open();
     };
     let (answer, ()) = tokio::join!(bench.ask(Route::Ping, ""), opened);
@@ -323,12 +323,12 @@ async fn a_held_request_waits_for_the_gate_or_the_event() {
     let filter: EventFilter = Arc::new(move |event| *event == wanted);
     bench
         .palette
-        .inject(Route::Ready, 1, Fault::HoldUntil(filter));
-    let held = events::Event::Palette(Event::Held {
+        .inject(Route::Ready, 1, Fault::StallUntil(filter));
+    let stalled = events::Event::Palette(Event::Stalled {
         route: Route::Ready,
     });
     let happens = async {
-        bench.log.await_event(|event| *event == held).await;
+        bench.log.await_event(|event| *event == stalled).await;
         bench.palette.set_stage(&uid, Stage::Running);
     };
     let (answer, ()) = tokio::join!(bench.ask(Route::Ready, ""), happens);
@@ -359,11 +359,11 @@ async fn dropping_it_ends_it() {
         palette, client, ..
     } = bench(|_| ()).await;
     let gate = Gate::default();
-    palette.inject(Route::Ping, 1, Fault::Hold(gate));
+    palette.inject(Route::Ping, 1, Fault::Stall(gate));
     let url = format!("https://{HOST}:{}/v1/health/ping", palette.addr().port());
     let log = palette.shared.rules.log.clone();
     let waiting = tokio::spawn(client.get(&url).send());
-    log.await_event(|event| matches!(event, events::Event::Palette(Event::Held { .. })))
+    log.await_event(|event| matches!(event, events::Event::Palette(Event::Stalled { .. })))
         .await;
     drop(palette);
     assert_eq!(waiting.await.unwrap().unwrap().status(), 503);

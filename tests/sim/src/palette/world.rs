@@ -37,8 +37,8 @@ struct Code {
 /// What a pairing code turns out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum CodeState {
-    /// Good, for this gateway.
-    Good(String),
+    /// Valid, for this gateway.
+    Valid(String),
     Unknown,
     Expired,
     Used,
@@ -49,17 +49,17 @@ pub(super) enum CodeState {
 pub(super) struct World {
     overlords: BTreeMap<String, Overlord>,
     codes: BTreeMap<String, Code>,
-    made: u64,
-    /// What happened since the last look.
-    pub news: Vec<Event>,
+    ids: u64,
+    /// What happened since it was last taken.
+    pub events: Vec<Event>,
 }
 
 impl World {
-    /// A new gateway that waits for its first sign of life.
+    /// A new gateway that waits for its first request.
     pub(super) fn add_overlord(&mut self, name: &str, self_hosted: bool, now: Timestamp) -> String {
-        let uid = self.invent("overlord", 24);
+        let uid = self.generate_id("overlord", 24);
         let overlord = Overlord {
-            cluster: self.invent("cluster", 24),
+            cluster: self.generate_id("cluster", 24),
             uid: uid.clone(),
             name: name.to_owned(),
             self_hosted,
@@ -69,7 +69,7 @@ impl World {
             account: None,
         };
         self.overlords.insert(uid.clone(), overlord);
-        self.news.push(Event::Reached {
+        self.events.push(Event::Reached {
             overlord: uid.clone(),
             stage: Stage::Pending,
         });
@@ -79,13 +79,13 @@ impl World {
     /// A new code for a new gateway; (code, gateway). How real codes look is
     /// not known (U3): these are eight upper-case hex digits.
     pub(super) fn issue_code(&mut self, now: Timestamp) -> (String, String) {
-        let code = self.invent("code", 8).to_uppercase();
-        let overlord = self.know_code(&code, now);
+        let code = self.generate_id("code", 8).to_uppercase();
+        let overlord = self.accept_code(&code, now);
         (code, overlord)
     }
 
     /// As if this code had been issued just now; returns the gateway's uid.
-    pub(super) fn know_code(&mut self, code: &str, now: Timestamp) -> String {
+    pub(super) fn accept_code(&mut self, code: &str, now: Timestamp) -> String {
         let overlord = self.add_overlord("", false, now);
         let entry = Code {
             overlord: overlord.clone(),
@@ -93,7 +93,7 @@ impl World {
             used: false,
         };
         self.codes.insert(code.to_owned(), entry);
-        self.news.push(Event::CodeIssued {
+        self.events.push(Event::CodeIssued {
             overlord: overlord.clone(),
         });
         overlord
@@ -104,11 +104,11 @@ impl World {
             None => CodeState::Unknown,
             Some(code) if code.used => CodeState::Used,
             Some(code) if now.duration_since(code.issued) > CODE_LIFE => CodeState::Expired,
-            Some(code) => CodeState::Good(code.overlord.clone()),
+            Some(code) => CodeState::Valid(code.overlord.clone()),
         }
     }
 
-    pub(super) fn use_up(&mut self, code: &str) {
+    pub(super) fn mark_used(&mut self, code: &str) {
         if let Some(code) = self.codes.get_mut(code) {
             code.used = true;
         }
@@ -118,7 +118,7 @@ impl World {
     pub(super) fn remove(&mut self, uid: &str) {
         self.overlords.remove(uid);
         self.codes.retain(|_, code| code.overlord != uid);
-        self.news.push(Event::Removed {
+        self.events.push(Event::Removed {
             overlord: uid.to_owned(),
         });
     }
@@ -143,7 +143,7 @@ impl World {
         for next in [Stage::Importing, Stage::Running, Stage::Healthy] {
             if overlord.stage < next && next <= stage {
                 overlord.stage = next;
-                self.news.push(Event::Reached {
+                self.events.push(Event::Reached {
                     overlord: uid.to_owned(),
                     stage: next,
                 });
@@ -152,9 +152,9 @@ impl World {
     }
 
     /// A made-up identifier: the same ones in the same order in every run.
-    pub(super) fn invent(&mut self, kind: &str, digits: usize) -> String {
-        self.made += 1;
-        let digest = Sha256::digest(format!("stand-in {kind} {}", self.made));
+    pub(super) fn generate_id(&mut self, kind: &str, digits: usize) -> String {
+        self.ids += 1;
+        let digest = Sha256::digest(format!("stand-in {kind} {}", self.ids));
         hex::encode(digest)[..digits].to_owned()
     }
 }
@@ -218,12 +218,12 @@ mod tests {
         let mut world = World::default();
         let issued = Timestamp::UNIX_EPOCH;
         let (code, overlord) = world.issue_code(issued);
-        let good = CodeState::Good(overlord);
+        let good = CodeState::Valid(overlord);
         assert_eq!(world.look_up(&code, issued + CODE_LIFE), good);
         let later = issued + CODE_LIFE + SignedDuration::from_secs(1);
         assert_eq!(world.look_up(&code, later), CodeState::Expired);
         assert_eq!(world.look_up("WRONG", issued), CodeState::Unknown);
-        world.use_up(&code);
+        world.mark_used(&code);
         assert_eq!(world.look_up(&code, issued), CodeState::Used);
     }
 
@@ -234,7 +234,7 @@ mod tests {
         world.reach(&uid, Stage::Healthy);
         world.reach(&uid, Stage::Importing);
         let stages: Vec<_> = world
-            .news
+            .events
             .iter()
             .map(|event| match event {
                 Event::Reached { stage, .. } => *stage,

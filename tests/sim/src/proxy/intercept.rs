@@ -20,9 +20,9 @@ use crate::tls::{Authority, provider};
 /// How a proxy intercepts.
 pub struct Interception {
     authority: Authority,
-    /// Set: decrypt, look, encrypt again. Unset: show a page instead.
+    /// Set: decrypt, inspect, encrypt again. Unset: show a page instead.
     onwards: Option<Arc<ClientConfig>>,
-    /// Whether it answers for the destination when a client wants to upgrade.
+    /// Whether it answers for the destination when a client requests an upgrade.
     refuses_upgrades: bool,
 }
 
@@ -64,7 +64,7 @@ impl Interception {
         })
     }
 
-    /// The same, but a connection whose first request wants an upgrade
+    /// The same, but a connection whose first request is an upgrade
     /// (WebSocket) is answered 403 with a page.
     #[must_use]
     pub fn refusing_upgrades(mut self) -> Self {
@@ -127,9 +127,9 @@ async fn relay(
         return inner.shutdown().await;
     }
     let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
-    let far = TcpStream::connect(address).await?;
-    let mut far = TlsConnector::from(config).connect(name, far).await?;
-    far.write_all(&head.unchanged()).await?;
-    copy_bidirectional(inner, &mut far).await?;
+    let upstream = TcpStream::connect(address).await?;
+    let mut upstream = TlsConnector::from(config).connect(name, upstream).await?;
+    upstream.write_all(&head.unchanged()).await?;
+    copy_bidirectional(inner, &mut upstream).await?;
     Ok(())
 }

@@ -47,8 +47,8 @@ pub enum Event {
         /// A fault changed this answer.
         faulty: bool,
     },
-    /// A request arrived that a fault holds back.
-    Held {
+    /// A request arrived that a fault stalls.
+    Stalled {
         /// `host:port`.
         destination: String,
     },
@@ -73,7 +73,7 @@ impl fmt::Display for Event {
                 let fault = if *faulty { " (fault)" } else { "" };
                 write!(f, "{method} {destination} answered {status}{fault}")
             }
-            Self::Held { destination } => write!(f, "{destination} held back (fault)"),
+            Self::Stalled { destination } => write!(f, "{destination} stalled (fault)"),
             Self::InterceptionRefused { destination } => {
                 write!(f, "the client refused interception of {destination}")
             }
@@ -89,7 +89,7 @@ pub enum Fault {
     /// The connection closes without an answer.
     Close,
     /// Nothing happens until the gate opens; then the right answer.
-    Hold(Gate),
+    Stall(Gate),
     /// The proxy is in the middle of the TLS connection.
     Intercept(Arc<Interception>),
 }
@@ -101,7 +101,7 @@ pub struct ProxyConfig {
     pub listen: SocketAddr,
     /// Where `host:port` really is; everything else is refused.
     pub destinations: BTreeMap<String, SocketAddr>,
-    /// User and password that it asks for, if any.
+    /// User and password that it requires, if any.
     pub login: Option<(String, String)>,
     /// Certificates of an interception go by it.
     pub clock: Clock,
@@ -110,7 +110,7 @@ pub struct ProxyConfig {
 }
 
 impl ProxyConfig {
-    /// A proxy without a login that knows nobody.
+    /// A proxy without a login and without destinations.
     pub fn new(log: EventLog) -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -123,7 +123,7 @@ impl ProxyConfig {
 
     /// Lets clients reach `host:port` (lower case), which is at `address`.
     #[must_use]
-    pub fn knows(mut self, destination: &str, address: SocketAddr) -> Self {
+    pub fn with_destination(mut self, destination: &str, address: SocketAddr) -> Self {
         self.destinations.insert(destination.to_owned(), address);
         self
     }
@@ -213,7 +213,7 @@ impl Proxy {
         self.addr
     }
 
-    /// The next `times` requests go wrong like this, whatever they ask for.
+    /// The next `times` requests go wrong like this, whatever they are for.
     pub fn inject(&self, times: u32, fault: Fault) {
         let faults = &self.shared.faults;
         let mut faults = faults.lock().unwrap_or_else(PoisonError::into_inner);
@@ -268,12 +268,12 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
                 shared.record(Event::InterceptionRefused { destination });
             }
         }
-        Some(Fault::Hold(_) | Fault::Intercept(_)) | None => {
-            if let Some(Fault::Hold(gate)) = &fault {
-                shared.record(Event::Held {
+        Some(Fault::Stall(_) | Fault::Intercept(_)) | None => {
+            if let Some(Fault::Stall(gate)) = &fault {
+                shared.record(Event::Stalled {
                     destination: destination.clone(),
                 });
-                gate.passed().await;
+                gate.wait().await;
             }
             let tunnel = head.method == "CONNECT";
             let status = if tunnel { 200 } else { 0 };
@@ -287,8 +287,8 @@ async fn serve(shared: Arc<Shared>, mut stream: TcpStream) {
 const ESTABLISHED: &[u8] = b"HTTP/1.1 200 Connection established\r\n\r\n";
 
 async fn pass(mut stream: TcpStream, head: &Head, address: SocketAddr) -> std::io::Result<()> {
-    let mut far = match TcpStream::connect(address).await {
-        Ok(far) => far,
+    let mut upstream = match TcpStream::connect(address).await {
+        Ok(upstream) => upstream,
         Err(error) => {
             let text = answer(502, &[], &error.to_string());
             return stream.write_all(text.as_bytes()).await;
@@ -297,9 +297,9 @@ async fn pass(mut stream: TcpStream, head: &Head, address: SocketAddr) -> std::i
     if head.method == "CONNECT" {
         stream.write_all(ESTABLISHED).await?;
     } else {
-        far.write_all(&head.forwarded()).await?;
+        upstream.write_all(&head.forwarded()).await?;
     }
-    far.write_all(&head.rest).await?;
-    copy_bidirectional(&mut stream, &mut far).await?;
+    upstream.write_all(&head.rest).await?;
+    copy_bidirectional(&mut stream, &mut upstream).await?;
     Ok(())
 }

@@ -21,7 +21,7 @@ async fn bench(login: Option<(&str, &str)>) -> Bench {
     let authority = Authority::generate("Palette CA", Timestamp::now()).unwrap();
     let config = PaletteConfig::new("palette.postern.test", authority, log.clone());
     let palette = Palette::start(config).await.unwrap();
-    let mut config = ProxyConfig::new(log.clone()).knows(NAME, palette.addr());
+    let mut config = ProxyConfig::new(log.clone()).with_destination(NAME, palette.addr());
     config.login = login.map(|(user, password)| (user.to_owned(), password.to_owned()));
     let proxy = Proxy::start(config).await.unwrap();
     Bench {
@@ -56,7 +56,11 @@ impl Bench {
             }) => Some((destination, status)),
             _ => None,
         };
-        self.log.so_far().into_iter().filter_map(answered).collect()
+        self.log
+            .recorded()
+            .into_iter()
+            .filter_map(answered)
+            .collect()
     }
 }
 
@@ -77,7 +81,7 @@ async fn a_tunnel_leads_to_palette_and_nowhere_else() {
 }
 
 #[tokio::test]
-async fn a_login_is_asked_for_and_never_logged() {
+async fn a_login_is_required_and_never_logged() {
     let bench = bench(Some(("edge", "s3cret"))).await;
     for login in ["", "edge:wrong@"] {
         assert!(bench.ping(login).await.is_err(), "{login}");
@@ -85,7 +89,7 @@ async fn a_login_is_asked_for_and_never_logged() {
     assert_eq!(bench.ping("edge:s3cret@").await.unwrap().status(), 200);
     let statuses: Vec<_> = bench.answered().into_iter().map(|(_, s)| s).collect();
     assert_eq!(statuses, [407, 407, 200]);
-    let log = format!("{:?}", bench.log.so_far());
+    let log = format!("{:?}", bench.log.recorded());
     for secret in ["s3cret", "ZWRnZT", "wrong"] {
         assert!(!log.contains(secret), "{secret}");
     }
@@ -96,7 +100,7 @@ async fn plain_requests_are_passed_on() {
     let log = EventLog::default();
     let config = crate::maas::MaasConfig::new("abc", "edge", log.clone());
     let maas = crate::maas::Maas::start(config).await.unwrap();
-    let config = ProxyConfig::new(log.clone()).knows("maas.test:80", maas.addr());
+    let config = ProxyConfig::new(log.clone()).with_destination("maas.test:80", maas.addr());
     let proxy = Proxy::start(config).await.unwrap();
     let through = reqwest::Proxy::all(format!("http://{}", proxy.addr())).unwrap();
     let client = ClientBuilder::new().proxy(through).build().unwrap();
@@ -115,10 +119,11 @@ async fn faults_come_as_often_as_asked_for() {
     }
     assert_eq!(bench.ping("").await.unwrap().status(), 200);
     let gate = Gate::default();
-    bench.proxy.inject(1, Fault::Hold(gate.clone()));
-    let held = |event: &events::Event| matches!(event, events::Event::Proxy(Event::Held { .. }));
+    bench.proxy.inject(1, Fault::Stall(gate.clone()));
+    let stalled =
+        |event: &events::Event| matches!(event, events::Event::Proxy(Event::Stalled { .. }));
     let opened = async {
-        bench.log.await_event(held).await;
+        bench.log.await_event(stalled).await;
         gate.open();
     };
     let (answer, ()) = tokio::join!(bench.ping(""), opened);

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// The longest head that is read, in bytes.
-const LIMIT: usize = 16 << 10;
+const MAX_HEAD_BYTES: usize = 16 << 10;
 
 /// The head of a request, and the bytes that came after it.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Head {
                 let rest = bytes.split_off(end + 4);
                 return Self::parse(std::str::from_utf8(&bytes).ok()?, rest);
             }
-            if bytes.len() > LIMIT || stream.read_buf(&mut bytes).await.ok()? == 0 {
+            if bytes.len() > MAX_HEAD_BYTES || stream.read_buf(&mut bytes).await.ok()? == 0 {
                 return None;
             }
         }
@@ -33,9 +33,9 @@ impl Head {
 
     fn parse(text: &str, rest: Vec<u8>) -> Option<Self> {
         let mut lines = text.trim_end().split("\r\n");
-        let mut words = lines.next()?.split(' ');
-        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-        if !words.next()?.starts_with("HTTP/1.") {
+        let mut parts = lines.next()?.split(' ');
+        let (method, target) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+        if !parts.next()?.starts_with("HTTP/1.") {
             return None;
         }
         let header = |line: &str| {
@@ -64,7 +64,7 @@ impl Head {
             .is_some_and(|(scheme, text)| scheme.eq_ignore_ascii_case("basic") && text == wanted)
     }
 
-    /// `host:port` that the request wants to go to, in lower case; `None` if
+    /// `host:port` that the request is for, in lower case; `None` if
     /// it is neither CONNECT nor has an absolute `http://` address.
     pub(super) fn destination(&self) -> Option<String> {
         if self.method == "CONNECT" {

@@ -49,7 +49,7 @@ pub struct S3Config {
 
 /// A request that was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// `GET`, `HEAD`, `PUT`.
     pub method: String,
     /// The object.
@@ -72,25 +72,25 @@ impl Refusal {
 }
 
 #[derive(Default)]
-struct Changing {
+struct MutableState {
     objects: BTreeMap<String, Bytes>,
-    seen: Vec<Seen>,
-    cut: bool,
+    requests: Vec<RecordedRequest>,
+    downloads_break: bool,
 }
 
 struct Shared {
     config: S3Config,
-    changing: Mutex<Changing>,
+    state: Mutex<MutableState>,
     /// PUTs whose first bytes came.
-    begun: watch::Sender<usize>,
+    started: watch::Sender<usize>,
     /// PUTs that ended, however.
     ended: watch::Sender<usize>,
     stalled: watch::Sender<bool>,
 }
 
 impl Shared {
-    fn changing(&self) -> MutexGuard<'_, Changing> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, MutableState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -117,8 +117,8 @@ impl S3 {
             .context("listening as S3")?;
         let shared = Arc::new(Shared {
             config,
-            changing: Mutex::default(),
-            begun: watch::Sender::new(0),
+            state: Mutex::default(),
+            started: watch::Sender::new(0),
             ended: watch::Sender::new(0),
             stalled: watch::Sender::new(false),
         });
@@ -136,39 +136,39 @@ impl S3 {
 
     /// What is in the bucket.
     pub fn objects(&self) -> BTreeMap<String, Vec<u8>> {
-        let changing = self.shared.changing();
+        let state = self.shared.lock();
         let copy = |(key, bytes): (&String, &Bytes)| (key.clone(), bytes.to_vec());
-        changing.objects.iter().map(copy).collect()
+        state.objects.iter().map(copy).collect()
     }
 
-    /// Puts an object in, past all rules.
+    /// Puts an object in, without any check.
     pub fn insert(&self, key: &str, bytes: &[u8]) {
         let bytes = Bytes::copy_from_slice(bytes);
-        self.shared.changing().objects.insert(key.to_owned(), bytes);
+        self.shared.lock().objects.insert(key.to_owned(), bytes);
     }
 
     /// Every request so far.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.shared.changing().seen.clone()
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.shared.lock().requests.clone()
     }
 
     /// From now on, no PUT is read beyond its first bytes; `false` reads on.
-    pub fn stall(&self, stalled: bool) {
+    pub fn stall_uploads(&self, stalled: bool) {
         self.shared.stalled.send_replace(stalled);
     }
 
     /// From now on, the body of each GET ends in its middle.
-    pub fn cut(&self, cut: bool) {
-        self.shared.changing().cut = cut;
+    pub fn break_downloads(&self, broken: bool) {
+        self.shared.lock().downloads_break = broken;
     }
 
     /// Waits until the first bytes of `n` PUTs came in all.
-    pub async fn put_begun(&self, n: usize) {
-        at_least(&self.shared.begun, n).await;
+    pub async fn uploads_started(&self, n: usize) {
+        at_least(&self.shared.started, n).await;
     }
 
     /// Waits until `n` PUTs ended in all, well or not.
-    pub async fn put_ended(&self, n: usize) {
+    pub async fn uploads_ended(&self, n: usize) {
         at_least(&self.shared.ended, n).await;
     }
 }
@@ -183,11 +183,11 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let method = request.method().clone();
     let path = request.uri().path().trim_start_matches('/').to_owned();
     let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
-    let response = match served(&shared, request, bucket, key).await {
+    let response = match respond(&shared, request, bucket, key).await {
         Ok(response) => response,
         Err(refusal) => refused(refusal, &method, &path),
     };
-    shared.changing().seen.push(Seen {
+    shared.lock().requests.push(RecordedRequest {
         method: method.to_string(),
         key: key.to_owned(),
         status: response.status().as_u16(),
@@ -195,7 +195,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     response
 }
 
-/// An error as S3 words it. It repeats what a real one repeats.
+/// An error as S3 writes it, with what a real one repeats.
 fn refused(refusal: Refusal, method: &Method, path: &str) -> Response {
     let Refusal { status, code } = refusal;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -209,15 +209,15 @@ fn refused(refusal: Refusal, method: &Method, path: &str) -> Response {
     (status, [(header::CONTENT_TYPE, "application/xml")], xml).into_response()
 }
 
-async fn served(
+async fn respond(
     shared: &Shared,
     request: Request,
     bucket: &str,
     key: &str,
 ) -> Result<Response, Refusal> {
     let config = &shared.config;
-    let asked = (request.method(), request.uri(), request.headers());
-    signature::check(asked, &config.keys, &config.region, config.clock.now())?;
+    let signed = (request.method(), request.uri(), request.headers());
+    signature::check(signed, &config.keys, &config.region, config.clock.now())?;
     if bucket != config.bucket {
         return Err(Refusal::new(404, "NoSuchBucket"));
     }
@@ -229,9 +229,9 @@ async fn served(
 }
 
 fn get(shared: &Shared, headers: &HeaderMap, key: &str) -> Result<Response, Refusal> {
-    let (object, cut) = {
-        let changing = shared.changing();
-        (changing.objects.get(key).cloned(), changing.cut)
+    let (object, breaks) = {
+        let state = shared.lock();
+        (state.objects.get(key).cloned(), state.downloads_break)
     };
     let Some(object) = object else {
         return Err(match shared.config.may_list {
@@ -256,7 +256,7 @@ fn get(shared: &Shared, headers: &HeaderMap, key: &str) -> Result<Response, Refu
         let range = format!("bytes {from}-{}/{length}", length - 1);
         response = response.header(header::CONTENT_RANGE, range);
     }
-    let body = match cut {
+    let body = match breaks {
         false => Body::from(rest),
         true => {
             let half = rest.slice(..rest.len() / 2);
@@ -270,7 +270,7 @@ fn get(shared: &Shared, headers: &HeaderMap, key: &str) -> Result<Response, Refu
 
 async fn put(shared: &Shared, request: Request, key: &str) -> Result<Response, Refusal> {
     let headers = request.headers().clone();
-    let stored = received(shared, request).await.and_then(|bytes| {
+    let stored = read_body(shared, request).await.and_then(|bytes| {
         let checksum = headers.get("x-amz-checksum-sha256");
         let ours = STANDARD.encode(Sha256::digest(&bytes));
         match checksum.is_none_or(|theirs| theirs.as_bytes() == ours.as_bytes()) {
@@ -279,7 +279,7 @@ async fn put(shared: &Shared, request: Request, key: &str) -> Result<Response, R
         }
     });
     let stored = stored.map(|bytes| {
-        shared.changing().objects.insert(key.to_owned(), bytes);
+        shared.lock().objects.insert(key.to_owned(), bytes);
         StatusCode::OK.into_response()
     });
     shared.ended.send_modify(|count| *count += 1);
@@ -287,7 +287,7 @@ async fn put(shared: &Shared, request: Request, key: &str) -> Result<Response, R
 }
 
 /// The whole body, if all of it comes.
-async fn received(shared: &Shared, request: Request) -> Result<Bytes, Refusal> {
+async fn read_body(shared: &Shared, request: Request) -> Result<Bytes, Refusal> {
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let Some(length) = length else {
@@ -300,7 +300,7 @@ async fn received(shared: &Shared, request: Request) -> Result<Bytes, Refusal> {
         let chunk = chunk.map_err(|_| Refusal::new(400, "RequestTimeout"))?;
         bytes.extend_from_slice(&chunk);
         if std::mem::take(&mut first) {
-            shared.begun.send_modify(|count| *count += 1);
+            shared.started.send_modify(|count| *count += 1);
             let mut stalled = shared.stalled.subscribe();
             // The sender is ours: it cannot be gone.
             let _resumed = stalled.wait_for(|stalled| !*stalled).await;

@@ -21,10 +21,10 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 const ESCAPED_IN_PATH: &AsciiSet = &ESCAPED.remove(b'/');
 
-/// How far clocks may differ.
-const SKEW: SignedDuration = SignedDuration::from_mins(15);
+/// How much clocks may differ.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(15);
 /// The longest life of a signed URL, in seconds.
-const LONGEST: i64 = 7 * 24 * 3600;
+const MAX_EXPIRY_SECONDS: i64 = 7 * 24 * 3600;
 
 /// Who may do what.
 #[derive(Clone)]
@@ -103,11 +103,11 @@ fn valid_now(date: &str, expires: Option<&str>, now: Timestamp) -> Result<(), Re
     let seconds: i64 = expires
         .and_then(|text| text.parse().ok())
         .ok_or(malformed)?;
-    if !(1..=LONGEST).contains(&seconds) {
+    if !(1..=MAX_EXPIRY_SECONDS).contains(&seconds) {
         return Err(malformed);
     }
     let ends = begins + SignedDuration::from_secs(seconds);
-    match now > ends || begins > now + SKEW {
+    match now > ends || begins > now + MAX_CLOCK_SKEW {
         true => Err(Refusal::new(403, "AccessDenied")),
         false => Ok(()),
     }

@@ -26,6 +26,7 @@ use std::sync::atomic::Ordering;
 use postern_sim::palette::Gate;
 use postern_sim::proxy::{Event as Way, Fault as ProxyFault, Interception, Proxy};
 
+use super::bench::SHORT_TIMEOUT;
 use super::*;
 use crate::journal::condition::Condition;
 use crate::preflight::Verdict;
@@ -155,9 +156,10 @@ async fn the_proxy_wants_credentials() {
 
 #[tokio::test]
 async fn the_proxy_hangs() {
-    let (bench, proxy) = Bench::proxied().await;
+    let (mut bench, proxy) = Bench::proxied().await;
+    bench.answer_timeout = SHORT_TIMEOUT;
     let gate = Gate::default();
-    proxy.inject(1, ProxyFault::Hold(gate.clone()));
+    proxy.inject(1, ProxyFault::Stall(gate.clone()));
     let words = ["waiting=preflight", "no answer within"];
     mended(&bench, &words, || gate.open()).await;
 }
@@ -202,7 +204,7 @@ async fn the_proxy_intercepts_with_an_unknown_ca() {
     let file = trusting(&bench, &authority);
     mended(&bench, &words, || bench.put(paths::GATEWAY_FILE, &file)).await;
     let refused = |seen: &Seen| matches!(seen, Seen::Proxy(Way::InterceptionRefused { .. }));
-    assert!(bench.log.so_far().iter().any(|r| refused(&r.event)));
+    assert!(bench.log.recorded().iter().any(|r| refused(&r.event)));
 }
 
 #[tokio::test]

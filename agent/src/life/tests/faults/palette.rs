@@ -9,7 +9,10 @@ async fn palette_answers(fault: Fault, stands: [&str; 3]) {
         .into_iter()
         .zip(stands)
     {
-        let bench = Bench::new().await;
+        let mut bench = Bench::new().await;
+        if matches!(fault, Fault::Stall(_) | Fault::Dribble) {
+            bench.answer_timeout = SHORT_TIMEOUT;
+        }
         bench.sim.inject(route, 1, fault.clone());
         paired_after(&bench, stands).await;
         let console = bench.console();
@@ -109,19 +112,19 @@ async fn palette_answers_with_garbage() {
 
 #[tokio::test]
 async fn palette_answers_half() {
-    palette_answers(Fault::HalfAnswer, [PREFLIGHT, PALETTE, PALETTE]).await;
+    palette_answers(Fault::HalfReply, [PREFLIGHT, PALETTE, PALETTE]).await;
 }
 
 #[tokio::test]
 async fn palette_answers_nothing() {
-    palette_answers(Fault::LostAnswer, [PREFLIGHT, PALETTE, PALETTE]).await;
+    palette_answers(Fault::LostReply, [PREFLIGHT, PALETTE, PALETTE]).await;
 }
 
 #[tokio::test]
 async fn palette_accepts_and_never_answers() {
     // The registration may have been heard, so proof is looked for before it is made again.
     let gate = Gate::default();
-    palette_answers(Fault::Hold(gate.clone()), [PREFLIGHT, PALETTE, EVIDENCE]).await;
+    palette_answers(Fault::Stall(gate.clone()), [PREFLIGHT, PALETTE, EVIDENCE]).await;
     gate.open();
 }
 
@@ -132,8 +135,9 @@ async fn palette_answers_drop_by_drop_without_end() {
 
 #[tokio::test]
 async fn the_creation_of_a_gateway_is_never_answered() {
-    for fault in [Fault::LostAnswer, Fault::HalfAnswer, Fault::Dribble] {
+    for fault in [Fault::LostReply, Fault::HalfReply, Fault::Dribble] {
         let mut bench = Bench::new().await;
+        bench.answer_timeout = SHORT_TIMEOUT;
         bench.pairing = "{api-key: stand-in-tenant-admin-key}".to_owned();
         bench.cluster.agents_register.store(true, Ordering::Relaxed);
         bench.deploy();

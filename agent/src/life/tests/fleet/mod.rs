@@ -212,6 +212,7 @@ impl Fleet {
             // The kernel watches 128 folders for one user.
             watch: |_| Ok(Events::never()),
             remount: |_, _| Ok(()),
+            sync_file_system: Arc::new(|_| Ok(())),
             boot_id: "boot-1".to_owned(),
             host_name: format!("gateway-{number}"),
         }
@@ -261,7 +262,7 @@ impl Fleet {
     fn counted(&self) -> Took {
         let (mut requests, mut refused) = (0, 0);
         let mut seconds = std::collections::BTreeMap::<i64, usize>::new();
-        for seen in self.log.so_far() {
+        for seen in self.log.recorded() {
             if let Seen::Palette(Event::Answered { status, .. }) = seen.event {
                 requests += 1;
                 if status == 429 {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use postern_contract::host::http::{Answer, Carried, Carrier, HttpError};
 use postern_contract::host::pace::{Later, Pace, RealPace};
 use postern_sim::clock::Clock;
-use postern_sim::palette::{Palette as Sim, Unsent};
+use postern_sim::palette::{Message, Palette as Sim};
 use reqwest::header::{HeaderMap, HeaderName};
 
 /// What a request takes, from and to.
@@ -59,7 +59,7 @@ impl Carrier for Nat {
         Box::pin(async move {
             let url = request.url();
             let query = url.query().map(|q| format!("?{q}")).unwrap_or_default();
-            let asked = Unsent {
+            let asked = Message {
                 line: (
                     request.method().to_string(),
                     format!("{}{query}", url.path()),
@@ -81,7 +81,7 @@ impl Carrier for Nat {
             let source = SocketAddr::from(([203, 0, 113, 1], 40_000));
             let answer = self
                 .sim
-                .ask(source, asked)
+                .respond_to(source, asked)
                 .await
                 .map_err(|e| HttpError::Lost {
                     what: what.to_owned(),

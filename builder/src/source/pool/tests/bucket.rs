@@ -83,7 +83,14 @@ fn machines_share_packages_and_results() {
     assert_eq!(objects[&name(b"layer")], b"layer");
     let record = &objects[&format!("fleet/main/made/base/{}.json", layer().digest())];
     assert_eq!(Record::parse(record).unwrap().sha256, Digest::of(b"layer"));
-    let puts = || cloud.s3.seen().iter().filter(|s| s.method == "PUT").count();
+    let puts = || {
+        cloud
+            .s3
+            .requests()
+            .iter()
+            .filter(|s| s.method == "PUT")
+            .count()
+    };
     assert_eq!(puts(), 3);
     maker.store.share();
     assert_eq!(puts(), 3, "what is there is not sent again");
@@ -175,7 +182,7 @@ fn a_body_that_breaks_off_is_reported_without_the_signed_address() {
     let cloud = Cloud::new(true);
     let name = super::super::super::store::blob_name(&Digest::of(&body()));
     cloud.s3.insert(&format!("fleet/main/{name}"), &body());
-    cloud.s3.cut(true);
+    cloud.s3.break_downloads(true);
     let machine = cloud.machine(HERE, false, &[]);
     let error = machine.fetch(&[lost("k3s", &body())]).unwrap_err();
     assert_eq!(machine.warnings().len(), 1);
@@ -183,7 +190,7 @@ fn a_body_that_breaks_off_is_reported_without_the_signed_address() {
     for hidden in SECRETS.iter().chain(&["X-Amz", "Signature="]) {
         assert!(!all.contains(hidden), "{all}");
     }
-    cloud.s3.cut(false);
+    cloud.s3.break_downloads(false);
     let again = cloud.machine(HERE, false, &[]);
     assert_eq!(again.fetch(&[lost("k3s", &body())]).unwrap().pooled, 1);
 }

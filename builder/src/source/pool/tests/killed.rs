@@ -113,14 +113,14 @@ fn a_push_to_a_bucket_that_is_killed_leaves_no_half_object() {
     let cloud = Cloud::new(true);
     // More than the buffers between two processes take.
     let maker = maker(1, 32 << 20);
-    cloud.s3.stall(true);
+    cloud.s3.stall_uploads(true);
     let variables = cloud.variables();
     let mut first = child(maker.store.root(), "s3://ci-cache/x", &variables);
-    cloud.runtime.block_on(cloud.s3.put_begun(1));
+    cloud.runtime.block_on(cloud.s3.uploads_started(1));
     first.kill().unwrap();
     first.wait().unwrap();
-    cloud.s3.stall(false);
-    cloud.runtime.block_on(cloud.s3.put_ended(1));
+    cloud.s3.stall_uploads(false);
+    cloud.runtime.block_on(cloud.s3.uploads_ended(1));
     assert!(cloud.s3.objects().is_empty());
     let mut second = child(maker.store.root(), "s3://ci-cache/x", &variables);
     assert!(second.wait().unwrap().success());

@@ -6,8 +6,8 @@
 //! - **3.5 to 3.7** a file beside the final one, written at the position that is
 //!   kept for each upload; the first bytes of an upload empty it, even if
 //!   another upload of the same content is writing to it.
-//! - **3.8** the final file itself, appended to; a piece that does not fit, or
-//!   for which there is no room, removes it, whosever it is.
+//! - **3.8** the final file itself, appended to; a chunk that does not fit, or
+//!   for which there is no space, removes it, whosever it is.
 //!
 //! A refusal with status 400 keeps what was done before it, a failure does not.
 
@@ -16,12 +16,12 @@ use std::collections::BTreeMap;
 use axum::http::StatusCode;
 use sha2::{Digest, Sha256};
 
-use super::store::{Refusal, Set, bad};
+use super::store::{Refusal, Set, bad_request};
 use super::version::Release;
 
 /// What is kept for one SHA-256.
 #[derive(Debug, Default)]
-struct Kept {
+struct StoredContent {
     /// Under the final name.
     whole: Option<Vec<u8>>,
     /// Beside it, 3.5 to 3.7.
@@ -31,7 +31,7 @@ struct Kept {
 /// The image storage of a region.
 #[derive(Debug, Default)]
 pub(super) struct Disk {
-    kept: BTreeMap<String, Kept>,
+    kept: BTreeMap<String, StoredContent>,
 }
 
 /// What an append changed.
@@ -44,7 +44,7 @@ pub(super) struct Appended {
 
 impl Disk {
     /// How many bytes a new upload of that content has from the beginning.
-    pub(super) fn begun(&self, sha256: &str, release: Release) -> u64 {
+    pub(super) fn initial_position(&self, sha256: &str, release: Release) -> u64 {
         let kept = self.kept.get(sha256).and_then(|kept| kept.whole.as_ref());
         match release {
             Release::V2_9 | Release::V3_4 => kept.map_or(0, |bytes| bytes.len() as u64),
@@ -60,26 +60,26 @@ impl Disk {
             answer: Err(answer),
         };
         if bytes.is_empty() {
-            return refused(bad("Missing data."));
+            return refused(bad_request("Missing data."));
         }
         if set.at == set.size {
-            return refused(bad("Cannot upload to a complete file."));
+            return refused(bad_request("Cannot upload to a complete file."));
         }
         match release {
-            Release::V2_9 | Release::V3_4 => kept.large_object(set, bytes),
-            Release::V3_7 => kept.beside(set, bytes),
-            Release::V3_8 => kept.in_place(set, bytes),
+            Release::V2_9 | Release::V3_4 => kept.append_to_large_object(set, bytes),
+            Release::V3_7 => kept.append_beside(set, bytes),
+            Release::V3_8 => kept.append_in_place(set, bytes),
         }
     }
 
-    /// There is no room for a piece.
-    pub(super) fn full(&mut self, sha256: &str, release: Release) -> Refusal {
+    /// There is no space for a chunk.
+    pub(super) fn reject_full(&mut self, sha256: &str, release: Release) -> Refusal {
         if release < Release::V3_8 {
             let text = "[Errno 28] No space left on device";
             return (StatusCode::INTERNAL_SERVER_ERROR, text.into());
         }
         self.kept.remove(sha256);
-        bad("No space left on device")
+        bad_request("No space left on device")
     }
 
     /// What a machine would be given of `set`.
@@ -98,40 +98,42 @@ impl Disk {
     }
 }
 
-fn too_much(at: u64) -> Appended {
+fn too_much_data(at: u64) -> Appended {
     Appended {
         at,
-        answer: Err(bad("Too much data received.")),
+        answer: Err(bad_request("Too much data received.")),
     }
 }
 
-fn judged(bytes: &[u8], sha256: &str) -> Result<(), Refusal> {
+fn check_sha256(bytes: &[u8], sha256: &str) -> Result<(), Refusal> {
     match hex::encode(Sha256::digest(bytes)) == sha256 {
         true => Ok(()),
-        false => Err(bad("Saved content does not match given SHA256 value.")),
+        false => Err(bad_request(
+            "Saved content does not match given SHA256 value.",
+        )),
     }
 }
 
-impl Kept {
-    fn large_object(&mut self, set: &Set, bytes: &[u8]) -> Appended {
+impl StoredContent {
+    fn append_to_large_object(&mut self, set: &Set, bytes: &[u8]) -> Appended {
         let all = self.whole.get_or_insert_default();
         if all.len() + bytes.len() > set.size as usize {
-            return too_much(set.at);
+            return too_much_data(set.at);
         }
         all.extend_from_slice(bytes);
         let at = all.len() as u64;
         let answer = match at == set.size {
-            true => judged(all, &set.sha256),
+            true => check_sha256(all, &set.sha256),
             false => Ok(()),
         };
         Appended { at, answer }
     }
 
-    fn beside(&mut self, set: &Set, bytes: &[u8]) -> Appended {
+    fn append_beside(&mut self, set: &Set, bytes: &[u8]) -> Appended {
         let at = set.at as usize;
         let (end, size) = (at + bytes.len(), set.size as usize);
         if end > size {
-            return too_much(set.at);
+            return too_much_data(set.at);
         }
         if at == 0 {
             self.partial = Some(vec![0; size]);
@@ -145,7 +147,7 @@ impl Kept {
         };
         partial[at..end].copy_from_slice(bytes);
         if end == size {
-            if let Err(wrong) = judged(partial, &set.sha256) {
+            if let Err(wrong) = check_sha256(partial, &set.sha256) {
                 return Appended {
                     at: set.at,
                     answer: Err(wrong),
@@ -159,15 +161,15 @@ impl Kept {
         }
     }
 
-    fn in_place(&mut self, set: &Set, bytes: &[u8]) -> Appended {
+    fn append_in_place(&mut self, set: &Set, bytes: &[u8]) -> Appended {
         let all = self.whole.get_or_insert_default();
         if all.len() + bytes.len() > set.size as usize {
             self.whole = None;
-            return too_much(set.at);
+            return too_much_data(set.at);
         }
         all.extend_from_slice(bytes);
         let answer = match all.len() as u64 == set.size {
-            true => judged(all, &set.sha256),
+            true => check_sha256(all, &set.sha256),
             false => Ok(()),
         };
         // Counted for this upload, whatever the file's length.

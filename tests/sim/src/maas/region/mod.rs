@@ -10,10 +10,10 @@
 //! 3.8 beta, not run). **Assumed**: what nginx in front answers when it gives up.
 //! **Missing**: everything else.
 
+mod chunk;
 mod disk;
 mod document;
 pub mod machines;
-mod piece;
 mod store;
 pub mod version;
 
@@ -33,7 +33,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-pub use piece::Fault;
+pub use chunk::Fault;
 pub use store::{Resource, Set};
 
 use super::Credentials;
@@ -41,10 +41,10 @@ use super::oauth::Guard;
 use crate::clock::Clock;
 use crate::server::Serving;
 use crate::tls::TlsListener;
+use chunk::{MAX_CHUNK_BYTES, chunk};
 use document::document;
-use machines::{Fleet, Park};
-use piece::{BODY_LIMIT, piece};
-use store::{Refusal, Rules, Store, bad};
+use machines::{Fleet, FleetState};
+use store::{Refusal, Rules, Store, bad_request};
 use version::Release;
 
 /// What a simulated region is started with.
@@ -95,34 +95,34 @@ impl Default for RegionConfig {
     }
 }
 
-struct Changing {
+struct MutableState {
     guard: Guard,
     store: Store,
-    park: Park,
-    /// By the piece they befall, counted from 1.
+    fleet_state: FleetState,
+    /// By the chunk that they are injected into, counted from 1.
     faults: BTreeMap<usize, Fault>,
     slow: usize,
-    seen: Vec<String>,
+    requests: Vec<String>,
 }
 
 struct Shared {
     config: RegionConfig,
-    changing: Mutex<Changing>,
-    /// Pieces that came, well or not.
-    pieces: watch::Sender<usize>,
-    /// Pieces that will never be answered.
-    held: watch::Sender<usize>,
+    state: Mutex<MutableState>,
+    /// Chunks that came, well or not.
+    chunks: watch::Sender<usize>,
+    /// Chunks that will never be answered.
+    stalled: watch::Sender<usize>,
 }
 
 impl Shared {
-    fn changing(&self) -> MutexGuard<'_, Changing> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, MutableState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One more piece came; which one it is.
-    fn counted(&self) -> usize {
+    /// One more chunk came; which one it is.
+    fn count_chunk(&self) -> usize {
         let mut number = 0;
-        self.pieces.send_modify(|count| {
+        self.chunks.send_modify(|count| {
             *count += 1;
             number = *count;
         });
@@ -160,19 +160,19 @@ impl Region {
         let tcp = TcpListener::bind(("127.0.0.1", 0))
             .await
             .context("listening as a MAAS region")?;
-        let changing = Changing {
+        let state = MutableState {
             guard: Guard::default(),
             store: Store::default(),
-            park: Park::new(&config),
+            fleet_state: FleetState::new(&config),
             faults: BTreeMap::new(),
             slow: config.slow,
-            seen: Vec::new(),
+            requests: Vec::new(),
         };
         let shared = Arc::new(Shared {
             config,
-            changing: Mutex::new(changing),
-            pieces: watch::Sender::new(0),
-            held: watch::Sender::new(0),
+            state: Mutex::new(state),
+            chunks: watch::Sender::new(0),
+            stalled: watch::Sender::new(0),
         });
         let router = router(Arc::clone(&shared));
         let serving = match &shared.config.tls {
@@ -211,30 +211,30 @@ impl Region {
 
     /// Every image it has.
     pub fn resources(&self) -> Vec<Resource> {
-        self.shared.changing().store.shown()
+        self.shared.lock().store.shown()
     }
 
     /// Every request so far that was let in, as `PUT /MAAS/…`.
-    pub fn seen(&self) -> Vec<String> {
-        self.shared.changing().seen.clone()
+    pub fn requests(&self) -> Vec<String> {
+        self.shared.lock().requests.clone()
     }
 
-    /// How many pieces came so far, well or not.
-    pub fn pieces(&self) -> usize {
-        *self.shared.pieces.borrow()
+    /// How many chunks came so far, well or not.
+    pub fn chunks(&self) -> usize {
+        *self.shared.chunks.borrow()
     }
 
-    /// Has `fault` befall the `piece`th piece from the start of the region,
+    /// Injects `fault` into the `chunk`th chunk from the start of the region,
     /// counted from 1.
-    pub fn fault(&self, piece: usize, fault: Fault) {
-        self.shared.changing().faults.insert(piece, fault);
+    pub fn inject(&self, chunk: usize, fault: Fault) {
+        self.shared.lock().faults.insert(chunk, fault);
     }
 
-    /// Waits until `n` pieces in all are held.
-    pub async fn held(&self, n: usize) {
-        let mut held = self.shared.held.subscribe();
+    /// Waits until `n` chunks in all are stalled.
+    pub async fn stalled(&self, n: usize) {
+        let mut stalled = self.shared.stalled.subscribe();
         // The sender is ours: it cannot be gone.
-        let _reached = held.wait_for(|count| *count >= n).await;
+        let _reached = stalled.wait_for(|count| *count >= n).await;
     }
 }
 
@@ -249,7 +249,7 @@ fn router(shared: Arc<Shared>) -> Router {
         )
         .route(
             &format!("{api}/boot-resources/{{id}}/upload/{{file}}/"),
-            put(piece),
+            put(chunk),
         )
         .merge(machines::routes(api, &shared))
         .layer(from_fn_with_state(Arc::clone(&shared), authorized));
@@ -260,7 +260,7 @@ fn router(shared: Arc<Shared>) -> Router {
             let text = format!("Unknown API endpoint: {}.", request.uri().path());
             (StatusCode::NOT_FOUND, text)
         })
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(DefaultBodyLimit::max(MAX_CHUNK_BYTES))
         .with_state(shared)
 }
 
@@ -268,7 +268,7 @@ async fn authorized(State(shared): State<Arc<Shared>>, request: Request, next: N
     let header = request.headers().get(header::AUTHORIZATION);
     let header = header.and_then(|value| value.to_str().ok());
     let (now, key) = (shared.config.clock.now(), &shared.config.credentials);
-    let checked = shared.changing().guard.check(header, key, now);
+    let checked = shared.lock().guard.check(header, key, now);
     if let Err(mut reason) = checked {
         if reason.contains("Invalid signature") {
             reason = format!("{reason} Expected signature: &{}", key.token_secret);
@@ -282,7 +282,7 @@ async fn authorized(State(shared): State<Arc<Shared>>, request: Request, next: N
         return (StatusCode::UNAUTHORIZED, head, reason).into_response();
     }
     let line = format!("{} {}", request.method(), request.uri());
-    shared.changing().seen.push(line);
+    shared.lock().requests.push(line);
     next.run(request).await
 }
 
@@ -325,11 +325,14 @@ async fn list(
         return json_text(StatusCode::OK, Value::from_iter(all).to_string());
     }
     let rules = shared.rules();
-    if let Some(unknown) = query.get("type").and_then(|kind| unlisted(kind, &rules)) {
+    if let Some(unknown) = query
+        .get("type")
+        .and_then(|kind| unknown_type(kind, &rules))
+    {
         return refused(unknown);
     }
-    let changing = shared.changing();
-    let all = &changing.store.resources;
+    let state = shared.lock();
+    let all = &state.store.resources;
     let all: Vec<_> = all.iter().map(|one| document(one, &rules, false)).collect();
     json_text(StatusCode::OK, format!("[{}]", all.join(",")))
 }
@@ -354,7 +357,7 @@ fn synced(config: &RegionConfig) -> impl Iterator<Item = Value> {
 }
 
 /// The refusal of a `type` that there is not.
-fn unlisted(kind: &str, rules: &Rules<'_>) -> Option<Refusal> {
+fn unknown_type(kind: &str, rules: &Rules<'_>) -> Option<Refusal> {
     let mut known = vec!["synced", "uploaded"];
     if rules.release < Release::V3_7 {
         known.push("generated");
@@ -363,7 +366,7 @@ fn unlisted(kind: &str, rules: &Rules<'_>) -> Option<Refusal> {
         format!("'{kind}' is not a valid boot resource type. Available types: {known:?}")
             .replace('"', "'")
     };
-    (!known.contains(&kind)).then(|| bad(text()))
+    (!known.contains(&kind)).then(|| bad_request(text()))
 }
 
 fn is_admin(shared: &Shared) -> std::result::Result<(), Refusal> {
@@ -385,32 +388,32 @@ async fn create(
 ) -> Served {
     is_admin(&shared).map_err(refused)?;
     let rules = shared.rules();
-    let mut changing = shared.changing();
-    let id = changing.store.create(&form, &rules).map_err(refused)?;
-    let created = changing.store.get(id).map_err(refused)?;
+    let mut state = shared.lock();
+    let id = state.store.create(&form, &rules).map_err(refused)?;
+    let created = state.store.get(id).map_err(refused)?;
     Ok(json_text(
         StatusCode::CREATED,
         document(created, &rules, true),
     ))
 }
 
-/// Each look at an image that is whole lets the other controllers come nearer.
+/// Each poll of a complete image brings the other controllers nearer.
 async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Served {
-    let mut changing = shared.changing();
+    let mut state = shared.lock();
     let whole = |set: &Set| set.at == set.size && !set.shared;
-    if changing
+    if state
         .store
         .resources
         .iter()
         .flat_map(|row| &row.sets)
         .any(whole)
     {
-        match changing.slow.checked_sub(1) {
-            Some(left) => changing.slow = left,
-            None => changing.store.share(),
+        match state.slow.checked_sub(1) {
+            Some(left) => state.slow = left,
+            None => state.store.share(),
         }
     }
-    let found = changing.store.get(id).map_err(refused)?;
+    let found = state.store.get(id).map_err(refused)?;
     Ok(json_text(
         StatusCode::OK,
         document(found, &shared.rules(), true),
@@ -419,6 +422,6 @@ async fn show(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Served 
 
 async fn delete(State(shared): State<Arc<Shared>>, Path(id): Path<u64>) -> Served {
     is_admin(&shared).map_err(refused)?;
-    shared.changing().store.delete(id).map_err(refused)?;
+    shared.lock().store.delete(id).map_err(refused)?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }

@@ -51,10 +51,10 @@ impl Set {
     }
 }
 
-/// A refusal: the status, and the body as MAAS words it.
+/// A refusal: the status, and the body as MAAS writes it.
 pub(super) type Refusal = (StatusCode, String);
 
-pub(super) fn bad(text: impl Into<String>) -> Refusal {
+pub(super) fn bad_request(text: impl Into<String>) -> Refusal {
     (StatusCode::BAD_REQUEST, text.into())
 }
 
@@ -120,21 +120,21 @@ impl Store {
         rules: &Rules<'_>,
     ) -> Result<u64, Refusal> {
         let field = |name: &str| form.get(name).cloned().unwrap_or_default();
-        let (name, size) = accepted(form, rules)?;
+        let (name, size) = validate(form, rules)?;
         let sha256 = field("sha256");
         let id = self.row(&name, form, rules);
         let based = rules.base_images.contains(&field("base_image"));
         if rules.release > Release::V2_9 && !based {
             let text = "please select a valid base image OS and version";
-            return Err(bad(json!({"base_image": [text]}).to_string()));
+            return Err(bad_request(json!({"base_image": [text]}).to_string()));
         }
         let mut known = self.resources.iter().flat_map(|row| &row.sets);
         if known.any(|set| set.sha256 == sha256 && set.size != size && !set.emptied) {
             let text = "File already exists with sha256 that is of different size.";
-            return Err(bad(text));
+            return Err(bad_request(text));
         }
         self.last += 1;
-        let at = self.disk.begun(&sha256, rules.release);
+        let at = self.disk.initial_position(&sha256, rules.release);
         let set = Set {
             file: self.last,
             sha256,
@@ -185,7 +185,7 @@ impl Store {
         self.last
     }
 
-    /// Appends to an upload; tells whether all of it is there now.
+    /// Appends to an upload; returns whether it is complete now.
     pub(super) fn append(
         &mut self,
         (id, file): (u64, u64),
@@ -205,10 +205,10 @@ impl Store {
         Ok(appended.at == set.size)
     }
 
-    /// There is no room for a piece of that upload.
-    pub(super) fn full(&mut self, (id, file): (u64, u64), rules: &Rules<'_>) -> Refusal {
+    /// There is no space for a chunk of that upload.
+    pub(super) fn reject_full(&mut self, (id, file): (u64, u64), rules: &Rules<'_>) -> Refusal {
         match self.set(id, file) {
-            Ok(set) => self.disk.full(&set.sha256, rules.release),
+            Ok(set) => self.disk.reject_full(&set.sha256, rules.release),
             Err(unknown) => unknown,
         }
     }
@@ -229,7 +229,7 @@ impl Store {
 }
 
 /// The name and size of a creation that MAAS accepts so far.
-fn accepted(form: &BTreeMap<String, String>, rules: &Rules<'_>) -> Result<(String, u64), Refusal> {
+fn validate(form: &BTreeMap<String, String>, rules: &Rules<'_>) -> Result<(String, u64), Refusal> {
     let field = |name: &str| form.get(name).map_or("", String::as_str);
     let mut errors = serde_json::Map::new();
     let mut wrong = |name: &str, text: String| errors.insert(name.into(), json!([text]));
@@ -271,6 +271,6 @@ fn accepted(form: &BTreeMap<String, String>, rules: &Rules<'_>) -> Result<(Strin
     }
     match errors.is_empty() {
         true => Ok((bare.to_owned(), size.unwrap_or_default())),
-        false => Err(bad(Value::Object(errors).to_string())),
+        false => Err(bad_request(Value::Object(errors).to_string())),
     }
 }

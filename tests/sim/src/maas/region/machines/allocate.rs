@@ -3,9 +3,9 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
-use super::Park;
+use super::FleetState;
 use super::model::{Machine, Status};
-use crate::maas::region::store::{Refusal, bad};
+use crate::maas::region::store::{Refusal, bad_request};
 
 /// Fields in the order they came, some of them several times.
 pub(super) type Fields = Vec<(String, String)>;
@@ -17,7 +17,7 @@ pub(super) fn field<'f>(fields: &'f Fields, name: &str) -> Option<&'f str> {
 }
 
 /// What `allocate` takes; everything else is no constraint.
-const KNOWN: &[&str] = &[
+const CONSTRAINTS: &[&str] = &[
     "name",
     "system_id",
     "arch",
@@ -34,7 +34,7 @@ const KNOWN: &[&str] = &[
     "verbose",
 ];
 
-impl Park {
+impl FleetState {
     /// The first free machine that fits, or MAAS' refusal.
     pub(super) fn choose(&self, fields: &Fields) -> Result<String, Refusal> {
         let fleet = &self.fleet;
@@ -42,7 +42,7 @@ impl Park {
         let known = |names: &[String], value: &str| names.iter().any(|name| name == value);
         for (key, value) in fields {
             let text = match key.as_str() {
-                key if !KNOWN.contains(&key) => "No such constraint.".to_owned(),
+                key if !CONSTRAINTS.contains(&key) => "No such constraint.".to_owned(),
                 "tags" if !known(&fleet.tags, value) => format!("No such tag(s): '{value}'."),
                 "zone" if !known(&fleet.zones, value) => format!("No such zone: '{value}'."),
                 "pool" if !known(&fleet.pools, value) => format!("No such pool: '{value}'."),
@@ -54,7 +54,7 @@ impl Park {
             errors.insert(key.clone(), json!([text]));
         }
         if !errors.is_empty() {
-            return Err(bad(serde_json::Value::Object(errors).to_string()));
+            return Err(bad_request(serde_json::Value::Object(errors).to_string()));
         }
         let free = |machine: &&Machine| machine.status == Status::Ready && fits(machine, fields);
         if let Some(found) = fleet.machines.iter().find(free) {

@@ -5,11 +5,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::Park;
+use super::FleetState;
 use super::model::{Machine, Status, Subnet};
 use crate::maas::region::version::Release;
 
-impl Park {
+impl FleetState {
     pub(super) fn machine(&self, machine: &Machine) -> Value {
         let status = machine.status;
         let named = |name: &str| json!({"name": name, "description": "", "id": 1});

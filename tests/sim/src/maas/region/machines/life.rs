@@ -1,6 +1,6 @@
 //! What happens to a machine while MAAS deploys it, step by step.
 //!
-//! The events are MAAS' own, with its levels and words (`maascommon/events.py`):
+//! The events are MAAS' own, with its levels and terms (`maascommon/events.py`):
 //! an event shows the description of its type and a text; the *name* of a status
 //! report is kept by MAAS but shown by no list of events. A report becomes an
 //! event when it is a start or a failure; progress and success leave none.
@@ -9,14 +9,14 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::Park;
+use super::FleetState;
 use super::model::{Machine, Status};
 use crate::maas::region::version::Release;
 use crate::maas::{Report, ReportFile};
 
 /// One step of a machine's life.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Happening {
+pub enum LifeStep {
     /// It asks for what to boot, and gets MAAS' installer.
     NetworkBoot,
     /// It sends this to MAAS' status webhook.
@@ -33,13 +33,13 @@ pub enum Happening {
     Aborted,
     /// Somebody gives it back.
     Released,
-    /// Nothing, this time.
-    Nothing,
-    /// All of this between two looks.
-    All(Vec<Happening>),
+    /// Nothing changes, this time.
+    Idle,
+    /// All of these between two polls.
+    Several(Vec<LifeStep>),
 }
 
-impl Happening {
+impl LifeStep {
     /// A report that something begins.
     pub fn starts(origin: &str, name: &str, description: &str) -> Self {
         Self::Reports(report(origin, name, description, "start"))
@@ -117,7 +117,7 @@ pub struct NodeEvent {
     pub hostname: String,
     /// `DEBUG`, `INFO` or `ERROR`.
     pub level: &'static str,
-    /// What it is about, in MAAS' words.
+    /// What it is about, in MAAS' own terms.
     pub kind: &'static str,
     /// The rest.
     pub description: String,
@@ -138,9 +138,9 @@ impl NodeEvent {
     }
 }
 
-impl Park {
+impl FleetState {
     /// Adds to a machine's event log.
-    pub(super) fn tell(
+    pub(super) fn log_event(
         &mut self,
         system_id: &str,
         (level, kind): (&'static str, &'static str),
@@ -167,32 +167,32 @@ impl Park {
             return;
         }
         if let Some(next) = machine.plan.pop_front() {
-            self.happens(system_id, next);
+            self.apply(system_id, next);
         }
     }
 
-    /// Lets something happen to a machine.
-    pub(super) fn happens(&mut self, system_id: &str, what: Happening) {
-        match what {
-            Happening::Nothing => {}
-            Happening::All(several) => {
+    /// Applies a step of a machine's life.
+    pub(super) fn apply(&mut self, system_id: &str, step: LifeStep) {
+        match step {
+            LifeStep::Idle => {}
+            LifeStep::Several(several) => {
                 for one in several {
-                    self.happens(system_id, one);
+                    self.apply(system_id, one);
                 }
             }
-            Happening::NetworkBoot => {
-                self.tell(system_id, ("DEBUG", "Node powered on"), "");
-                self.tell(system_id, ("INFO", "Performing PXE boot"), "");
-                self.tell(system_id, ("INFO", "Loading ephemeral"), "");
+            LifeStep::NetworkBoot => {
+                self.log_event(system_id, ("DEBUG", "Node powered on"), "");
+                self.log_event(system_id, ("INFO", "Performing PXE boot"), "");
+                self.log_event(system_id, ("INFO", "Loading ephemeral"), "");
             }
-            Happening::Reports(report) => self.reported(system_id, &report),
-            Happening::Reboots => self.tell(system_id, ("INFO", "Rebooting"), ""),
-            Happening::FetchesUserData => {
-                if self.moves(system_id, Status::Deploying, Status::Deployed) {
-                    self.tell(system_id, ("INFO", "Deployed"), "");
+            LifeStep::Reports(report) => self.receive_report(system_id, &report),
+            LifeStep::Reboots => self.log_event(system_id, ("INFO", "Rebooting"), ""),
+            LifeStep::FetchesUserData => {
+                if self.transition(system_id, Status::Deploying, Status::Deployed) {
+                    self.log_event(system_id, ("INFO", "Deployed"), "");
                 }
             }
-            Happening::TimesOut => {
+            LifeStep::TimesOut => {
                 // Since 3.6 a workflow watches the whole deployment.
                 let why = match self.release {
                     Release::V2_9 | Release::V3_4 => {
@@ -200,23 +200,23 @@ impl Park {
                     }
                     Release::V3_7 | Release::V3_8 => "time-out during deployment",
                 };
-                self.failed(system_id, why);
+                self.fail(system_id, why);
             }
-            Happening::PowerFails => {
+            LifeStep::PowerFails => {
                 let why = "No rack controllers can access the BMC of node";
-                self.tell(system_id, ("ERROR", "Failed to query node's BMC"), why);
-                self.moves(system_id, Status::Deploying, Status::Allocated);
+                self.log_event(system_id, ("ERROR", "Failed to query node's BMC"), why);
+                self.transition(system_id, Status::Deploying, Status::Allocated);
             }
-            Happening::Aborted => {
-                self.moves(system_id, Status::Deploying, Status::Allocated);
-                self.tell(system_id, ("INFO", "Aborted deployment"), "");
+            LifeStep::Aborted => {
+                self.transition(system_id, Status::Deploying, Status::Allocated);
+                self.log_event(system_id, ("INFO", "Aborted deployment"), "");
             }
-            Happening::Released => self.released(system_id),
+            LifeStep::Released => self.make_ready(system_id),
         }
     }
 
     /// What MAAS makes of a status report (`metadataserver/api_twisted.py`).
-    fn reported(&mut self, system_id: &str, report: &Report) {
+    fn receive_report(&mut self, system_id: &str, report: &Report) {
         let Some(machine) = self.get_mut(system_id) else {
             return;
         };
@@ -231,7 +231,7 @@ impl Park {
             if report.event_type == "start"
                 && let Some(kind) = stage(&report.name)
             {
-                self.tell(system_id, ("INFO", kind), "");
+                self.log_event(system_id, ("INFO", kind), "");
             }
             let kind = match (status, failed, report.result.as_deref()) {
                 (Status::Deploying, false, _) => ("DEBUG", "Node installation"),
@@ -240,26 +240,26 @@ impl Park {
                 _ => ("DEBUG", "Node status event"),
             };
             let text = format!("'{}' {}", report.origin, report.description);
-            self.tell(system_id, kind, text);
+            self.log_event(system_id, kind, text);
         }
         if report.fails_the_deployment() && status == Status::Deploying {
             let why = "Installation failed (refer to the installation log for more information).";
-            self.failed(system_id, why);
+            self.fail(system_id, why);
         }
     }
 
-    fn failed(&mut self, system_id: &str, why: &str) {
-        if self.moves(system_id, Status::Deploying, Status::FailedDeployment) {
+    fn fail(&mut self, system_id: &str, why: &str) {
+        if self.transition(system_id, Status::Deploying, Status::FailedDeployment) {
             if let Some(machine) = self.get_mut(system_id) {
                 machine.error = why.to_owned();
             }
-            self.tell(system_id, ("ERROR", "Marking node failed"), why);
+            self.log_event(system_id, ("ERROR", "Marking node failed"), why);
         }
     }
 
     /// Ready at once: the power of these machines can always be controlled.
-    pub(super) fn released(&mut self, system_id: &str) {
-        self.tell(system_id, ("INFO", "Releasing"), "");
+    pub(super) fn make_ready(&mut self, system_id: &str) {
+        self.log_event(system_id, ("INFO", "Releasing"), "");
         if let Some(machine) = self.get_mut(system_id) {
             let plan = std::mem::take(&mut machine.plan);
             *machine = Machine {
@@ -278,7 +278,7 @@ impl Park {
         }
     }
 
-    fn moves(&mut self, system_id: &str, from: Status, to: Status) -> bool {
+    fn transition(&mut self, system_id: &str, from: Status, to: Status) -> bool {
         match self.get_mut(system_id) {
             Some(machine) if machine.status == from => {
                 machine.status = to;

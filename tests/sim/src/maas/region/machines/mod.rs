@@ -2,20 +2,20 @@
 //! and the networks they are in.
 //!
 //! **As the real one** (read in its source, not run): numbers and names of
-//! states; which operation is refused in which state and with which words;
+//! states; which operation is refused in which state and with which message;
 //! constraints of `allocate`, among which there is no `domain`; `dry_run`;
-//! `deploy` acquires a Ready machine itself, looks the image up, wants a root
+//! `deploy` acquires a Ready machine itself, looks the image up, needs a root
 //! file system and a network, refuses a machine whose deployment failed; `agent_name` can be
 //! filtered by and is shown nowhere; it goes with the release; events page by
 //! `after` (oldest first, then turned around), show INFO and above unless asked
-//! for DEBUG, and show no names of reports; logs are base64; a machine tells why
+//! for DEBUG, and show no names of reports; logs are base64; a machine shows why
 //! it failed since 3.5. **Simpler**: a release is done at once, while real
 //! machines are Releasing until they are off; a report becomes an event at once,
 //! while MAAS gathers up to a minute of them. **Assumed**: the text about an
 //! unknown `distro_series`. **Missing**: virtual machines composed on demand,
 //! other users' permissions, disk erasing, tests, locks, rescue mode.
 //!
-//! A machine's life is driven by its plan, one [`Happening`] with each look at
+//! A machine's life is driven by its plan, one [`LifeStep`] with each poll of
 //! it, or by a test through [`Region::machine`].
 
 mod allocate;
@@ -38,45 +38,45 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-pub use life::{Happening, NodeEvent};
+pub use life::{LifeStep, NodeEvent};
 pub use model::{Fleet, Machine, Status, Subnet};
 
 use super::version::Release;
 use super::{Region, RegionConfig, Shared};
 
-/// What befalls one request about machines, counted from 1.
+/// What goes wrong with one request about machines, counted from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// It is never looked at, nor answered: time to kill the client.
-    HoldBefore,
+pub enum RequestFault {
+    /// It is neither processed nor answered: time to kill the client.
+    StallBefore,
     /// It is done, and never answered.
-    HoldAfter,
+    StallAfter,
     /// It is done, and the connection ends before the answer.
-    Lost,
+    LostReply,
     /// It is not done: the web server says that MAAS is not there.
-    Down,
+    Unavailable,
 }
 
 /// The fleet and all that happened to it.
 #[derive(Debug)]
-pub(super) struct Park {
+pub(super) struct FleetState {
     pub(super) fleet: Fleet,
     pub(super) release: Release,
     events: Vec<NodeEvent>,
     last_event: u64,
-    /// By the request they befall.
-    troubles: BTreeMap<usize, Trouble>,
+    /// By the request that they are injected into.
+    faults: BTreeMap<usize, RequestFault>,
     requests: usize,
 }
 
-impl Park {
+impl FleetState {
     pub(super) fn new(config: &RegionConfig) -> Self {
         Self {
             fleet: config.fleet.clone(),
             release: Release::of(&config.version),
             events: Vec::new(),
             last_event: 1000,
-            troubles: BTreeMap::new(),
+            faults: BTreeMap::new(),
             requests: 0,
         }
     }
@@ -100,24 +100,24 @@ pub struct MachineHandle<'r> {
 }
 
 impl MachineHandle<'_> {
-    /// Lets something happen to it now.
-    pub fn happens(&self, what: Happening) {
-        let mut changing = self.region.shared.changing();
-        changing.park.happens(&self.system_id, what);
+    /// Applies a step of its life now.
+    pub fn apply(&self, step: LifeStep) {
+        let mut state = self.region.shared.lock();
+        state.fleet_state.apply(&self.system_id, step);
     }
 
     /// Changes what it is.
     pub fn change(&self, change: impl FnOnce(&mut Machine)) {
-        let mut changing = self.region.shared.changing();
-        changing.park.get_mut(&self.system_id).map(change);
+        let mut state = self.region.shared.lock();
+        state.fleet_state.get_mut(&self.system_id).map(change);
     }
 
     /// As it is now; `None` if the region never had it.
     pub fn now(&self) -> Option<Machine> {
         self.region
             .shared
-            .changing()
-            .park
+            .lock()
+            .fleet_state
             .get(&self.system_id)
             .cloned()
     }
@@ -134,24 +134,24 @@ impl Region {
 
     /// All machines as they are now.
     pub fn machines(&self) -> Vec<Machine> {
-        self.shared.changing().park.fleet.machines.clone()
+        self.shared.lock().fleet_state.fleet.machines.clone()
     }
 
-    /// Has `trouble` befall the `number`th request about machines from now.
-    pub fn trouble(&self, number: usize, trouble: Trouble) {
-        let mut changing = self.shared.changing();
-        let at = changing.park.requests + number;
-        changing.park.troubles.insert(at, trouble);
+    /// Injects `fault` into the `number`th request about machines from now.
+    pub fn inject_request_fault(&self, number: usize, fault: RequestFault) {
+        let mut state = self.shared.lock();
+        let at = state.fleet_state.requests + number;
+        state.fleet_state.faults.insert(at, fault);
     }
 
-    /// Forgets troubles that did not befall anything.
-    pub fn calm(&self) {
-        self.shared.changing().park.troubles.clear();
+    /// Forgets faults that did not befall anything.
+    pub fn clear_request_faults(&self) {
+        self.shared.lock().fleet_state.faults.clear();
     }
 
     /// How many requests about machines came so far.
-    pub fn requests(&self) -> usize {
-        self.shared.changing().park.requests
+    pub fn machine_requests(&self) -> usize {
+        self.shared.lock().fleet_state.requests
     }
 }
 
@@ -179,27 +179,31 @@ pub(super) fn routes(api: &str, shared: &Arc<Shared>) -> Router<Arc<Shared>> {
         .route(&at("tags/"), get(reads::tags))
         .route(&at("domains/"), get(reads::domains))
         .route(&at("users/"), get(reads::whoami))
-        .layer(from_fn_with_state(Arc::clone(shared), troubled))
+        .layer(from_fn_with_state(Arc::clone(shared), inject_faults))
 }
 
-async fn troubled(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
-    let trouble = {
-        let park = &mut shared.changing().park;
-        park.requests += 1;
-        park.troubles.remove(&park.requests)
+async fn inject_faults(
+    State(shared): State<Arc<Shared>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let fault = {
+        let fleet_state = &mut shared.lock().fleet_state;
+        fleet_state.requests += 1;
+        fleet_state.faults.remove(&fleet_state.requests)
     };
-    match trouble {
+    match fault {
         None => next.run(request).await,
-        Some(Trouble::Down) => {
+        Some(RequestFault::Unavailable) => {
             let html = [(axum::http::header::CONTENT_TYPE, "text/html")];
             (StatusCode::BAD_GATEWAY, html, "<html>nginx</html>").into_response()
         }
-        Some(Trouble::HoldBefore) => held(&shared).await,
-        Some(Trouble::HoldAfter) => {
+        Some(RequestFault::StallBefore) => stall(&shared).await,
+        Some(RequestFault::StallAfter) => {
             next.run(request).await;
-            held(&shared).await
+            stall(&shared).await
         }
-        Some(Trouble::Lost) => {
+        Some(RequestFault::LostReply) => {
             next.run(request).await;
             // Ends the connection's task, and the connection with it.
             std::panic::resume_unwind(Box::new("hung up on demand"))
@@ -207,7 +211,7 @@ async fn troubled(State(shared): State<Arc<Shared>>, request: Request, next: Nex
     }
 }
 
-async fn held(shared: &Shared) -> Response {
-    shared.held.send_modify(|count| *count += 1);
+async fn stall(shared: &Shared) -> Response {
+    shared.stalled.send_modify(|count| *count += 1);
     std::future::pending().await
 }

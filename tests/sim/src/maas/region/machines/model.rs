@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::life::Happening;
+use super::life::LifeStep;
 use crate::maas::UserData;
 
 /// Where a machine is in its life, with MAAS' numbers for it
@@ -93,7 +93,7 @@ pub struct Machine {
     /// `/tmp/install.log`, as curtin sent it.
     pub log: Option<Vec<u8>>,
     /// What will happen to it once it is deployed, one step with each look at it.
-    pub plan: VecDeque<Happening>,
+    pub plan: VecDeque<LifeStep>,
 }
 
 impl Machine {
@@ -130,7 +130,7 @@ impl Machine {
 
     /// The same, with `plan` to come once it is deployed.
     #[must_use]
-    pub fn planned(mut self, plan: impl IntoIterator<Item = Happening>) -> Self {
+    pub fn with_plan(mut self, plan: impl IntoIterator<Item = LifeStep>) -> Self {
         self.plan = plan.into_iter().collect();
         self
     }

@@ -9,12 +9,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
-use super::Park;
+use super::FleetState;
 use super::allocate::{Fields, field};
 use super::model::Status;
 use super::reads::unknown;
 use crate::maas::UserData;
-use crate::maas::region::store::{Refusal, Store, bad};
+use crate::maas::region::store::{Refusal, Store, bad_request};
 use crate::maas::region::{Resource, Served, Set, Shared, json_text, refused};
 
 /// `POST machines/?op=…`
@@ -26,13 +26,13 @@ pub(super) async fn on_all(
     if field(&query, "op") != Some("allocate") {
         return Ok(StatusCode::BAD_REQUEST.into_response());
     }
-    let mut changing = shared.changing();
-    let park = &mut changing.park;
-    let id = park.choose(&fields).map_err(refused)?;
+    let mut state = shared.lock();
+    let fleet_state = &mut state.fleet_state;
+    let id = fleet_state.choose(&fields).map_err(refused)?;
     if field(&fields, "dry_run") != Some("true") {
-        park.acquire(&id, &fields);
+        fleet_state.acquire(&id, &fields);
     }
-    Ok(answer(park, &id))
+    Ok(answer(fleet_state, &id))
 }
 
 /// `POST machines/ID/?op=…`
@@ -42,34 +42,34 @@ pub(super) async fn on_one(
     Query(query): Query<Fields>,
     Form(fields): Form<Fields>,
 ) -> Served {
-    let mut changing = shared.changing();
-    let changing = &mut *changing;
-    let (park, store) = (&mut changing.park, &changing.store);
-    let machine = park.get(&id);
+    let mut state = shared.lock();
+    let state = &mut *state;
+    let (fleet_state, store) = (&mut state.fleet_state, &state.store);
+    let machine = fleet_state.get(&id);
     let machine = machine.ok_or_else(|| refused(unknown("Machine")))?;
     let others = machine
         .owner
         .as_ref()
-        .is_some_and(|o| *o != park.fleet.user);
+        .is_some_and(|o| *o != fleet_state.fleet.user);
     if others && !shared.config.admin {
         return Err(StatusCode::FORBIDDEN.into_response());
     }
     let done = match field(&query, "op") {
-        Some("deploy") => park.deploy(&id, &fields, store),
-        Some("release") => park.release(&id),
-        Some("abort") => park.abort(&id),
-        Some("power_on") => park.power(&id, true),
-        Some("power_off") => park.power(&id, false),
-        Some("set_owner_data" | "set_workload_annotations") => park.annotate(&id, &fields),
+        Some("deploy") => fleet_state.deploy(&id, &fields, store),
+        Some("release") => fleet_state.release(&id),
+        Some("abort") => fleet_state.abort(&id),
+        Some("power_on") => fleet_state.power(&id, true),
+        Some("power_off") => fleet_state.power(&id, false),
+        Some("set_owner_data" | "set_workload_annotations") => fleet_state.annotate(&id, &fields),
         _ => return Ok(StatusCode::BAD_REQUEST.into_response()),
     };
     done.map_err(refused)?;
-    Ok(answer(park, &id))
+    Ok(answer(fleet_state, &id))
 }
 
-fn answer(park: &Park, id: &str) -> Response {
-    match park.get(id) {
-        Some(machine) => json_text(StatusCode::OK, park.machine(machine).to_string()),
+fn answer(fleet_state: &FleetState, id: &str) -> Response {
+    match fleet_state.get(id) {
+        Some(machine) => json_text(StatusCode::OK, fleet_state.machine(machine).to_string()),
         None => refused(unknown("Machine")),
     }
 }
@@ -84,7 +84,7 @@ fn image(fields: &Fields, store: &Store) -> Result<String, Refusal> {
         true => Ok(name.to_owned()),
         false => {
             let text = format!("'{given}' is not a valid distro_series.  It should be one of: ''.");
-            Err(bad(json!({"distro_series": [text]}).to_string()))
+            Err(bad_request(json!({"distro_series": [text]}).to_string()))
         }
     }
 }
@@ -93,14 +93,14 @@ fn conflict(text: String) -> Refusal {
     (StatusCode::CONFLICT, text)
 }
 
-impl Park {
+impl FleetState {
     fn acquire(&mut self, id: &str, fields: &Fields) {
         let user = self.fleet.user.clone();
         let text = match field(fields, "comment") {
             Some(comment) => format!("({user}) - {comment}"),
             None => format!("({user})"),
         };
-        self.tell(id, ("DEBUG", "User acquiring node"), text);
+        self.log_event(id, ("DEBUG", "User acquiring node"), text);
         if let Some(machine) = self.get_mut(id) {
             machine.status = Status::Allocated;
             machine.owner = Some(user);
@@ -126,7 +126,7 @@ impl Park {
         let user_data = field(fields, "user_data").map(|text| STANDARD.decode(text));
         let user_data = match user_data {
             Some(Ok(bytes)) => Some(UserData(bytes)),
-            Some(Err(_)) => return Err(bad("user_data is not base64")),
+            Some(Err(_)) => return Err(bad_request("user_data is not base64")),
             None => None,
         };
         let subnets = &mut self.fleet.subnets;
@@ -136,11 +136,11 @@ impl Park {
         let link = machine.link.as_ref().filter(|(_, mode)| mode != "link_up");
         let Some((subnet, mode)) = link else {
             let text = "Node must be configured to use a network";
-            return Err(bad(json!({"network": [text]}).to_string()));
+            return Err(bad_request(json!({"network": [text]}).to_string()));
         };
         if !machine.root_mounted {
             let text = "Mount the root '/' filesystem to be able to deploy this node.";
-            return Err(bad(json!({"storage": [text]}).to_string()));
+            return Err(bad_request(json!({"storage": [text]}).to_string()));
         }
         if mode == "auto"
             && let Some(subnet) = subnets.iter_mut().find(|s| s.id == *subnet)
@@ -156,12 +156,12 @@ impl Park {
         machine.status = Status::Deploying;
         machine.on = true;
         let user = self.fleet.user.clone();
-        self.tell(
+        self.log_event(
             id,
             ("DEBUG", "User starting deployment"),
             format!("({user})"),
         );
-        self.tell(id, ("INFO", "Deploying"), "");
+        self.log_event(id, ("INFO", "Deploying"), "");
         Ok(())
     }
 
@@ -174,7 +174,7 @@ impl Park {
                 status.name()
             ))),
             _ => {
-                self.released(id);
+                self.make_ready(id);
                 Ok(())
             }
         }
@@ -188,7 +188,7 @@ impl Park {
                 "Cannot abort in current state: node {id} is in state {name}."
             )));
         }
-        self.happens(id, super::Happening::Aborted);
+        self.apply(id, super::LifeStep::Aborted);
         Ok(())
     }
 

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::allocate::{Fields, field};
 use super::documents::{statistics, subnet_document};
 use super::model::Machine;
-use crate::maas::region::store::{Refusal, bad};
+use crate::maas::region::store::{Refusal, bad_request};
 use crate::maas::region::{Served, Shared, json_text, refused};
 
-fn json_answer(document: &Value) -> axum::response::Response {
+fn json_reply(document: &Value) -> axum::response::Response {
     json_text(StatusCode::OK, document.to_string())
 }
 
@@ -22,31 +22,31 @@ pub(super) fn unknown(what: &str) -> Refusal {
     (StatusCode::NOT_FOUND, text)
 }
 
-/// Each look at machines by their ids lets their plans go on.
+/// Each poll of machines by their ids advances their plans.
 pub(super) async fn machines(
     State(shared): State<Arc<Shared>>,
     Query(fields): Query<Fields>,
 ) -> Served {
-    let mut changing = shared.changing();
-    let park = &mut changing.park;
+    let mut state = shared.lock();
+    let fleet_state = &mut state.fleet_state;
     for (key, names, what) in [
-        ("zone", &park.fleet.zones, "zone"),
-        ("pool", &park.fleet.pools, "pool"),
+        ("zone", &fleet_state.fleet.zones, "zone"),
+        ("pool", &fleet_state.fleet.pools, "pool"),
     ] {
         if let Some(name) = field(&fields, key)
             && !names.iter().any(|known| known == name)
         {
             let text = format!("No such {what}(s): {name}.");
-            return Err(refused(bad(json!({key: [text]}).to_string())));
+            return Err(refused(bad_request(json!({key: [text]}).to_string())));
         }
     }
     for (_, id) in fields.iter().filter(|(key, _)| key == "id") {
-        park.advance(id);
+        fleet_state.advance(id);
     }
     let wanted = |machine: &&Machine| matches(machine, &fields);
-    let all = park.fleet.machines.iter().filter(wanted);
-    let all = Value::from_iter(all.map(|machine| park.machine(machine)));
-    Ok(json_answer(&all))
+    let all = fleet_state.fleet.machines.iter().filter(wanted);
+    let all = Value::from_iter(all.map(|machine| fleet_state.machine(machine)));
+    Ok(json_reply(&all))
 }
 
 fn matches(machine: &Machine, fields: &Fields) -> bool {
@@ -66,28 +66,32 @@ fn matches(machine: &Machine, fields: &Fields) -> bool {
 }
 
 pub(super) async fn machine(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Served {
-    let mut changing = shared.changing();
-    changing.park.advance(&id);
-    let park = &changing.park;
-    let found = park.get(&id).ok_or_else(|| refused(unknown("Machine")))?;
-    Ok(json_answer(&park.machine(found)))
+    let mut state = shared.lock();
+    state.fleet_state.advance(&id);
+    let fleet_state = &state.fleet_state;
+    let found = fleet_state
+        .get(&id)
+        .ok_or_else(|| refused(unknown("Machine")))?;
+    Ok(json_reply(&fleet_state.machine(found)))
 }
 
 pub(super) async fn results(State(shared): State<Arc<Shared>>, Path(id): Path<String>) -> Served {
-    let changing = shared.changing();
-    let park = &changing.park;
-    let found = park.get(&id).ok_or_else(|| refused(unknown("Node")))?;
+    let state = shared.lock();
+    let fleet_state = &state.fleet_state;
+    let found = fleet_state
+        .get(&id)
+        .ok_or_else(|| refused(unknown("Node")))?;
     if found.series.is_empty() {
         let text = "No current installation script set exists for this node.";
-        return Err(refused(bad(text)));
+        return Err(refused(bad_request(text)));
     }
-    Ok(json_answer(&park.results(found)))
+    Ok(json_reply(&fleet_state.results(found)))
 }
 
 pub(super) async fn subnets(State(shared): State<Arc<Shared>>) -> Served {
-    let changing = shared.changing();
-    let all = changing.park.fleet.subnets.iter().map(subnet_document);
-    Ok(json_answer(&Value::from_iter(all)))
+    let state = shared.lock();
+    let all = state.fleet_state.fleet.subnets.iter().map(subnet_document);
+    Ok(json_reply(&Value::from_iter(all)))
 }
 
 pub(super) async fn subnet(
@@ -95,45 +99,45 @@ pub(super) async fn subnet(
     Path(id): Path<u64>,
     Query(fields): Query<Fields>,
 ) -> Served {
-    let changing = shared.changing();
-    let mut all = changing.park.fleet.subnets.iter();
+    let state = shared.lock();
+    let mut all = state.fleet_state.fleet.subnets.iter();
     let found = all.find(|subnet| subnet.id == id);
     let found = found.ok_or_else(|| refused(unknown("Subnet")))?;
     Ok(match field(&fields, "op") {
-        Some("statistics") => json_answer(&statistics(found)),
+        Some("statistics") => json_reply(&statistics(found)),
         Some(_) => StatusCode::BAD_REQUEST.into_response(),
-        None => json_answer(&subnet_document(found)),
+        None => json_reply(&subnet_document(found)),
     })
 }
 
 fn named(names: &[String]) -> axum::response::Response {
     let all = names.iter().map(|name| json!({"name": name}));
-    json_answer(&Value::from_iter(all))
+    json_reply(&Value::from_iter(all))
 }
 
 pub(super) async fn zones(State(shared): State<Arc<Shared>>) -> Served {
-    Ok(named(&shared.changing().park.fleet.zones))
+    Ok(named(&shared.lock().fleet_state.fleet.zones))
 }
 
 pub(super) async fn pools(State(shared): State<Arc<Shared>>) -> Served {
-    Ok(named(&shared.changing().park.fleet.pools))
+    Ok(named(&shared.lock().fleet_state.fleet.pools))
 }
 
 pub(super) async fn tags(State(shared): State<Arc<Shared>>) -> Served {
-    Ok(named(&shared.changing().park.fleet.tags))
+    Ok(named(&shared.lock().fleet_state.fleet.tags))
 }
 
 pub(super) async fn domains(State(shared): State<Arc<Shared>>) -> Served {
-    Ok(named(&shared.changing().park.fleet.domains))
+    Ok(named(&shared.lock().fleet_state.fleet.domains))
 }
 
 pub(super) async fn whoami(State(shared): State<Arc<Shared>>) -> Served {
-    let changing = shared.changing();
+    let state = shared.lock();
     let admin = shared.config.admin;
     let document = json!({
-        "username": changing.park.fleet.user,
+        "username": state.fleet_state.fleet.user,
         "email": "",
         "is_superuser": admin,
     });
-    Ok(json_answer(&document))
+    Ok(json_reply(&document))
 }

@@ -100,9 +100,9 @@ async fn allocation_refuses_as_maas_does() {
             "No machine with system ID m9 available.",
         ),
     ] {
-        let (status, said) = bench.post(allocate, &[form]).await;
-        assert_eq!(status, code, "{said}");
-        assert!(said.starts_with(wanted), "{said}");
+        let (status, message) = bench.post(allocate, &[form]).await;
+        assert_eq!(status, code, "{message}");
+        assert!(message.starts_with(wanted), "{message}");
     }
     let dry = [("system_id", "m1"), ("dry_run", "true")];
     assert_eq!(bench.post(allocate, &dry).await.0, 200);
@@ -117,16 +117,16 @@ async fn deployment_refuses_as_maas_does() {
     let mut failed = Machine::ready("m1", "node-1");
     failed.status = Status::FailedDeployment;
     let bench = bench([failed, Machine::ready("m2", "node-2")]).await;
-    let (status, said) = bench.post("machines/m1/?op=deploy", &[]).await;
+    let (status, message) = bench.post("machines/m1/?op=deploy", &[]).await;
     let wanted = "Can't deploy a machine that is in the 'Failed deployment' state";
-    assert_eq!((status, said.as_str()), (409, wanted));
+    assert_eq!((status, message.as_str()), (409, wanted));
     let series = [("distro_series", "custom/none")];
-    let (status, said) = bench.post("machines/m2/?op=deploy", &series).await;
+    let (status, message) = bench.post("machines/m2/?op=deploy", &series).await;
     assert_eq!(status, 400);
-    assert!(said.contains("not a valid distro_series"), "{said}");
-    let (status, said) = bench.post("machines/m9/?op=deploy", &[]).await;
+    assert!(message.contains("not a valid distro_series"), "{message}");
+    let (status, message) = bench.post("machines/m9/?op=deploy", &[]).await;
     assert_eq!(
-        (status, said.as_str()),
+        (status, message.as_str()),
         (404, "No Machine matches the given query.")
     );
     let (status, _) = bench.post("machines/m2/?op=abort", &[]).await;
@@ -144,10 +144,10 @@ async fn events_come_in_pages_and_without_names() {
     machine.status = Status::Deploying;
     let bench = bench([machine]).await;
     let handle = bench.region.machine("m1");
-    for step in Happening::installation() {
-        handle.happens(step);
+    for step in LifeStep::installation() {
+        handle.apply(step);
     }
-    handle.happens(Happening::agent("healthy"));
+    handle.apply(LifeStep::agent("healthy"));
     let info = bench.kinds("id=m1").await;
     let wanted = [
         "Deployed",

@@ -1,4 +1,4 @@
-//! Is this machine able to build and rehearse? Each check says what it found
+//! Checks whether this machine can build and rehearse. Each says what it found
 //! and what to do; nothing is changed.
 
 mod namespaces;
@@ -20,7 +20,7 @@ pub enum Work {
     Rehearse,
 }
 
-/// One thing that was looked at.
+/// One check and its result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Check {
@@ -30,7 +30,7 @@ pub struct Check {
     pub work: Work,
     /// How it is.
     pub health: Health,
-    /// What was seen.
+    /// What was found.
     pub evidence: String,
     /// What to do; empty if nothing.
     pub remedy: String,
@@ -70,15 +70,15 @@ impl Check {
     }
 }
 
-/// Looks at everything that `work` needs, a build's needs first. `store` and
+/// Checks everything that `work` needs, a build's needs first. `store` and
 /// `out` are where packages and images go; they need not exist yet.
-pub fn examine(work: Work, store: &Path, out: &Path) -> Vec<Check> {
+pub fn run_checks(work: Work, store: &Path, out: &Path) -> Vec<Check> {
     let mut checks = programs::for_building();
     checks.push(namespaces::sandbox());
     checks.extend(namespaces::ranges());
     checks.push(resources::memory());
-    checks.push(resources::disk("room for the store", store));
-    checks.push(resources::disk("room for images", out));
+    checks.push(resources::disk("space for the store", store));
+    checks.push(resources::disk("space for images", out));
     if work == Work::Rehearse {
         checks.extend(programs::for_rehearsing());
         checks.push(resources::virtualisation());
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn a_machine_that_runs_these_tests_can_build_and_rehearse() {
         let dir = tempfile::tempdir().unwrap();
-        let checks = examine(Work::Rehearse, dir.path(), &dir.path().join("not/yet"));
+        let checks = run_checks(Work::Rehearse, dir.path(), &dir.path().join("not/yet"));
         let bad: Vec<_> = checks.iter().filter(|c| c.health == Health::Bad).collect();
         assert!(bad.is_empty(), "{bad:#?}");
         assert!(checks.len() > 10, "{checks:#?}");

@@ -1,4 +1,4 @@
-//! Pieces of an upload, and what goes wrong with them on demand.
+//! Chunks of an upload, and what goes wrong with them on demand.
 
 use std::sync::Arc;
 
@@ -8,40 +8,40 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 
-use super::store::bad;
+use super::store::bad_request;
 use super::version::Release;
 use super::{Served, Shared, is_admin, refused};
 
 /// What nginx in front of MAAS lets pass, in bytes.
-pub(super) const BODY_LIMIT: usize = 10 << 20;
+pub(super) const MAX_CHUNK_BYTES: usize = 10 << 20;
 
-/// What goes wrong with one piece of an upload.
+/// What goes wrong with one chunk of an upload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection ends in the middle of the piece; it is not appended.
+    /// The connection ends in the middle of the chunk; it is not appended.
     Cut,
     /// It is appended, and the connection ends before the answer.
-    Lost,
+    LostReply,
     /// It is appended, and nginx gives up before the answer.
     Timeout,
     /// It is not appended, and nginx says that MAAS is not there.
-    Down,
+    Unavailable,
     /// Nothing more of it is read, ever: time to kill the client.
-    Hold,
+    Stall,
     /// Half of it is read, and no more, ever.
-    HoldHalf,
+    StallHalf,
     /// It is appended, and no answer comes, ever.
-    Silent,
+    NoReply,
     /// A byte of it is changed on its way.
-    Damaged,
+    Corrupted,
     /// The region's disk is full: MAAS up to 3.7 fails, 3.8 refuses and removes
     /// what it had.
-    Full,
+    DiskFull,
 }
 
-/// nginx hands a request on when it has all of it, so a piece is appended whole
+/// nginx hands a request on when it has all of it, so a chunk is appended whole
 /// or not at all.
-pub(super) async fn piece(
+pub(super) async fn chunk(
     State(shared): State<Arc<Shared>>,
     Path((id, file)): Path<(u64, u64)>,
     request: Request,
@@ -50,18 +50,18 @@ pub(super) async fn piece(
     let length = request.headers().get(header::CONTENT_LENGTH);
     let length = length.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     let length = length.ok_or_else(|| StatusCode::LENGTH_REQUIRED.into_response())?;
-    if length > BODY_LIMIT {
+    if length > MAX_CHUNK_BYTES {
         return Err(StatusCode::PAYLOAD_TOO_LARGE.into_response());
     }
-    let number = shared.counted();
-    let fault = shared.changing().faults.remove(&number);
+    let number = shared.count_chunk();
+    let fault = shared.lock().faults.remove(&number);
     let half = length / 2;
     let mut bytes = match fault {
         Some(Fault::Cut) => {
             read(request.into_body(), half).await?;
             hang_up()
         }
-        Some(Fault::HoldHalf) => {
+        Some(Fault::StallHalf) => {
             let mut body = request.into_body().into_data_stream();
             let mut came = 0;
             while let Some(Ok(bytes)) = body.next().await
@@ -69,36 +69,36 @@ pub(super) async fn piece(
             {
                 came += bytes.len();
             }
-            hold(&shared).await
+            stall(&shared).await
         }
-        Some(Fault::Hold) => hold(&shared).await,
+        Some(Fault::Stall) => stall(&shared).await,
         _ => read(request.into_body(), length).await?,
     };
     if bytes.len() != length {
         let text = "Content-Length doesn't equal size of received data.";
-        return Err(refused(bad(text)));
+        return Err(refused(bad_request(text)));
     }
     match fault {
-        Some(Fault::Damaged) => bytes[0] ^= 1,
-        Some(Fault::Down) => return Err(nginx(StatusCode::BAD_GATEWAY)),
-        Some(Fault::Full) => {
-            let full = shared.changing().store.full((id, file), &shared.rules());
+        Some(Fault::Corrupted) => bytes[0] ^= 1,
+        Some(Fault::Unavailable) => return Err(nginx(StatusCode::BAD_GATEWAY)),
+        Some(Fault::DiskFull) => {
+            let full = shared.lock().store.reject_full((id, file), &shared.rules());
             return Err(refused(full));
         }
         _ => {}
     }
     let rules = shared.rules();
-    let appended = (shared.changing().store).append((id, file), &bytes, &rules);
+    let appended = (shared.lock().store).append((id, file), &bytes, &rules);
     let at_once = shared.config.slow == 0 || rules.release < Release::V3_7;
     // Before 3.5 an image is complete by its length, whatever is answered.
     if at_once && (appended.is_err() || matches!(appended, Ok(true))) {
-        shared.changing().store.share();
+        shared.lock().store.share();
     }
     appended.map_err(refused)?;
     match fault {
-        Some(Fault::Lost) => hang_up(),
+        Some(Fault::LostReply) => hang_up(),
         Some(Fault::Timeout) => Err(nginx(StatusCode::GATEWAY_TIMEOUT)),
-        Some(Fault::Silent) => hold(&shared).await,
+        Some(Fault::NoReply) => stall(&shared).await,
         _ => Ok("OK".into_response()),
     }
 }
@@ -121,8 +121,8 @@ fn hang_up() -> ! {
     std::panic::resume_unwind(Box::new("hung up on demand"))
 }
 
-async fn hold(shared: &Shared) -> ! {
-    shared.held.send_modify(|count| *count += 1);
+async fn stall(shared: &Shared) -> ! {
+    shared.stalled.send_modify(|count| *count += 1);
     std::future::pending().await
 }
 
