@@ -25,7 +25,7 @@ build:
     install {{bin}}/../agent/postern-agent {{bin}}/
 
 # Everything but the whole machines: gates, then fast tests
-check: build lint
+check: build lint docs
     {{cargo}} nextest run --release --workspace -E 'not ({{machines}})'
     {{cargo}} test --release --workspace --doc
 

@@ -26,7 +26,7 @@ use postern_contract::host::pace::{Pace as _, RealPace};
 use postern_contract::paths;
 use runtime::runtime;
 
-/// The agent of a Postern gateway.
+/// Configure this machine as a Postern gateway, pair it with Palette, and watch over it
 #[derive(Debug, Parser)]
 #[command(name = "postern-agent", version, arg_required_else_help = true)]
 pub struct Cli {
@@ -38,38 +38,38 @@ pub struct Cli {
 enum Command {
     /// Configure this machine, pair it with Palette, and keep watch (the service runs this)
     Run,
-    /// Show what the agent is doing
+    /// Show the state of this gateway, and what it waits for
     Status {
         /// Print the whole status as one JSON document
         #[arg(long)]
         json: bool,
     },
-    /// Check this machine and the way to Palette now, from here and from a pod; fails if a check does
+    /// Check this machine and its way to Palette now, also from a pod; exit with 1 if a check fails
     Preflight {
         /// Print the checks as one JSON document
         #[arg(long)]
         json: bool,
     },
-    /// Print the metrics that Prometheus collects, as they were written last
+    /// Print the metrics for Prometheus, as last written
     Metrics,
-    /// Collect what a person needs to help from afar, without any secret, in one archive
+    /// Write one archive for help from elsewhere, without any secret
     SupportBundle {
-        /// The archive [default: postern-support-GATEWAY-TIME.tar.gz in this folder]
+        /// Archive to write [default: postern-support-GATEWAY-TIME.tar.gz in this folder]
         file: Option<PathBuf>,
     },
-    /// Forget pairing and cluster, so that a new gateway file pairs anew; restarts the machine
+    /// Forget pairing and cluster, and restart the machine; a new gateway file then pairs it again
     Reset {
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
-        /// Pair again with this gateway file, `-` for standard input; nothing is done if it breaks a rule
+        /// Pair again with this gateway file, `-` for standard input; change nothing if it breaks a rule
         #[arg(long, value_name = "FILE")]
         pair_again: Option<PathBuf>,
         /// First have Palette delete this gateway; takes the API key of a tenant
         /// administrator, from the gateway file or one line of standard input
         #[arg(long)]
         remove_from_palette: bool,
-        /// First take Palette's agents out of the cluster (for a cluster whose other machines stay)
+        /// First remove Palette's agents from the cluster, for a cluster whose other machines stay
         #[arg(long)]
         remove_agents: bool,
     },
@@ -80,7 +80,7 @@ enum Command {
         #[arg(long)]
         netns: PathBuf,
     },
-    /// Keep the status on this screen
+    /// Show the status on this screen and keep it up to date
     Console,
     /// Verify the disk that MAAS just wrote (curtin runs this; takes its contract from the environment)
     InstallHook,

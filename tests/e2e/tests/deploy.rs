@@ -250,7 +250,7 @@ fn three_machines_become_one_gateway_and_palette_says_so() {
     let (_, said) = site.deploy(&["--palette-api-key-file", &key_file], 0);
     for wanted in [
         "Palette created the gateway edge-1",
-        "Palette says that edge-1 is healthy",
+        "Palette reports that edge-1 is healthy",
     ] {
         assert!(said.contains(wanted), "no {wanted:?} in {said}");
     }

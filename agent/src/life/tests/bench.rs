@@ -312,8 +312,10 @@ certificates:
         };
         let limited = tokio::time::timeout(HANG_TIMEOUT, async {
             tokio::select! {
-                ended = life.live() => Err(ended.unwrap_err()),
+                // First, or the machine may have gone past a state that is waited for.
+                biased;
                 journal = finished => Ok(journal),
+                ended = life.live() => Err(ended.unwrap_err()),
             }
         });
         match limited.await {
