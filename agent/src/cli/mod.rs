@@ -1,6 +1,6 @@
 //! The agent's command line: parse, hand over, turn an error into lines.
 
-mod forget;
+mod reset;
 mod runtime;
 
 use std::io::{self, Write};
@@ -20,10 +20,10 @@ use crate::ops::{bundle, check};
 use crate::preflight::pods;
 use crate::report::reporter::Reporter;
 use crate::report::{checks, metrics, model, page, screen, slot};
-use forget::Wish;
 use postern_contract::host::files::write_atomic;
 use postern_contract::host::pace::{Pace as _, RealPace};
 use postern_contract::paths;
+use reset::ResetOptions;
 use runtime::runtime;
 
 /// Configure this machine as a Postern gateway, pair it with Palette, and watch over it
@@ -98,7 +98,7 @@ pub fn main() -> ExitCode {
             pair_again,
             remove_from_palette,
             remove_agents,
-        } => forget::forget(&Wish {
+        } => reset::reset(&ResetOptions {
             yes,
             pair_again,
             remove_from_palette,
@@ -117,7 +117,7 @@ pub fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            // With standard error gone there is nobody left to tell.
+            // Without standard error there is nowhere to report to.
             let _ = writeln!(io::stderr(), "error: {error:#}");
             ExitCode::FAILURE
         }
@@ -125,7 +125,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> anyhow::Result<()> {
-    let world = World::real().context("looking at this machine")?;
+    let world = World::real().context("inspecting this machine")?;
     let runtime = runtime()?;
     let ended = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
@@ -174,10 +174,10 @@ fn status(json: bool) -> anyhow::Result<()> {
 
 /// Whether no check failed.
 fn checks(json: bool) -> anyhow::Result<bool> {
-    let world = World::real().context("looking at this machine")?;
+    let world = World::real().context("inspecting this machine")?;
     let report = runtime()?
         .block_on(check::check(&world))
-        .context("checking the way to Palette")?;
+        .context("checking the path to Palette")?;
     let text = match json {
         true => serde_json::to_string_pretty(&report)? + "\n",
         false => checks::table(&report.checks),
@@ -187,7 +187,7 @@ fn checks(json: bool) -> anyhow::Result<bool> {
 }
 
 fn support_bundle(file: Option<PathBuf>) -> anyhow::Result<()> {
-    let world = World::real().context("looking at this machine")?;
+    let world = World::real().context("inspecting this machine")?;
     let bundle = runtime()?.block_on(bundle::collect(&world, &bundle::run));
     let file = file.unwrap_or_else(|| PathBuf::from(bundle.name()));
     let archive = bundle.archive().context("packing the support bundle")?;
@@ -211,7 +211,7 @@ fn console() -> anyhow::Result<()> {
     let path = Path::new(paths::STATUS);
     let kept = runtime()?.block_on(screen::keep(path, &mut io::stdout(), &RealPace));
     kept.map(|never| match never {})
-        .context("keeping the status on the screen")
+        .context("showing the status on the screen")
 }
 
 #[cfg(test)]

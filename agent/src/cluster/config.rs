@@ -13,16 +13,17 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::IpNet;
-use postern_contract::gateway::Part;
+use postern_contract::gateway::{Part, Token};
+use serde::Serialize;
 
 use super::hardening::{self, Reserved};
-use super::yaml::Block;
+use super::yaml;
 
 /// Where systemd-resolved lists the real name servers. Its stub address is of
 /// no use inside a pod: k3s would fall back to a public server.
 pub const RESOLV_CONF: &str = "/run/systemd/resolve/resolv.conf";
 
-/// What k3s is told.
+/// What k3s is configured from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Server<'a> {
     /// Name of the node; kept for life, since renaming a node makes a new one.
@@ -46,44 +47,73 @@ pub struct Server<'a> {
     pub reserved: Reserved,
 }
 
-/// The file's text. Every string is quoted, so no value can become another type.
+/// The file, by the long flags of `k3s server`; what is not set is k3s' default.
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct File<'a> {
+    node_name: &'a str,
+    cluster_cidr: IpNet,
+    service_cidr: IpNet,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster_dns: Option<IpAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resolv_conf: Option<&'a str>,
+    write_kubeconfig_mode: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tls_san: Vec<String>,
+    #[serde(skip_serializing_if = "is_off")]
+    cluster_init: bool,
+    disable: [&'a str; 2],
+    #[serde(skip_serializing_if = "is_off")]
+    secrets_encryption: bool,
+    #[serde(skip_serializing_if = "is_off")]
+    disable_default_registry_endpoint: bool,
+    protect_kernel_defaults: bool,
+    kube_apiserver_arg: Vec<String>,
+    kube_controller_manager_arg: Vec<String>,
+    kubelet_arg: Vec<String>,
+}
+
+fn is_off(switch: &bool) -> bool {
+    !switch
+}
+
+/// The file's text.
 pub fn render(server: &Server<'_>) -> String {
-    let mut file = Block::headed("gateway file");
-    file.text("node-name", server.node_name);
-    file.text("cluster-cidr", &server.pods.to_string());
-    file.text("service-cidr", &server.services.to_string());
-    if let Some(dns) = dns_address(&server.services) {
-        file.text("cluster-dns", &dns.to_string());
-    }
-    if let Some(path) = server.resolv_conf {
-        file.text("resolv-conf", path);
-    }
-    file.text("write-kubeconfig-mode", "0600");
-    if let Some(token) = server.part.token() {
-        file.text("token", token.expose());
-    }
-    if let Part::Joins { api_endpoint, .. } = server.part {
-        file.text("server", &registration_address(api_endpoint));
-    }
     let address = server.virtual_address.map(|address| address.to_string());
     let endpoint = server.part.api_endpoint().map(str::to_owned);
     let mut names: Vec<String> = endpoint.into_iter().chain(address).collect();
     names.dedup();
-    file.list("tls-san", &names);
-    file.switch("cluster-init", server.part.begins_a_cluster());
-    // Palette brings its own way in; these two would take the machine's ports
-    // 80 and 443 for nobody.
-    file.list("disable", &["traefik".to_owned(), "servicelb".to_owned()]);
-    file.switch("secrets-encryption", server.encrypts);
-    file.switch("disable-default-registry-endpoint", server.only_mirrors);
-    // The kubelet then sets nothing and starts only if the kernel is as the
-    // image's sysctl.d has it.
-    file.switch("protect-kernel-defaults", true);
-    file.list("kube-apiserver-arg", &hardening::api_server());
-    let flags = hardening::controller_manager();
-    file.list("kube-controller-manager-arg", &flags);
-    file.list("kubelet-arg", &hardening::kubelet(&server.reserved));
-    file.finish()
+    yaml::render(&File {
+        node_name: server.node_name,
+        cluster_cidr: server.pods,
+        service_cidr: server.services,
+        cluster_dns: dns_address(&server.services),
+        resolv_conf: server.resolv_conf,
+        write_kubeconfig_mode: "0600",
+        token: server.part.token().map(Token::expose),
+        server: match server.part {
+            Part::Joins { api_endpoint, .. } => Some(registration_address(api_endpoint)),
+            _ => None,
+        },
+        tls_san: names,
+        cluster_init: server.part.begins_a_cluster(),
+        // Palette brings its own way in; these two would take the machine's ports
+        // 80 and 443 for nobody.
+        disable: ["traefik", "servicelb"],
+        secrets_encryption: server.encrypts,
+        disable_default_registry_endpoint: server.only_mirrors,
+        // The kubelet then sets nothing and starts only if the kernel is as the
+        // image's sysctl.d has it.
+        protect_kernel_defaults: true,
+        kube_apiserver_arg: hardening::api_server(),
+        kube_controller_manager_arg: hardening::controller_manager(),
+        kubelet_arg: hardening::kubelet(&server.reserved),
+    })
 }
 
 /// Where a server registers: the port of the API server, 6443.

@@ -52,38 +52,38 @@ fn token() -> Token {
 
 #[test]
 fn renders() {
-    insta::assert_snapshot!(render(&server()), @r#"
+    insta::assert_snapshot!(render(&server()), @r"
     # Written by postern-agent from the gateway file; changes here are overwritten.
-    node-name: "gateway-1"
-    cluster-cidr: "10.42.0.0/16"
-    service-cidr: "10.43.0.0/16"
-    cluster-dns: "10.43.0.10"
-    resolv-conf: "/run/systemd/resolve/resolv.conf"
-    write-kubeconfig-mode: "0600"
+    node-name: 'gateway-1'
+    cluster-cidr: '10.42.0.0/16'
+    service-cidr: '10.43.0.0/16'
+    cluster-dns: '10.43.0.10'
+    resolv-conf: '/run/systemd/resolve/resolv.conf'
+    write-kubeconfig-mode: '0600'
     disable:
-      - "traefik"
-      - "servicelb"
+      - 'traefik'
+      - 'servicelb'
     secrets-encryption: true
     protect-kernel-defaults: true
     kube-apiserver-arg:
-      - "enable-admission-plugins=NodeRestriction,EventRateLimit"
-      - "admission-control-config-file=/usr/lib/postern/k3s/admission.yaml"
-      - "audit-policy-file=/usr/lib/postern/k3s/audit.yaml"
-      - "audit-log-path=/var/lib/rancher/k3s/server/logs/audit.log"
-      - "audit-log-maxage=30"
-      - "audit-log-maxbackup=5"
-      - "audit-log-maxsize=20"
+      - 'enable-admission-plugins=NodeRestriction,EventRateLimit'
+      - 'admission-control-config-file=/usr/lib/postern/k3s/admission.yaml'
+      - 'audit-policy-file=/usr/lib/postern/k3s/audit.yaml'
+      - 'audit-log-path=/var/lib/rancher/k3s/server/logs/audit.log'
+      - 'audit-log-maxage=30'
+      - 'audit-log-maxbackup=5'
+      - 'audit-log-maxsize=20'
     kube-controller-manager-arg:
-      - "terminated-pod-gc-threshold=100"
+      - 'terminated-pod-gc-threshold=100'
     kubelet-arg:
-      - "kube-reserved=cpu=500m,memory=1024Mi"
-      - "system-reserved=cpu=100m,memory=256Mi"
-      - "eviction-hard=memory.available<200Mi,nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<10%"
-      - "pod-max-pids=4096"
-      - "streaming-connection-idle-timeout=5m"
-      - "tls-min-version=VersionTLS12"
-      - "tls-cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305,TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305"
-    "#);
+      - 'kube-reserved=cpu=500m,memory=1024Mi'
+      - 'system-reserved=cpu=100m,memory=256Mi'
+      - 'eviction-hard=memory.available<200Mi,nodefs.available<10%,nodefs.inodesFree<5%,imagefs.available<10%'
+      - 'pod-max-pids=4096'
+      - 'streaming-connection-idle-timeout=5m'
+      - 'tls-min-version=VersionTLS12'
+      - 'tls-cipher-suites=TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305,TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305'
+    ");
 }
 
 #[test]
@@ -109,10 +109,10 @@ fn three_servers_share_a_token_and_one_endpoint() {
     assert_eq!(
         first[..5],
         [
-            "token: \"0123456789abcdef\"",
+            "token: '0123456789abcdef'",
             "tls-san:",
-            "  - \"gateway.example\"",
-            "  - \"192.0.2.9\"",
+            "  - 'gateway.example'",
+            "  - '192.0.2.9'",
             "cluster-init: true"
         ]
     );
@@ -126,7 +126,7 @@ fn three_servers_share_a_token_and_one_endpoint() {
         api_endpoint,
         token,
     });
-    assert_eq!(joins[1], "server: \"https://gateway.example:6443\"");
+    assert_eq!(joins[1], "server: 'https://gateway.example:6443'");
     assert!(!joins.iter().any(|l| l.starts_with("cluster-init")));
     // What k3s wants to be the same on all servers ("Critical Configuration Values").
     let common = |lines: &[String]| {

@@ -1,5 +1,5 @@
-//! What k3s is told beyond running: less that can be attacked, more that is
-//! written down, and bounds on what a busy cluster takes from its machine.
+//! k3s' flags for hardening: less to attack, more in the audit log, and bounds on
+//! what a busy cluster takes from its machine.
 //!
 //! From k3s' "CIS Hardening Guide" (docs.k3s.io/security/hardening-guide). What
 //! it asks for and k3s has by itself is left out: no anonymous requests, RBAC,

@@ -100,7 +100,7 @@ vrrp_instance api {{
 
 /// Why a machine cannot serve an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum VirtualAddressError {
     /// It would reach nobody.
     #[error("virtual address {0} is in no network of this machine ({1})")]
     Outside(Ipv4Addr, String),
@@ -115,22 +115,22 @@ pub enum Unfit {
 /// Whether a machine with these addresses can serve `address`.
 ///
 /// # Errors
-/// [`Unfit`].
-pub fn fits(address: Ipv4Addr, machine: &[IpNet]) -> Result<(), Unfit> {
+/// [`VirtualAddressError`].
+pub fn fits(address: Ipv4Addr, machine: &[IpNet]) -> Result<(), VirtualAddressError> {
     let ip = IpAddr::V4(address);
     let own: Vec<_> = machine
         .iter()
         .filter(|net| !is_held(net, address))
         .collect();
     if own.iter().any(|net| net.addr() == ip) {
-        return Err(Unfit::Own(address));
+        return Err(VirtualAddressError::Own(address));
     }
     let Some(net) = own.iter().find(|net| net.contains(&ip)) else {
         let shown: Vec<_> = own.iter().map(|net| net.trunc().to_string()).collect();
-        return Err(Unfit::Outside(address, shown.join(", ")));
+        return Err(VirtualAddressError::Outside(address, shown.join(", ")));
     };
     if net.network() == ip || net.broadcast() == ip {
-        return Err(Unfit::Edge(address, net.trunc()));
+        return Err(VirtualAddressError::Edge(address, net.trunc()));
     }
     Ok(())
 }

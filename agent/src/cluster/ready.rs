@@ -13,14 +13,14 @@ use crate::journal::condition::{StepError, WaitingFor};
 pub async fn cluster_ready(world: &World) -> Result<(), StepError> {
     let root = world.root.clone();
     let up = world
-        .ask(move |services, _| Consumer::K3s.start(&root, services))
+        .query(move |services, _| Consumer::K3s.start(&root, services))
         .await;
     up.map_err(|e| StepError::wait(WaitingFor::Cluster, e.to_string()))?;
-    match world.ask(|_, cluster| evidence::ready(cluster)).await {
+    match world.query(|_, cluster| evidence::ready(cluster)).await {
         Ok(answer) if answer == "ok" => Ok(()),
         Ok(answer) => Err(StepError::wait(
             WaitingFor::Cluster,
-            format!("/readyz says {answer}"),
+            format!("/readyz answers {answer}"),
         )),
         Err(error) => Err(StepError::wait(WaitingFor::Cluster, error.to_string())),
     }

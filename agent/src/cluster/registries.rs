@@ -2,12 +2,44 @@
 //! (docs.k3s.io/installation/private-registry).
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
-use postern_contract::gateway::{Login, Registries, host_of};
+use postern_contract::gateway::{Mirror, Registries, host_of};
 use postern_contract::paths;
+use serde::Serialize;
 
-use super::yaml::{Block, quoted};
+use super::yaml;
+
+#[derive(Serialize)]
+struct File<'r> {
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    mirrors: BTreeMap<&'r str, Endpoints<'r>>,
+    configs: BTreeMap<&'r str, Config<'r>>,
+}
+
+#[derive(Serialize)]
+struct Endpoints<'r> {
+    endpoint: &'r [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    rewrite: BTreeMap<String, String>,
+}
+
+#[derive(Serialize)]
+struct Config<'r> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    auth: Option<Auth<'r>>,
+    tls: Tls,
+}
+
+#[derive(Serialize)]
+struct Auth<'r> {
+    username: &'r str,
+    password: &'r str,
+}
+
+#[derive(Serialize)]
+struct Tls {
+    ca_file: &'static str,
+}
 
 /// The file's text, with passwords in it; `None` if every image comes from where
 /// its name says.
@@ -15,62 +47,45 @@ pub fn render(registries: &Registries) -> Option<String> {
     if registries.is_empty() {
         return None;
     }
-    let mut text = Block::headed("gateway file").finish();
-    // Writing to a string cannot fail.
-    let _ = mirrors(&mut text, registries);
-    let _ = configs(&mut text, registries);
-    Some(text)
+    let mirrors = registries.mirrors.iter();
+    Some(yaml::render(&File {
+        mirrors: mirrors.map(|it| (it.of.as_str(), endpoints(it))).collect(),
+        configs: configs(registries),
+    }))
 }
 
-fn mirrors(text: &mut String, registries: &Registries) -> std::fmt::Result {
-    if registries.mirrors.is_empty() {
-        return Ok(());
+fn endpoints(mirror: &Mirror) -> Endpoints<'_> {
+    // Go's regular expressions; of what a name may hold only the dot means more. No
+    // backslash: k3s writes this into TOML without another look.
+    let pattern = |from: &str| format!("^{}(.*)", from.replace('.', "[.]"));
+    let rewrite = mirror.rewrite.iter();
+    Endpoints {
+        endpoint: &mirror.at,
+        rewrite: rewrite
+            .map(|it| (pattern(&it.from), format!("{}$1", it.to)))
+            .collect(),
     }
-    writeln!(text, "mirrors:")?;
-    for mirror in &registries.mirrors {
-        writeln!(text, "  {}:\n    endpoint:", quoted(&mirror.of))?;
-        for endpoint in &mirror.at {
-            writeln!(text, "      - {}", quoted(endpoint))?;
-        }
-        if !mirror.rewrite.is_empty() {
-            writeln!(text, "    rewrite:")?;
-        }
-        for rewrite in &mirror.rewrite {
-            // Go's regular expressions; of what a name may hold only the dot means
-            // more. No backslash: k3s writes this into TOML without another look.
-            let from = format!("^{}(.*)", rewrite.from.replace('.', "[.]"));
-            let to = format!("{}$1", rewrite.to);
-            writeln!(text, "      {}: {}", quoted(&from), quoted(&to))?;
-        }
-    }
-    Ok(())
 }
 
 /// Every host that is named, with the one bundle this machine trusts: containerd
 /// reads it for each of them again, without a restart.
-fn configs(text: &mut String, registries: &Registries) -> std::fmt::Result {
+fn configs(registries: &Registries) -> BTreeMap<&str, Config<'_>> {
     let mirrors = registries.mirrors.iter().flat_map(|mirror| &mirror.at);
-    let mut hosts: BTreeMap<&str, Option<&Login>> =
-        mirrors.map(|endpoint| (host_of(endpoint), None)).collect();
-    let logins = registries.logins.iter();
-    hosts.extend(logins.map(|login| (login.registry.as_str(), Some(login))));
-    writeln!(text, "configs:")?;
-    for (host, login) in hosts {
-        writeln!(text, "  {}:", quoted(host))?;
-        if let Some(login) = login {
-            let (name, password) = (quoted(&login.username), quoted(login.password.expose()));
-            writeln!(
-                text,
-                "    auth:\n      username: {name}\n      password: {password}"
-            )?;
-        }
-        writeln!(
-            text,
-            "    tls:\n      ca_file: {}",
-            quoted(paths::CA_BUNDLE)
-        )?;
-    }
-    Ok(())
+    let hosts = mirrors.map(|endpoint| (host_of(endpoint), None));
+    let logins = registries.logins.iter().map(|login| {
+        let auth = Auth {
+            username: &login.username,
+            password: login.password.expose(),
+        };
+        (login.registry.as_str(), Some(auth))
+    });
+    let tls = || Tls {
+        ca_file: paths::CA_BUNDLE,
+    };
+    hosts
+        .chain(logins)
+        .map(|(host, auth)| (host, Config { auth, tls: tls() }))
+        .collect()
 }
 
 #[cfg(test)]
@@ -78,7 +93,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use postern_contract::gateway::{Mirror, Password, Rewrite};
+    use postern_contract::gateway::{Login, Password, Rewrite};
 
     fn registries(password: &str) -> Registries {
         Registries {
@@ -114,25 +129,25 @@ mod tests {
         insta::assert_snapshot!(render(&registries("SESAME")).unwrap(), @r#"
         # Written by postern-agent from the gateway file; changes here are overwritten.
         mirrors:
-          "docker.io":
-            endpoint:
-              - "https://harbor.corp.example:8443/v2/hub"
-              - "https://mirror.example"
-            rewrite:
-              "^rancher/k3s[.]io-(.*)": "k3s/$1"
           "*":
             endpoint:
-              - "https://mirror.example"
+              - 'https://mirror.example'
+          docker.io:
+            endpoint:
+              - 'https://harbor.corp.example:8443/v2/hub'
+              - 'https://mirror.example'
+            rewrite:
+              "^rancher/k3s[.]io-(.*)": 'k3s/$1'
         configs:
           "harbor.corp.example:8443":
             auth:
-              username: "robot$edge"
-              password: "SESAME"
+              username: 'robot$edge'
+              password: 'SESAME'
             tls:
-              ca_file: "/etc/ssl/certs/ca-certificates.crt"
-          "mirror.example":
+              ca_file: '/etc/ssl/certs/ca-certificates.crt'
+          mirror.example:
             tls:
-              ca_file: "/etc/ssl/certs/ca-certificates.crt"
+              ca_file: '/etc/ssl/certs/ca-certificates.crt'
         "#);
         assert_eq!(render(&Registries::default()), None);
         assert!(!format!("{:?}", registries("SESAME")).contains("SESAME"));

@@ -26,7 +26,7 @@ pub async fn share(
         let text = fs::read_to_string(world.root.at(CONFIG)).unwrap_or_default();
         if text.starts_with(OURS) {
             // Stopped first: without its file nobody would know that it runs.
-            let stopped = world.ask(|services, _| Consumer::Keepalived.stop(services));
+            let stopped = world.query(|services, _| Consumer::Keepalived.stop(services));
             stopped.await.map_err(unserved)?;
             take_away(&world.root, CONFIG)?;
         }
@@ -66,7 +66,7 @@ pub async fn share(
     };
     config.apply(&world.root)?;
     let root = world.root.clone();
-    let started = world.ask(move |services, _| Consumer::Keepalived.start(&root, services));
+    let started = world.query(move |services, _| Consumer::Keepalived.start(&root, services));
     started.await.map_err(unserved)
 }
 

@@ -1,49 +1,14 @@
-//! The little YAML that k3s' files are: keys with text, lists of text, switches.
+//! k3s' files as YAML in which every text is quoted: none can become a number or a
+//! switch.
 
-use std::fmt::Write as _;
+use serde::Serialize;
 
-/// Text that YAML reads back as the same text, whatever is in it: JSON's
-/// strings are YAML's, and none can become a number or a switch.
-pub(super) fn quoted(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
-}
-
-/// A mapping at the beginning of the line.
-#[derive(Debug)]
-pub(super) struct Block(String);
-
-impl Block {
-    /// A file that is written from `source`.
-    pub(super) fn headed(source: &str) -> Self {
-        Self(format!(
-            "# Written by postern-agent from the {source}; changes here are overwritten.\n"
-        ))
-    }
-
-    pub(super) fn text(&mut self, key: &str, value: &str) {
-        // Writing to a string cannot fail.
-        let _ = writeln!(self.0, "{key}: {}", quoted(value));
-    }
-
-    /// Nothing for an empty list.
-    pub(super) fn list(&mut self, key: &str, values: &[String]) {
-        if values.is_empty() {
-            return;
-        }
-        let _ = writeln!(self.0, "{key}:");
-        for value in values {
-            let _ = writeln!(self.0, "  - {}", quoted(value));
-        }
-    }
-
-    /// Nothing for what is off, as k3s' switches are unless told.
-    pub(super) fn switch(&mut self, key: &str, on: bool) {
-        if on {
-            let _ = writeln!(self.0, "{key}: true");
-        }
-    }
-
-    pub(super) fn finish(self) -> String {
-        self.0
-    }
+/// The file's text, under a line that says who writes it.
+pub(super) fn render(file: &impl Serialize) -> String {
+    let options = serde_saphyr::ser_options! { quote_all: true, compact_list_indent: false };
+    let yaml = serde_saphyr::to_string_with_options(file, options)
+        .expect("text, switches, lists and mappings are YAML");
+    format!(
+        "# Written by postern-agent from the gateway file; changes here are overwritten.\n{yaml}"
+    )
 }

@@ -1,4 +1,4 @@
-//! What curtin tells a hook, as a type.
+//! The environment that curtin gives a hook, as a type.
 //!
 //! curtin sets these variables for `curtin/curtin-hooks` (curtin
 //! `commands/install.py`, `WorkingDir.env`; `commands/curthooks.py`). A hook

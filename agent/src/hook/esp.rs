@@ -41,8 +41,8 @@ pub fn verify(node: &Path, files: &[SeedFile]) -> Result<usize, EspError> {
     }
 }
 
-/// Whether the ESP at `node`, of whatever system, has a file. FAT does not tell
-/// upper from lower case.
+/// Whether the ESP at `node`, of whatever system, has a file. FAT does not
+/// distinguish upper from lower case.
 ///
 /// # Errors
 /// If it cannot be mounted.

@@ -12,9 +12,9 @@ use uuid::Uuid;
 pub const SECTOR: u64 = 512;
 
 /// Bytes in one partition entry, as every tool writes them.
-const ENTRY: u32 = 128;
+const ENTRY_BYTES: u32 = 128;
 /// More entries than any tool makes; keeps a damaged header from claiming memory.
-const MOST_ENTRIES: u32 = 1024;
+const MAX_ENTRIES: u32 = 1024;
 
 /// A valid primary table: both checksums match.
 #[derive(Clone, Debug)]
@@ -60,14 +60,16 @@ impl Table {
             )));
         }
         let count = header.number_of_partition_entries;
-        if header.size_of_partition_entry != ENTRY || !(1..=MOST_ENTRIES).contains(&count) {
+        if header.size_of_partition_entry != ENTRY_BYTES || !(1..=MAX_ENTRIES).contains(&count) {
             return Err(TableError::Invalid(format!(
                 "{count} entries of {} bytes",
                 header.size_of_partition_entry
             )));
         }
-        if header.partition_entry_lba > u64::MAX / SECTOR - u64::from(MOST_ENTRIES * ENTRY) {
-            return Err(TableError::Invalid("its entries are nowhere".to_owned()));
+        if header.partition_entry_lba > u64::MAX / SECTOR - u64::from(MAX_ENTRIES * ENTRY_BYTES) {
+            return Err(TableError::Invalid(
+                "its entries are beyond the end of any disk".to_owned(),
+            ));
         }
         let entries = header.read_partitions(disk, SECTOR)?;
         Ok(Self { header, entries })

@@ -55,7 +55,7 @@ impl Manifest {
         {
             match offset.checked_add(size) {
                 Some(end) if end <= manifest.disk_size => {}
-                _ => wrong.push(format!("{label} ends behind the image")),
+                _ => wrong.push(format!("{label} ends after the image")),
             }
         }
         if wrong.is_empty() {
@@ -115,7 +115,7 @@ mod tests {
                 "it has schema 2 and this hook knows 1",
                 "root-a has no sha256",
                 "it has no partition seed",
-                "root-a-verity ends behind the image",
+                "root-a-verity ends after the image",
             ]
         );
     }

@@ -3,9 +3,9 @@
 //! curtin starts the agent's binary as `curtin/curtin-hooks` in the ephemeral
 //! system, with the seed partition mounted as its target. The order is the
 //! promise: verify first, because nothing else did; then hand the machine's
-//! cloud-init what MAAS said; then finish the disk; then let MAAS' own checks
-//! look into the real image. What may keep the machine from starting this disk
-//! is told on the way. A failure is one line with a remedy on standard
+//! cloud-init what MAAS configured; then finish the disk; then let MAAS' own checks
+//! see the real image. What may keep the machine from starting this disk is
+//! logged as a warning. A failure is one line with a remedy on standard
 //! error, and MAAS shows the deployment as failed.
 //!
 //! ```text
@@ -40,7 +40,7 @@ use backup::Backup;
 use disk::{Disk, DiskError, Kernel};
 use env::HookEnv;
 use manifest::Manifest;
-use others::Looks;
+use others::SystemProbe;
 use postern_contract::partitions::Role;
 use postern_contract::paths;
 
@@ -114,7 +114,7 @@ pub fn run(env: &HookEnv) -> Result<(), HookError> {
     println!("postern: esp: {files} files are as built");
 
     store(env)?;
-    tell_of_others(&disk, &manifest, env, &kernel)?;
+    warn_about_other_disks(&disk, &manifest, env, &kernel)?;
 
     let mut device = fs::OpenOptions::new()
         .read(true)
@@ -131,7 +131,7 @@ pub fn run(env: &HookEnv) -> Result<(), HookError> {
 
     overlay::lay(&env.target, &parts.root.node)?;
     println!(
-        "postern: the root of the image lies over {}",
+        "postern: mounted the image's root over {}",
         env.target.display()
     );
     Ok(())
@@ -183,22 +183,22 @@ fn verify_disk(disk: &Disk, manifest: &Manifest) -> Result<(), HookError> {
 }
 
 /// Says what may keep the machine from starting this disk.
-fn tell_of_others(
+fn warn_about_other_disks(
     disk: &Disk,
     manifest: &Manifest,
     env: &HookEnv,
     kernel: &Kernel,
 ) -> Result<(), HookError> {
     let config = Zeroizing::new(fs::read_to_string(&env.config)?);
-    let looks = Looks {
+    let probe = SystemProbe {
         kernel,
         has_loader: &|node| esp::has(node, others::LOADER),
     };
-    match others::warnings(disk, manifest.written(), &config, looks) {
-        Ok(told) => told
+    match others::warnings(disk, manifest.written(), &config, probe) {
+        Ok(warnings) => warnings
             .iter()
             .for_each(|line| println!("postern: warning: {line}")),
-        Err(error) => println!("postern: warning: the other disks cannot be looked at: {error}"),
+        Err(error) => println!("postern: warning: the other disks cannot be inspected: {error}"),
     }
     Ok(())
 }
@@ -212,7 +212,7 @@ fn store(env: &HookEnv) -> Result<(), HookError> {
         println!("postern: wrote {} to the seed", file.name);
     }
     for key in &plan.left_out {
-        println!("postern: left out cloudconfig.{key:?}: it is not for cloud.cfg.d");
+        println!("postern: skipped cloudconfig.{key:?}: it does not belong in cloud.cfg.d");
     }
     Ok(())
 }

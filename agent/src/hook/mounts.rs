@@ -34,7 +34,7 @@ impl Mount<'_> {
     /// Mounts it at `point`, an existing directory.
     ///
     /// # Errors
-    /// What the kernel said, naming source, type and place.
+    /// The kernel's error, naming source, type and mount point.
     pub fn at(&self, point: &Path) -> io::Result<()> {
         mount(
             Some(self.source),

@@ -5,7 +5,7 @@
 //! UEFI chains the first disk that has `/efi/boot/bootx64.efi` (MAAS'
 //! `config.local.amd64.template`), a BIOS starts its first disk, and curtin
 //! writes to the first disk by name where MAAS knows no serial number (curtin
-//! `block_meta.py`). None of this can be decided here, so it is told, in the
+//! `block_meta.py`). None of this can be decided here, so it is warnings, in the
 //! installation's log, and never fails an installation.
 
 use std::io::{self, Read};
@@ -20,16 +20,16 @@ use serde_json::Value;
 use super::disk::{self, Disk, DiskError, Kernel};
 use super::gpt::{self, Table};
 
-/// What MAAS' local boot looks for first, from the root of an ESP.
+/// What MAAS' local boot probe for first, from the root of an ESP.
 pub const LOADER: &str = "EFI/BOOT/BOOTX64.EFI";
 /// Bytes of the first sector that a BIOS runs, and of its mark.
-const CODE: usize = 440;
-const SECTOR: usize = 512;
-const MARK: [u8; 2] = [0x55, 0xaa];
+const BOOT_CODE_BYTES: usize = 440;
+const SECTOR_BYTES: usize = 512;
+const BOOT_SIGNATURE: [u8; 2] = [0x55, 0xaa];
 
 /// What is asked of the system.
 #[derive(Clone, Copy)]
-pub struct Looks<'a> {
+pub struct SystemProbe<'a> {
     /// The kernel's devices.
     pub kernel: &'a Kernel,
     /// Whether the ESP at a device node has [`LOADER`].
@@ -37,7 +37,7 @@ pub struct Looks<'a> {
 }
 
 /// A whole disk.
-struct Other {
+struct OtherDisk {
     dir: PathBuf,
     node: PathBuf,
 }
@@ -51,55 +51,55 @@ pub fn warnings(
     own: &Disk,
     manifest: &SeedManifest,
     config: &str,
-    looks: Looks<'_>,
+    probe: SystemProbe<'_>,
 ) -> Result<Vec<String>, DiskError> {
-    let kernel = looks.kernel;
+    let kernel = probe.kernel;
     let (ours, others): (Vec<_>, Vec<_>) =
         disks(kernel)?.into_iter().partition(|d| d.node == own.node);
     let serial = ours.first().and_then(|disk| serial(&disk.dir));
-    let mut told = Vec::from_iter(chosen(config, own, serial.as_deref(), others.len()));
+    let mut warnings = Vec::from_iter(chosen(config, own, serial.as_deref(), others.len()));
     let uefi = kernel.sys.join("firmware/efi").exists();
     for other in &others {
         let Ok(mut device) = fs::File::open(&other.node).map(fs::File::into_file) else {
             // A card reader without a card, a disk in a fault: nothing starts it.
             continue;
         };
-        let mut first = [0; SECTOR];
+        let mut first = [0; SECTOR_BYTES];
         if device.read_exact(&mut first).is_err() {
             continue;
         }
         let table = Table::read_at(&mut device, 1).ok();
         let node = other.node.display();
         if table.as_ref().is_some_and(|t| is_same(t, manifest)) {
-            told.push(format!(
-                "{node} holds this very image too, and its partitions have the same names and GUIDs; erase that disk (release the machine with erasing) and deploy again"
+            warnings.push(format!(
+                "{node} holds this image too: its partitions have the same names and GUIDs; erase that disk (release the machine with erasing) and deploy again"
             ));
         }
         if uefi {
             let partitions = disk::partitions(&other.dir, &kernel.dev)?;
             for esp in table.iter().flat_map(|t| esps(t, &partitions)) {
-                told.extend(stale(esp, own, looks.has_loader));
+                warnings.extend(stale(esp, own, probe.has_loader));
             }
         } else if starts_a_bios(&first) {
-            told.push(format!(
+            warnings.push(format!(
                 "{node} has boot code: a BIOS whose first disk it is starts it and not {}; change the order of disks, or erase that disk",
                 own.node.display()
             ));
         }
     }
-    Ok(told)
+    Ok(warnings)
 }
 
 /// The machine's disks that are devices of their own, not loops, RAM or
 /// mapped ones, in the order of their names.
-fn disks(kernel: &Kernel) -> Result<Vec<Other>, DiskError> {
+fn disks(kernel: &Kernel) -> Result<Vec<OtherDisk>, DiskError> {
     let mut found = Vec::new();
     for entry in fs::read_dir(kernel.sys.join("block"))? {
         let dir = fs::canonicalize(entry?.path())?;
         let sectors: u64 = disk::number(&dir.join("size"))?;
         if sectors > 0 && dir.join("device").exists() {
             let node = kernel.dev.join(disk::device_name(&dir)?);
-            found.push(Other { dir, node });
+            found.push(OtherDisk { dir, node });
         }
     }
     found.sort_by(|a, b| a.node.cmp(&b.node));
@@ -124,7 +124,7 @@ fn serial(dir: &Path) -> Option<String> {
 
 /// A disk in curtin's storage configuration.
 #[derive(Deserialize)]
-struct Wanted {
+struct CurtinDisk {
     #[serde(default, rename = "type")]
     kind: String,
     #[serde(default)]
@@ -137,7 +137,7 @@ struct Wanted {
 fn chosen(config: &str, own: &Disk, serial: Option<&str>, others: usize) -> Option<String> {
     let config: Value = serde_json::from_str(config).ok()?;
     let disks = config.get("storage")?.get("config")?.as_array()?;
-    let mut disks = disks.iter().filter_map(|d| Wanted::deserialize(d).ok());
+    let mut disks = disks.iter().filter_map(|d| CurtinDisk::deserialize(d).ok());
     let wanted = disks.find(|d| d.kind == "disk" && d.grub_device)?.serial;
     let node = own.node.display();
     match serial {
@@ -188,14 +188,14 @@ fn stale(
         )),
         Ok(false) => None,
         Err(error) => Some(format!(
-            "{node} is an EFI system partition that cannot be looked into: {error}"
+            "{node} is an EFI system partition that cannot be read: {error}"
         )),
     }
 }
 
 /// Whether a BIOS takes a first sector for something to start.
-fn starts_a_bios(first: &[u8; SECTOR]) -> bool {
-    first[SECTOR - 2..] == MARK && first[..CODE].iter().any(|b| *b != 0)
+fn starts_a_bios(first: &[u8; SECTOR_BYTES]) -> bool {
+    first[SECTOR_BYTES - 2..] == BOOT_SIGNATURE && first[..BOOT_CODE_BYTES].iter().any(|b| *b != 0)
 }
 
 #[cfg(test)]

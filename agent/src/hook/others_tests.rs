@@ -70,12 +70,12 @@ impl Machine {
             let name = node.file_name().unwrap().to_string_lossy();
             Ok(loaders.contains(&&*name))
         };
-        let looks = Looks {
+        let probe = SystemProbe {
             kernel: &self.kernel,
             has_loader: &has_loader,
         };
         let root = fs::canonicalize(self.dir.path()).unwrap();
-        let told = warnings(&own, &manifest, config, looks).unwrap();
+        let told = warnings(&own, &manifest, config, probe).unwrap();
         let short = |line: String| line.replace(&format!("{}/", root.display()), "/");
         told.into_iter().map(short).collect()
     }
@@ -140,7 +140,7 @@ fn the_same_image_on_a_second_disk_is_told() {
     let told = machine.told("nvme1n1", "{}", &[]);
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(
-        told[0].starts_with("/dev/nvme0n1 holds this very image"),
+        told[0].starts_with("/dev/nvme0n1 holds this image too"),
         "{told:?}"
     );
 }

@@ -29,7 +29,7 @@ pub enum OverlayError {
     #[error("root-a: neither squashfs nor EROFS; build the image again")]
     UnknownFormat,
     /// Mounting or reading failed.
-    #[error("laying the image over the target: {0}; deploy with a newer ephemeral image")]
+    #[error("mounting the image's root over the target: {0}; deploy with a newer ephemeral image")]
     Io(#[from] io::Error),
 }
 

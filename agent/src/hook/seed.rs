@@ -33,7 +33,7 @@ const REPORTING: &str = "90_maas_cloud_init_reporting.cfg";
 const NETWORK: &str = "50-curtin-networking.cfg";
 /// Keys without which cloud-init cannot talk to MAAS (cloud-init `DataSourceMAAS.py`).
 const CREDENTIAL_KEYS: [&str; 4] = ["metadata_url", "consumer_key", "token_key", "token_secret"];
-/// Where curtin saves its whole configuration unless told otherwise.
+/// Where curtin saves its whole configuration by default.
 const SAVED_CONFIG: &str = "/root/curtin-install-cfg.yaml";
 
 /// A file for the seed's `etc/cloud/cloud.cfg.d`.
@@ -82,7 +82,7 @@ pub fn plan(config: &str, network: &str) -> Result<Plan, SeedError> {
         let (line, column) = (error.line(), error.column());
         SeedError(vec![format!("CONFIG:{line}:{column}: not JSON")])
     })?;
-    let mut chosen = Chosen::default();
+    let mut chosen = SeedFiles::default();
     match config.get("cloudconfig") {
         Some(Value::Object(entries)) => {
             for (key, entry) in entries {
@@ -140,7 +140,7 @@ fn remove_half_written(dir: &Path) -> io::Result<()> {
 
 /// Files chosen so far, by name.
 #[derive(Default)]
-struct Chosen {
+struct SeedFiles {
     files: BTreeMap<String, CloudFile>,
     left_out: Vec<String>,
     /// Other settings that came with the datasource list.
@@ -148,7 +148,7 @@ struct Chosen {
     credentials: bool,
 }
 
-impl Chosen {
+impl SeedFiles {
     /// One entry of `cloudconfig`. Its content decides; its path is a hint,
     /// because curtin and MAAS have named the same file differently.
     fn take(&mut self, key: &str, entry: &Value) -> Result<(), String> {
@@ -290,10 +290,10 @@ fn hinted(path: &str) -> Result<Option<String>, &'static str> {
 
 /// curtin's saved configuration, if it is a path that can be on the seed.
 fn saved_config(config: &Value) -> Option<String> {
-    let told = config
+    let configured = config
         .get("install")
         .and_then(|i| i.get("save_install_config"));
-    let path = told.map_or(Some(SAVED_CONFIG), Value::as_str)?;
+    let path = configured.map_or(Some(SAVED_CONFIG), Value::as_str)?;
     let mut parts = Vec::new();
     for part in Path::new(path).components() {
         match part {

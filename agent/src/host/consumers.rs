@@ -112,9 +112,9 @@ impl Consumer {
         let Some(note) = self.note(root).filter(|note| note.exists()) else {
             return Ok(());
         };
-        fs::remove_file(&note).map_err(|source| CommandError::Io {
+        fs::remove_file(&note).map_err(|error| CommandError::Io {
             line: format!("rm {}", note.display()),
-            source,
+            error,
         })
     }
 

@@ -29,7 +29,7 @@ impl Journald {
         Some(Self { socket, path })
     }
 
-    /// Sends one entry. What is not taken is lost: the same is said on standard
+    /// Sends one entry. What is not taken is lost: the same goes to standard
     /// output, and a gateway does not stop for its journal.
     pub fn send(&self, fields: &[Field<'_>]) {
         let _ = self.socket.send_to(&datagram(fields), &self.path);
@@ -66,10 +66,10 @@ mod tests {
         let listener = UnixDatagram::bind(&path).unwrap();
         let journal = Journald::at(path).unwrap();
         journal.send(&[("MESSAGE", "a=b".into()), ("POSTERN_DETAIL", "x\ny".into())]);
-        let mut heard = [0; 128];
-        let n = listener.recv(&mut heard).unwrap();
+        let mut received = [0; 128];
+        let n = listener.recv(&mut received).unwrap();
         let expected = b"MESSAGE=a=b\nPOSTERN_DETAIL\n\x03\0\0\0\0\0\0\0x\ny\n";
-        assert_eq!(&heard[..n], expected);
+        assert_eq!(&received[..n], expected);
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub trait Cluster: Send + Sync {
     /// its standard output. No argument may be a secret.
     ///
     /// # Errors
-    /// If k3s is missing, or `kubectl` fails; its last words are in the error.
+    /// If k3s is missing, or `kubectl` fails; the end of its output is in the error.
     fn kubectl(&self, args: &[&str], input: &[u8]) -> Result<Vec<u8>, CommandError>;
 }
 

@@ -18,7 +18,7 @@ pub enum Access {
 /// Changes how what is mounted at `point` may be used.
 ///
 /// # Errors
-/// What the kernel said, naming the place.
+/// The kernel's error, naming the mount point.
 pub fn remount(point: &Path, access: Access) -> io::Result<()> {
     let flags = MsFlags::MS_REMOUNT | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let flags = match access {

@@ -9,21 +9,21 @@ use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::rr::Name;
 
 /// Per try and server.
-const PATIENCE: Duration = Duration::from_secs(3);
+const QUERY_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// The addresses of `name` as `server` tells them, over UDP or TCP on port 53;
+/// The addresses of `name` as `server` answers, over UDP or TCP on port 53;
 /// `search` are the domains that a short name may be in.
 ///
 /// # Errors
-/// One line: what the server said, or that it said nothing.
-pub async fn ask(server: IpAddr, search: &[String], name: &str) -> Result<Vec<IpAddr>, String> {
+/// One line: the server's error, or that it did not answer.
+pub async fn query(server: IpAddr, search: &[String], name: &str) -> Result<Vec<IpAddr>, String> {
     let search = search.iter().filter_map(|s| Name::from_utf8(s).ok());
     let servers = vec![NameServerConfig::udp_and_tcp(server)];
     let config = ResolverConfig::from_parts(None, search.collect(), servers);
     let provider = TokioRuntimeProvider::default();
     let mut builder = TokioResolver::builder_with_config(config, provider);
     let options = builder.options_mut();
-    options.timeout = PATIENCE;
+    options.timeout = QUERY_TIMEOUT;
     options.attempts = 2;
     options.use_hosts_file = ResolveHosts::Never;
     let resolver = builder.build().map_err(|e| e.to_string())?;
@@ -62,7 +62,7 @@ mod tests {
     #[tokio::test]
     async fn nobody_there_is_told() {
         // Nobody listens on port 53 of this loopback address.
-        let error = ask([127, 53, 53, 53].into(), &[], "palette.example").await;
+        let error = query([127, 53, 53, 53].into(), &[], "palette.example").await;
         assert!(!error.unwrap_err().is_empty());
     }
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use nix::sys::socket::SockaddrStorage;
-use postern_contract::host::pace::Later;
+use postern_contract::host::pace::LocalFuture;
 use postern_contract::host::{Command, CommandError};
 
 use super::events::Events;
@@ -35,7 +35,7 @@ pub trait Network {
     fn has_default_route(&self) -> io::Result<bool>;
 
     /// Ends when an address or a route changed.
-    fn changed(&self) -> Later<'_, io::Result<()>>;
+    fn changed(&self) -> LocalFuture<'_, io::Result<()>>;
 
     /// The addresses of a name, by the system's own rules (`/etc/hosts`, resolved, DNS).
     ///
@@ -67,7 +67,7 @@ impl Network for RealNetwork {
         Ok(default_in_route(&v4) || default_in_ipv6_route(&v6))
     }
 
-    fn changed(&self) -> Later<'_, io::Result<()>> {
+    fn changed(&self) -> LocalFuture<'_, io::Result<()>> {
         let events = Events::of_network();
         Box::pin(async move { events?.next().await })
     }

@@ -41,9 +41,9 @@ mod tests {
         let path = dir.path().join("notify");
         let listener = UnixDatagram::bind(&path).unwrap();
         send(path.to_str().unwrap(), "READY=1\nSTATUS=online").unwrap();
-        let mut heard = [0; 64];
-        let n = listener.recv(&mut heard).unwrap();
-        assert_eq!(&heard[..n], b"READY=1\nSTATUS=online");
+        let mut received = [0; 64];
+        let n = listener.recv(&mut received).unwrap();
+        assert_eq!(&received[..n], b"READY=1\nSTATUS=online");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use postern_contract::host::{Command, CommandError};
 use super::netns;
 
 /// So many namespaces are tried; one that a crash left behind has no address.
-const MOST: usize = 16;
+const MAX_NAMESPACES: usize = 16;
 /// What a program prints that is in no pod's namespace: JSON.
 const NONE: &[u8] = b"null";
 
@@ -43,13 +43,13 @@ impl Default for Namespaces {
 
 impl Pods for Namespaces {
     fn run(&self, subcommand: &str, input: &[u8]) -> Result<Option<Vec<u8>>, CommandError> {
-        let listing = |source: io::Error| CommandError::Io {
+        let listing = |error: io::Error| CommandError::Io {
             line: format!("ls {}", self.folder.display()),
-            source,
+            error,
         };
         let found = netns::of_pods(&self.folder).map_err(listing)?;
         let mut last = Ok(None);
-        for path in found.into_iter().take(MOST) {
+        for path in found.into_iter().take(MAX_NAMESPACES) {
             let program = Command::new(&self.program)
                 .arg(subcommand)
                 .arg("--netns")

@@ -61,8 +61,11 @@ impl Services for Systemd {
         let output = Command::new("systemctl")
             .args(["is-active", unit])
             .run_unchecked()?;
-        let said = String::from_utf8_lossy(&output.stdout);
-        Ok(matches!(said.trim(), "active" | "activating" | "reloading"))
+        let state = String::from_utf8_lossy(&output.stdout);
+        Ok(matches!(
+            state.trim(),
+            "active" | "activating" | "reloading"
+        ))
     }
 }
 

@@ -20,7 +20,7 @@ use crate::host::services::{Services, Systemd};
 use crate::journal::{JournalFile, JournalStore};
 
 /// How long a proxy may take to answer: it may have to reach Palette first.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PROXY_RESPONSE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// How the file system of a path is put on its disk.
 pub type SyncFileSystem = dyn Fn(&Path) -> io::Result<()> + Send + Sync;
@@ -46,7 +46,7 @@ pub struct World {
     /// Where the journal is kept.
     pub keeper: Rc<dyn JournalStore>,
     /// How long a proxy may take to answer.
-    pub patience: Duration,
+    pub proxy_timeout: Duration,
     /// The only maker of HTTP clients.
     pub client: Rc<MakeClient>,
     /// How a folder is watched.
@@ -89,8 +89,8 @@ impl World {
             pods: Arc::new(Namespaces::default()),
             network: Rc::new(RealNetwork),
             pace: Rc::new(RealPace),
-            patience: PATIENCE,
-            client: Rc::new(Client::with),
+            proxy_timeout: PROXY_RESPONSE_TIMEOUT,
+            client: Rc::new(Client::new),
             watch: Events::in_folder,
             remount,
             sync_file_system: Arc::new(sync_file_system),
@@ -100,12 +100,13 @@ impl World {
     }
 
     /// Asks the service manager or the cluster without stopping everything else.
-    pub async fn ask<T: Send + 'static>(
+    pub async fn query<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&dyn Services, &dyn Cluster) -> T + Send + 'static,
+        query: impl FnOnce(&dyn Services, &dyn Cluster) -> T + Send + 'static,
     ) -> T {
         let (services, cluster) = (Arc::clone(&self.services), Arc::clone(&self.cluster));
-        self.apart(move || question(&*services, &*cluster)).await
+        self.run_blocking(move || query(&*services, &*cluster))
+            .await
     }
 
     /// Puts on the disk what cloud-init, k3s and everybody else wrote to `/etc`
@@ -118,12 +119,15 @@ impl World {
     pub async fn sync(&self) -> io::Result<()> {
         let sync = Arc::clone(&self.sync_file_system);
         let paths = WRITTEN_BY_OTHERS.map(|path| self.root.at(path));
-        self.apart(move || paths.iter().try_for_each(|path| sync(path)))
+        self.run_blocking(move || paths.iter().try_for_each(|path| sync(path)))
             .await
     }
 
     /// Does what takes long on another thread.
-    pub async fn apart<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+    pub async fn run_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
         match tokio::task::spawn_blocking(work).await {
             Ok(answer) => answer,
             Err(error) => match error.try_into_panic() {

@@ -10,7 +10,7 @@ use super::machine::{Life, Plan};
 use crate::host::consumers;
 use crate::journal::Registration;
 use crate::journal::condition::{StepError, WaitingFor};
-use crate::pairing::{self, Anew, Strategy};
+use crate::pairing::{self, GatewayMatch, Strategy};
 use crate::report::model::Image;
 use crate::site::configure::{self, Wanted};
 use crate::site::drift;
@@ -83,16 +83,16 @@ impl Life<'_> {
     /// may be: then the new way waits.
     fn take_strategy(&mut self, strategy: Rc<dyn Strategy>) -> Option<Rc<dyn Strategy>> {
         self.reporter.mask.learn(strategy.secrets());
-        self.reporter.status.pairing = Some(strategy.card());
+        self.reporter.status.pairing = Some(strategy.summary());
         let fingerprint = strategy.fingerprint();
         match &self.journal.pairing_code_sha256 {
             Some(known) if *known == fingerprint => return Some(strategy),
             Some(_) if self.journal.registration.is_settled() => {
-                match strategy.anew(self.journal.overlord_uid.as_deref()) {
-                    Anew::Same => self.journal.pairing_code_sha256 = Some(fingerprint),
+                match strategy.match_gateway(self.journal.overlord_uid.as_deref()) {
+                    GatewayMatch::Same => self.journal.pairing_code_sha256 = Some(fingerprint),
                     // Written down once they are in the cluster.
-                    Anew::Refreshed => {}
-                    Anew::Other => self.reporter.warn(
+                    GatewayMatch::Refreshed => {}
+                    GatewayMatch::Other => self.reporter.warn(
                         "this machine is registered already: the new way to pair is not used; `postern-agent reset --pair-again FILE` pairs it again and makes its cluster again",
                     ),
                 }
@@ -125,7 +125,7 @@ impl Life<'_> {
         let root = self.world.root.clone();
         let renewed = self
             .world
-            .ask(move |services, _| consumers::renew(&root, services))
+            .query(move |services, _| consumers::renew(&root, services))
             .await;
         renewed.map_err(|e| StepError::wait(WaitingFor::Cluster, e.to_string()))
     }

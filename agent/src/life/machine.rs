@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use ipnet::IpNet;
-use postern_contract::host::http::{Outbound, Versions};
+use postern_contract::host::http::{HttpVersions, Outbound};
 use postern_contract::palette::client::Palette;
 use postern_contract::paths;
 use postern_contract::state::State;
@@ -17,7 +17,7 @@ use crate::host::world::World;
 use crate::journal::condition::{Condition, StepError, WaitingFor};
 use crate::journal::{Found, Journal, Registration};
 use crate::pairing::Strategy;
-use crate::report::maas::{Teller, Webhook};
+use crate::report::maas::{MaasNotifier, Webhook};
 use crate::report::reporter::Reporter;
 use crate::site::reach;
 use crate::site::settings::Settings;
@@ -188,8 +188,8 @@ impl Life<'_> {
         };
         // Without a client nothing is reported to MAAS; what is wrong is shown when
         // Palette is to be reached.
-        let client = (self.world.client)(&outbound, Versions::Best).ok();
-        self.reporter.maas = client.map(|client| Teller::begin(webhook, client));
+        let client = (self.world.client)(&outbound, HttpVersions::Best).ok();
+        self.reporter.maas = client.map(|client| MaasNotifier::begin(webhook, client));
         Ok(())
     }
 
@@ -197,7 +197,7 @@ impl Life<'_> {
     pub(super) async fn flush_maas_reports(&self) {
         if let Some(maas) = &self.reporter.maas {
             tokio::select! {
-                () = maas.told() => {}
+                () = maas.flushed() => {}
                 () = self.world.pace.sleep(MAAS_REPORT_TIMEOUT) => {}
             }
         }

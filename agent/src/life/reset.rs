@@ -23,16 +23,16 @@ use crate::pairing::pair::MANIFEST;
 use crate::site::settings::SETTINGS;
 
 /// The gateway file that a reset puts in the place of the old one, mode 0600.
-pub const NEXT: &str = "/var/lib/postern/next-gateway.yaml";
+pub const NEXT_GATEWAY_FILE: &str = "/var/lib/postern/next-gateway.yaml";
 /// The note that a reset is wanted.
-pub const ASKED: &str = "/var/lib/postern/reset.json";
+pub const REQUEST: &str = "/var/lib/postern/reset.json";
 /// Version of the note's format.
 const SCHEMA: u32 = 1;
 
 /// The note.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Asked {
+pub struct ResetRequest {
     schema: u32,
     at: Timestamp,
     /// The boot it was asked in; k3s may still run in that one.
@@ -41,7 +41,7 @@ pub struct Asked {
 
 /// One thing that a reset does; doing it twice is doing it once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Act {
+pub enum ResetAction {
     /// Overwrite and remove a file.
     Erase(&'static str),
     /// Remove all in a folder but the entries of these names.
@@ -52,24 +52,24 @@ pub enum Act {
 
 /// Everything, in this order; the note goes after it. The images that the
 /// verified root brings stay where they are mounted.
-pub const ACTS: [Act; 13] = [
-    Act::Erase("/var/lib/rancher/k3s/server/token"),
-    Act::Empty("/var/lib/rancher/k3s", &["agent", "data"]),
-    Act::Empty("/var/lib/rancher/k3s/agent", &["images"]),
-    Act::Empty("/var/lib/kubelet", &[]),
-    Act::Empty("/var/lib/cni", &[]),
-    Act::Erase("/etc/rancher/node/password"),
-    Act::Erase("/etc/rancher/k3s/k3s.yaml"),
-    Act::Erase(paths::K3S_CONFIG),
-    Act::Erase(paths::K3S_REGISTRIES),
-    Act::Erase(paths::K3S_ENV),
-    Act::Erase(MANIFEST),
-    Act::PutAside(paths::JOURNAL),
+pub const ACTIONS: [ResetAction; 13] = [
+    ResetAction::Erase("/var/lib/rancher/k3s/server/token"),
+    ResetAction::Empty("/var/lib/rancher/k3s", &["agent", "data"]),
+    ResetAction::Empty("/var/lib/rancher/k3s/agent", &["images"]),
+    ResetAction::Empty("/var/lib/kubelet", &[]),
+    ResetAction::Empty("/var/lib/cni", &[]),
+    ResetAction::Erase("/etc/rancher/node/password"),
+    ResetAction::Erase("/etc/rancher/k3s/k3s.yaml"),
+    ResetAction::Erase(paths::K3S_CONFIG),
+    ResetAction::Erase(paths::K3S_REGISTRIES),
+    ResetAction::Erase(paths::K3S_ENV),
+    ResetAction::Erase(MANIFEST),
+    ResetAction::PutAside(paths::JOURNAL),
     // Last: without settings and journal this is a machine that never paired.
-    Act::Erase(SETTINGS),
+    ResetAction::Erase(SETTINGS),
 ];
 
-impl Act {
+impl ResetAction {
     /// Does it.
     ///
     /// # Errors
@@ -83,15 +83,15 @@ impl Act {
     }
 }
 
-impl fmt::Display for Act {
+impl fmt::Display for ResetAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Erase(path) => write!(f, "erase {path}"),
             Self::Empty(path, []) => write!(f, "remove everything in {path}"),
             Self::Empty(path, keep) => {
-                write!(f, "remove everything in {path} but {}", keep.join(", "))
+                write!(f, "remove everything in {path} except {}", keep.join(", "))
             }
-            Self::PutAside(path) => write!(f, "keep {path} aside as {path}.reset-N"),
+            Self::PutAside(path) => write!(f, "rename {path} to {path}.reset-N"),
         }
     }
 }
@@ -125,7 +125,7 @@ fn put_aside(path: &Path) -> io::Result<()> {
 /// The file that was brought becomes the gateway file. Before the note goes, so
 /// that a power cut leaves both or neither to do.
 fn take_next(root: &Root) -> io::Result<()> {
-    let (next, place) = (root.at(NEXT), root.at(paths::GATEWAY_FILE));
+    let (next, place) = (root.at(NEXT_GATEWAY_FILE), root.at(paths::GATEWAY_FILE));
     match fs::read(&next) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
@@ -137,7 +137,7 @@ fn take_next(root: &Root) -> io::Result<()> {
     }
 }
 
-impl Asked {
+impl ResetRequest {
     /// A note of now.
     pub fn now(world: &World) -> Self {
         Self {
@@ -149,35 +149,35 @@ impl Asked {
 }
 
 /// Does what was asked in an earlier boot. Returns what a person should know;
-/// `None` if nothing was asked.
+/// `None` if nothing was request.
 ///
 /// # Errors
 /// Any I/O error; the next start goes on.
 pub fn resume(world: &World) -> io::Result<Option<String>> {
-    let text = match fs::read(world.root.at(ASKED)) {
+    let text = match fs::read(world.root.at(REQUEST)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         text => text?,
     };
-    let asked = match serde_json::from_slice::<Asked>(&text) {
-        Ok(asked) if asked.schema == SCHEMA => asked,
+    let request = match serde_json::from_slice::<ResetRequest>(&text) {
+        Ok(request) if request.schema == SCHEMA => request,
         _ => {
             let message = format!(
-                "{ASKED} cannot be read: nothing was reset; run `postern-agent reset` again"
+                "{REQUEST} cannot be read: nothing was reset; run `postern-agent reset` again"
             );
             return Ok(Some(message));
         }
     };
-    if asked.boot_id == world.boot_id {
+    if request.boot_id == world.boot_id {
         let message = "a reset is requested: restart this machine to carry it out";
         return Ok(Some(message.to_owned()));
     }
-    for act in ACTS {
-        act.perform(&world.root)?;
+    for action in ACTIONS {
+        action.perform(&world.root)?;
     }
     take_next(&world.root)?;
-    erase(&world.root.at(ASKED))?;
-    let at = asked.at.strftime("%F %T UTC");
+    erase(&world.root.at(REQUEST))?;
+    let at = request.at.strftime("%F %T UTC");
     Ok(Some(format!(
-        "this machine was reset, as asked for at {at}"
+        "this machine was reset, as requested at {at}"
     )))
 }

@@ -7,7 +7,7 @@ use postern_contract::palette::PairError;
 use super::jet::SeenUp;
 use super::machine::{JET_TIMEOUT, Life};
 use crate::journal::condition::{StepError, WaitingFor};
-use crate::pairing::{Anew, Strategy, pair};
+use crate::pairing::{GatewayMatch, Strategy, pair};
 
 /// Of so many looks at agents that are down, one is also at Palette.
 const POLLS_PER_PALETTE_QUERY: u32 = 6;
@@ -47,7 +47,7 @@ impl Life<'_> {
         let Some(watch) = strategy.watch() else {
             return Ok(());
         };
-        match watch.look(&palette, &uid).await {
+        match watch.view(&palette, &uid).await {
             Ok(view) => {
                 let now = self.world.pace.now();
                 self.journal.contact.shown(now, view);
@@ -75,7 +75,10 @@ impl Life<'_> {
         };
         let fingerprint = strategy.fingerprint();
         let known = self.journal.pairing_code_sha256.as_ref() == Some(&fingerprint);
-        if known || strategy.anew(self.journal.overlord_uid.as_deref()) != Anew::Refreshed {
+        if known
+            || strategy.match_gateway(self.journal.overlord_uid.as_deref())
+                != GatewayMatch::Refreshed
+        {
             return Ok(());
         }
         let palette = self.palette()?;
@@ -103,7 +106,7 @@ impl Life<'_> {
         };
         let palette = self.palette()?;
         let late = self.waited() > JET_TIMEOUT;
-        let stop = match watch.look(&palette, &uid).await {
+        let stop = match watch.view(&palette, &uid).await {
             Ok(view) => {
                 self.journal.refused = 0;
                 let now = self.world.pace.now();

@@ -176,7 +176,7 @@ impl Life<'_> {
             world: self.world,
             settings: &plan.settings,
             subnets: &plan.addresses,
-            strategy: strategy.map(|it| (it.card().name, it.key().cloned())),
+            strategy: strategy.map(|it| (it.summary().name, it.key().cloned())),
             k3s_version: image.as_ref().map_or("", |image| &image.k3s_version),
         })
     }

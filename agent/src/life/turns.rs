@@ -15,7 +15,7 @@ impl Life<'_> {
         let strategy = plan.and_then(|plan| plan.strategy.as_ref());
         Turns {
             fleet: plan.and_then(|plan| plan.settings.fleet).unwrap_or(ALONE),
-            calls: strategy.map_or(1, |strategy| strategy.calls()),
+            calls: strategy.map_or(1, |strategy| strategy.request_count()),
         }
     }
 

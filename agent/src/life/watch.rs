@@ -76,7 +76,7 @@ impl Life<'_> {
         let missed = match palette.ping().await {
             Ok(answer) if answer.interception().is_some() => answer.interception(),
             // Too many is an answer too.
-            Ok(answer) if answer.is_transient() && answer.status != 429 => Some(answer.says()),
+            Ok(answer) if answer.is_transient() && answer.status != 429 => Some(answer.describe()),
             Ok(_) => None,
             Err(error) => Some(error.to_string()),
         };

@@ -13,7 +13,7 @@ use crate::preflight::survey::{Subject, survey};
 use crate::preflight::{self, Check};
 use crate::site::configure;
 
-/// What the checks said.
+/// The result of all checks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Report {
@@ -46,7 +46,7 @@ pub async fn check(world: &World) -> Result<Report, StepError> {
         world,
         settings,
         subnets: &subnets,
-        strategy: strategy.map(|it| (it.card().name, it.key().cloned())),
+        strategy: strategy.map(|it| (it.summary().name, it.key().cloned())),
         k3s_version: &wanted.image.k3s_version,
     };
     let surveyed = survey(&subject)

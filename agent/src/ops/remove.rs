@@ -1,6 +1,6 @@
-//! Taking this gateway out: out of Palette, and Palette's agents out of the cluster.
+//! Removes this gateway from Palette, and Palette's agents from the cluster.
 //!
-//! Only when told. Palette's published API deletes a gateway with a tenant
+//! Only on request. Palette's published API deletes a gateway with a tenant
 //! administrator's key (`DELETE /v1/overlords/{uid}`) and refuses while it has
 //! clusters; without a key a person does it in the console. The agents go by the
 //! two commands of Palette's documentation for a gateway in a cluster of one's own.
@@ -33,20 +33,20 @@ pub struct Gateway {
     subnets: Vec<IpNet>,
 }
 
-/// What came of asking Palette.
+/// How a removal ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Removed {
+pub enum Removal {
     /// Palette deleted it.
-    Now,
-    /// Palette had it no more.
-    Before,
+    Done,
+    /// Palette no longer had it.
+    AlreadyGone,
 }
 
 /// Why nothing was removed, for a person.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
     /// This machine is no gateway that Palette knows.
-    #[error("this machine does not know a gateway in Palette that is its own: nothing to remove")]
+    #[error("this machine is not registered with Palette: there is nothing to remove")]
     None,
     /// This machine's own files or settings.
     #[error("{0}")]
@@ -54,7 +54,7 @@ pub enum RemoveError {
     /// Palette did not do it.
     #[error("Palette did not remove the gateway: {why}\n  help: {help}")]
     Palette {
-        /// Its words.
+        /// Palette's answer.
         why: String,
         /// What to do.
         help: String,
@@ -69,7 +69,7 @@ impl Gateway {
     ///
     /// # Errors
     /// [`RemoveError`] if it is none, or its files cannot be read.
-    pub fn here(world: &World) -> Result<Self, RemoveError> {
+    pub fn of_this_machine(world: &World) -> Result<Self, RemoveError> {
         let local = |e: std::io::Error| RemoveError::Local(e.to_string());
         let journal = world.keeper.peek().map_err(local)?;
         let Found::Good(journal) = journal else {
@@ -87,8 +87,8 @@ impl Gateway {
         })
     }
 
-    /// What a person does who has no key here.
-    pub fn by_hand(&self) -> String {
+    /// How to remove it in Palette's console.
+    pub fn manual_steps(&self) -> String {
         format!(
             "in Palette at {}: Tenant Settings, Private Cloud Gateways, the menu of {} (uid {}), Delete; Palette refuses while the gateway has clusters",
             self.settings.endpoint, self.name, self.uid
@@ -98,8 +98,8 @@ impl Gateway {
     /// Has Palette delete it. May be called again: gone is gone.
     ///
     /// # Errors
-    /// [`RemoveError::Palette`] with its own words.
-    pub async fn remove(&self, world: &World, key: &SecretString) -> Result<Removed, RemoveError> {
+    /// [`RemoveError::Palette`] with Palette's answer.
+    pub async fn remove(&self, world: &World, key: &SecretString) -> Result<Removal, RemoveError> {
         let local = |stop: StepError| RemoveError::Local(stop.to_string());
         let settings = &self.settings;
         let outbound = reach::outbound(&world.root, settings, &self.subnets).map_err(local)?;
@@ -107,14 +107,14 @@ impl Gateway {
         let palette = reach::palette(&*world.client, &outbound, endpoint, &world.pace);
         let palette = palette.map_err(local)?;
         match palette.tenant(key).remove(&self.uid).await {
-            Ok(()) => Ok(Removed::Now),
-            Err(PairError::Gone(_)) => Ok(Removed::Before),
+            Ok(()) => Ok(Removal::Done),
+            Err(PairError::Gone(_)) => Ok(Removal::AlreadyGone),
             Err(error) => {
                 let help = match &error {
                     PairError::Refused { remedy, .. } => {
                         format!("remove the clusters of this gateway first, and {remedy}")
                     }
-                    _ => format!("run it again, or {}", self.by_hand()),
+                    _ => format!("run it again, or {}", self.manual_steps()),
                 };
                 let why = error.to_string();
                 Err(RemoveError::Palette { why, help })
@@ -124,7 +124,7 @@ impl Gateway {
 }
 
 /// The API key in the gateway file, if that pairs with one.
-pub fn key_at_hand(world: &World) -> Option<SecretString> {
+pub fn key_in_gateway_file(world: &World) -> Option<SecretString> {
     let text = fs_err::read_to_string(world.root.at(paths::GATEWAY_FILE)).ok()?;
     let text = Zeroizing::new(text);
     let now = world.pace.now();
@@ -138,7 +138,7 @@ pub fn key_at_hand(world: &World) -> Option<SecretString> {
 /// Takes Palette's agents out of the cluster; waits until they are gone.
 ///
 /// # Errors
-/// [`RemoveError::Cluster`] with the cluster's own words.
+/// [`RemoveError::Cluster`] with the cluster's error.
 pub async fn remove_agents(world: &World) -> Result<(), RemoveError> {
     let commands: [&[&str]; 2] = [
         &["delete", "namespace", JET_NAMESPACE, "--ignore-not-found"],
@@ -146,7 +146,7 @@ pub async fn remove_agents(world: &World) -> Result<(), RemoveError> {
     ];
     for args in commands {
         let done = world
-            .ask(move |_, cluster| cluster.kubectl(args, b""))
+            .query(move |_, cluster| cluster.kubectl(args, b""))
             .await;
         done.map_err(|e| RemoveError::Cluster(e.to_string()))?;
     }

@@ -10,30 +10,33 @@ use postern_contract::paths;
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::host::world::World;
-use crate::life::reset::{ACTS, ASKED, Asked, NEXT};
+use crate::life::reset::{ACTIONS, NEXT_GATEWAY_FILE, REQUEST, ResetRequest};
 
-/// What a person is told before being asked.
-pub fn told(next: bool) -> String {
+/// What the command line shows before it asks for confirmation.
+pub fn describe(next: bool) -> String {
     let then = if next {
-        "Then it pairs with the gateway file that was given.\n".to_owned()
+        "Then it pairs with the gateway file that you gave.\n".to_owned()
     } else {
         let file = paths::GATEWAY_FILE;
         format!(
-            "A gateway file at {file} stays\nand is used at once; without one the machine waits for it.\n"
+            "A gateway file at {file} stays\nand is used at once; without one the machine waits for one.\n"
         )
     };
-    let acts: Vec<_> = ACTS.iter().map(|act| format!("  - {act}\n")).collect();
+    let actions: Vec<_> = ACTIONS
+        .iter()
+        .map(|action| format!("  - {action}\n"))
+        .collect();
     format!(
-        "This machine restarts. Before k3s runs again, the agent will\n{}\
-         Palette is told nothing, unless --remove-from-palette says so. {then}",
-        acts.concat(),
+        "This machine restarts. Before k3s starts again, the agent will\n{}\
+         Palette keeps the gateway unless you give --remove-from-palette. {then}",
+        actions.concat(),
     )
 }
 
 /// A gateway file that a machine can pair with.
-pub struct Next(SecretString);
+pub struct NextGatewayFile(SecretString);
 
-impl Next {
+impl NextGatewayFile {
     /// Checks `text`, which `name` names in problems.
     ///
     /// # Errors
@@ -45,7 +48,9 @@ impl Next {
         let joins = file.gateway.cluster.part().is_some_and(|part| part.joins());
         match file.gateway.pairing.is_some() || joins {
             true => Ok(Self(text)),
-            false => Err(format!("{name} does not say how to pair")),
+            false => Err(format!(
+                "{name} does not say how to pair\n  help: add `palette.pairing`, or make the file with `postern user-data`"
+            )),
         }
     }
 }
@@ -55,14 +60,16 @@ impl Next {
 ///
 /// # Errors
 /// Any I/O error; then nothing is wanted.
-pub fn ask(world: &World, next: Option<&Next>) -> io::Result<()> {
-    let place = world.root.at(NEXT);
+pub fn request(world: &World, next: Option<&NextGatewayFile>) -> io::Result<()> {
+    let place = world.root.at(NEXT_GATEWAY_FILE);
     match next {
-        Some(Next(text)) => write_atomic(&place, text.expose_secret().as_bytes(), 0o600)?,
+        Some(NextGatewayFile(text)) => {
+            write_atomic(&place, text.expose_secret().as_bytes(), 0o600)?
+        }
         // One of an earlier wish is not meant.
         None => erase(&place)?,
     }
-    let mut text = serde_json::to_vec_pretty(&Asked::now(world))?;
+    let mut text = serde_json::to_vec_pretty(&ResetRequest::now(world))?;
     text.push(b'\n');
-    write_atomic(&world.root.at(ASKED), &text, 0o600)
+    write_atomic(&world.root.at(REQUEST), &text, 0o600)
 }

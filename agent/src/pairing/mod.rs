@@ -1,11 +1,11 @@
 //! How the gateway becomes known to Palette.
 //!
 //! [`Strategy`] is one way to do it; each lives in one file of [`strategies`]
-//! and carries a [`Card`] that says what of it is documented and what is
+//! and carries a [`StrategySummary`] that says what of it is documented and what is
 //! assumed. [`pair`] has the steps, [`turns`] is how machines behind one address
 //! share Palette's limit.
 
-use postern_contract::host::pace::Later;
+use postern_contract::host::pace::LocalFuture;
 use postern_contract::palette::client::Palette;
 use postern_contract::palette::{Acquired, PairError, Registered, View};
 use secrecy::SecretString;
@@ -19,11 +19,11 @@ pub use strategies::strategy;
 
 /// One way to pair.
 pub trait Strategy {
-    /// What it is called, and how far it can be trusted.
-    fn card(&self) -> Card;
+    /// What it is called, and what it is based on.
+    fn summary(&self) -> StrategySummary;
 
-    /// SHA-256 of the secret that identifies this pairing, hex; tells a new
-    /// gateway file from the one already used.
+    /// SHA-256 of the secret that identifies this pairing, hex; distinguishes a
+    /// new gateway file from the one already used.
     fn fingerprint(&self) -> String;
 
     /// Gets the manifests of the gateway's agents; `name` is the gateway's. May
@@ -32,12 +32,12 @@ pub trait Strategy {
         &'a self,
         palette: &'a Palette,
         name: &'a str,
-    ) -> Later<'a, Result<Acquired, PairError>>;
+    ) -> LocalFuture<'a, Result<Acquired, PairError>>;
 
     /// How the gateway becomes registered once its agents are in the cluster.
     fn registration(&self) -> Registration<'_>;
 
-    /// A key that Palette can be asked with, if the strategy has one.
+    /// An API key for Palette, if the strategy has one.
     fn key(&self) -> Option<&SecretString> {
         None
     }
@@ -45,9 +45,9 @@ pub trait Strategy {
     /// Every secret this strategy holds, for masking.
     fn secrets(&self) -> Vec<String>;
 
-    /// How many requests pairing makes of the one resource of Palette that it
-    /// asks most.
-    fn calls(&self) -> u32 {
+    /// How many requests pairing makes of the resource of Palette that it uses
+    /// most.
+    fn request_count(&self) -> u32 {
         1
     }
 
@@ -56,52 +56,55 @@ pub trait Strategy {
         None
     }
 
-    /// What this way to pair is to a machine that is the gateway `uid` already.
-    fn anew(&self, _uid: Option<&str>) -> Anew {
-        Anew::Other
+    /// Whether this strategy is for the gateway `uid` that the machine is already.
+    fn match_gateway(&self, _uid: Option<&str>) -> GatewayMatch {
+        GatewayMatch::Other
     }
 }
 
-/// What a way to pair is to a machine that is registered.
+/// What a new gateway file's strategy means for a registered machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anew {
+pub enum GatewayMatch {
     /// Of the same gateway, and nothing is to be applied.
     Same,
     /// Of the same gateway, with other manifests for the cluster.
     Refreshed,
-    /// Of another gateway, or nobody can tell.
+    /// Another gateway, or not known which.
     Other,
 }
 
-/// A strategy that can ask Palette how a gateway is.
+/// A strategy that can read a gateway's status in Palette.
 pub trait Watch {
-    /// Looks at the gateway `uid`.
-    fn look<'a>(&'a self, palette: &'a Palette, uid: &'a str)
-    -> Later<'a, Result<View, PairError>>;
+    /// Reads the status of the gateway `uid`.
+    fn view<'a>(
+        &'a self,
+        palette: &'a Palette,
+        uid: &'a str,
+    ) -> LocalFuture<'a, Result<View, PairError>>;
 }
 
 /// How a gateway becomes registered.
 pub enum Registration<'s> {
-    /// This machine must tell Palette.
+    /// This machine must call Palette.
     Call(&'s dyn Register),
     /// The agents in the cluster do it by themselves, with what is in their manifests.
     ByAgents,
 }
 
-/// A strategy that must tell Palette.
+/// A strategy that registers by a call.
 pub trait Register {
-    /// Tells Palette that the gateway `uid` is here. Never to be called again
+    /// Registers the gateway `uid` is here. Never to be called again
     /// after [`Registered`], nor without evidence after [`PairError::Ambiguous`].
     fn register<'a>(
         &'a self,
         palette: &'a Palette,
         uid: &'a str,
-    ) -> Later<'a, Result<Registered, PairError>>;
+    ) -> LocalFuture<'a, Result<Registered, PairError>>;
 }
 
-/// What a strategy says of itself, shown by `postern-agent status`.
+/// What a strategy is based on, shown by `postern-agent status`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Card {
+pub struct StrategySummary {
     /// Name, as in the gateway file.
     pub name: String,
     /// How far it is known.

@@ -26,7 +26,7 @@ pub const MANIFEST: &str = "/var/lib/postern/manifest.json";
 /// [`StepError::Wait`] if the cluster cannot be asked.
 pub async fn jet(world: &World) -> Result<Jet, StepError> {
     world
-        .ask(|_, cluster| evidence::jet(cluster))
+        .query(|_, cluster| evidence::jet(cluster))
         .await
         .map_err(|e| unclear(&e))
 }
@@ -37,7 +37,7 @@ pub async fn jet(world: &World) -> Result<Jet, StepError> {
 /// [`StepError::Wait`] if the cluster cannot be asked.
 pub async fn overlord_uid(world: &World) -> Result<Option<String>, StepError> {
     world
-        .ask(|_, cluster| evidence::overlord_uid(cluster))
+        .query(|_, cluster| evidence::overlord_uid(cluster))
         .await
         .map_err(|e| unclear(&e))
 }
@@ -84,12 +84,12 @@ pub async fn manifest(
 /// only at a checkpoint.
 ///
 /// # Errors
-/// [`StepError::Wait`] with the cluster's own words.
+/// [`StepError::Wait`] with the cluster's error.
 pub async fn apply(world: &World, manifest: &Manifest) -> Result<(), StepError> {
     for (namespace, stream) in manifest.streams() {
         let namespace = namespace.map(str::to_owned);
         let applied = world
-            .ask(move |_, cluster| match namespace {
+            .query(move |_, cluster| match namespace {
                 Some(namespace) => {
                     let args = ["apply", "-n", &namespace, "-f", "-"];
                     cluster.kubectl(&args, stream.as_bytes())
@@ -125,7 +125,7 @@ pub fn stop(error: PairError) -> StepError {
         PairError::Manifest(error) => StepError::block(
             Reason::Manifest,
             error.to_string(),
-            "have the vendor explain these objects; none of them was applied",
+            "ask Palette's support about these objects; none was applied",
         ),
     }
 }

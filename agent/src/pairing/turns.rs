@@ -9,28 +9,29 @@
 //!
 //! A budget is used up without refusals only if machines that have not asked
 //! yet are spread over the time that all of them take. No machine can learn
-//! that time before it asks, so it is told ([`Turns::first`]); a fleet nobody
-//! told about is refused about once per machine, and then spread
+//! that time before its first request, so the gateway file says it
+//! ([`Turns::first`]); a fleet that no gateway file names is refused about once per
+//! machine, and then spread
 //! ([`Turns::again`]).
 
 use std::time::Duration;
 
 /// Requests a second for each source address and parent resource.
-const RATE: u32 = 10;
+const REQUESTS_PER_SECOND: u32 = 10;
 /// Requests that may come at once.
-const BURST: u32 = 50;
+const BURST_REQUESTS: u32 = 50;
 /// Machines behind one address unless the gateway file says otherwise: so many
 /// need not wait for each other.
-pub const ALONE: u32 = BURST;
-/// The fleet that a first refusal is taken as a sign of, where none was told.
-const CROWD: u32 = 1000;
+pub const ALONE: u32 = BURST_REQUESTS;
+/// The fleet that a first refusal is taken as a sign of, where the gateway file names none.
+const ASSUMED_FLEET: u32 = 1000;
 /// Of the time that a fleet takes, so much more, in percent: random moments are
 /// not even, and a budget that is used to the last cannot make up for that.
-const SLACK: u32 = 2;
+const SLACK_PERCENT: u32 = 2;
 /// Shortest spread after a refusal of a fleet that is spread already.
-const SOON: Duration = Duration::from_secs(8);
+const MIN_RETRY_SPREAD: Duration = Duration::from_secs(8);
 /// Longest spread.
-const MOST: Duration = Duration::from_secs(3600);
+const MAX_SPREAD: Duration = Duration::from_secs(3600);
 
 /// One machine's place among those that share its address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,12 +52,12 @@ impl Turns {
     /// `refused` in a row, from 1.
     pub fn again(self, refused: u32) -> Duration {
         let first = if self.fleet > ALONE {
-            SOON
+            MIN_RETRY_SPREAD
         } else {
-            self.takes(CROWD)
+            self.takes(ASSUMED_FLEET)
         };
         let doublings = refused.saturating_sub(1).min(12);
-        first.saturating_mul(1 << doublings).min(MOST)
+        first.saturating_mul(1 << doublings).min(MAX_SPREAD)
     }
 
     /// The least time to leave Palette alone after a refusal. A crowd that was
@@ -64,20 +65,20 @@ impl Turns {
     pub fn least(self) -> Duration {
         match self.fleet > ALONE {
             true => Duration::from_secs(1),
-            false => SOON,
+            false => MIN_RETRY_SPREAD,
         }
     }
 
-    /// Between two looks of the same machine at how its gateway is, so that the
-    /// fleet's looks take half of the budget at most; not less than `least`.
+    /// Between two requests of the same machine for its gateway's status, so that
+    /// the fleet's requests take half of the budget at most; not less than `least`.
     pub fn between(self, least: Duration) -> Duration {
-        let all = Duration::from_secs(1) * self.fleet * 2 / RATE;
+        let all = Duration::from_secs(1) * self.fleet * 2 / REQUESTS_PER_SECOND;
         all.max(least)
     }
 
     fn takes(self, fleet: u32) -> Duration {
         let requests = Duration::from_secs(1) * fleet * self.calls.max(1);
-        (requests / RATE * (100 + SLACK) / 100).min(MOST)
+        (requests / REQUESTS_PER_SECOND * (100 + SLACK_PERCENT) / 100).min(MAX_SPREAD)
     }
 }
 

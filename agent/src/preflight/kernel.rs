@@ -67,7 +67,7 @@ fn cgroups(kernel: &Kernel) -> Check {
         return Check::fail(
             NAME,
             "/sys/fs/cgroup is not cgroup v2",
-            "boot without `systemd.unified_cgroup_hierarchy=0`: Kubernetes from 1.31 on wants cgroup v2",
+            "boot without `systemd.unified_cgroup_hierarchy=0`: Kubernetes from 1.31 on needs cgroup v2",
         );
     };
     let missing: Vec<_> = CONTROLLERS
@@ -112,7 +112,7 @@ fn features(kernel: &Kernel) -> Check {
         return Check::warn(
             NAME,
             format!(
-                "Linux {release} has not loaded {}, and its list of modules cannot be read",
+                "Linux {release} has not loaded {}, and the list of its modules cannot be read",
                 unseen.join(", nor ")
             ),
             "try `modprobe` for each; the image names them in /usr/lib/modules-load.d/postern.conf",
@@ -126,7 +126,7 @@ fn features(kernel: &Kernel) -> Check {
 
 fn set(kernel: &Kernel) -> Check {
     const NAME: &str = "sysctl";
-    const REMEDY: &str = "look in /etc/sysctl.d for what undoes /usr/lib/sysctl.d/60-postern.conf, then `sysctl --system`";
+    const REMEDY: &str = "remove from /etc/sysctl.d what overrides /usr/lib/sysctl.d/60-postern.conf, then run `sysctl --system`";
     let (mut broken, mut other) = (Vec::new(), Vec::new());
     for (name, need) in SETTINGS {
         let is = kernel.settings.get(name).copied().flatten();
@@ -138,11 +138,11 @@ fn set(kernel: &Kernel) -> Check {
             continue;
         }
         let is = is.map_or("absent".to_owned(), |is| is.to_string());
-        let told = format!("{name} is {is}, not {wanted}");
+        let difference = format!("{name} is {is}, not {wanted}");
         // An absent one is its module's matter, which is a check of its own.
         match need {
-            Need::Must(_) if is != "absent" => broken.push(told),
-            _ => other.push(told),
+            Need::Must(_) if is != "absent" => broken.push(difference),
+            _ => other.push(difference),
         }
     }
     if broken.is_empty() && other.is_empty() {
@@ -167,7 +167,7 @@ fn swap(kernel: &Kernel) -> Check {
     Check::warn(
         "swap",
         format!("this machine swaps to {}", kernel.swap.join(", ")),
-        "turn it off (`swapoff -a`, and out of /etc/fstab): limits on the memory of pods do not hold with it",
+        "turn swap off (`swapoff -a`, and remove it from /etc/fstab): with swap, memory limits of pods do not hold",
     )
 }
 
@@ -231,8 +231,8 @@ mod tests {
 
     #[test]
     fn each_lack_is_named_with_its_weight() {
-        type Lack = fn(&mut Kernel);
-        let rows: [(&str, Verdict, &str, Lack); 10] = [
+        type Change = fn(&mut Kernel);
+        let rows: [(&str, Verdict, &str, Change); 10] = [
             ("cgroups", Verdict::Fail, "not cgroup v2", |k| {
                 k.controllers = None
             }),
@@ -267,9 +267,9 @@ mod tests {
                 k.swap = vec!["/swapfile".to_owned()];
             }),
         ];
-        for (name, verdict, words, lack) in rows {
+        for (name, verdict, words, change) in rows {
             let mut lacking = appliance();
-            lack(&mut lacking);
+            change(&mut lacking);
             assert_eq!(verdicts(&lacking), [(name.to_owned(), verdict)], "{words}");
             let checks = kernel(&lacking);
             let told = checks.iter().find(|c| c.name == name).unwrap();

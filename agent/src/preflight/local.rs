@@ -1,4 +1,4 @@
-//! Checks that need nobody else.
+//! Checks that need no network.
 
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use super::Check;
 
 /// What Palette asks of a gateway node (its gateway requirements page), decimal GB.
-const CPUS: usize = 4;
-const MEMORY_GB: u64 = 8;
-const DISK_GB: u64 = 60;
+const MIN_CPUS: usize = 4;
+const MIN_MEMORY_GB: u64 = 8;
+const MIN_DISK_GB: u64 = 60;
 /// A machine sold as "8 GB" has a little less once firmware took its share.
 const TOLERANCE: f64 = 0.9;
 
@@ -33,7 +33,7 @@ pub fn capacity(has: Capacity) -> Check {
         gb(has.disk)
     );
     let enough = |bytes: u64, wanted: u64| bytes as f64 >= wanted as f64 * 1e9 * TOLERANCE;
-    if has.cpus >= CPUS && enough(has.memory, MEMORY_GB) && enough(has.disk, DISK_GB) {
+    if has.cpus >= MIN_CPUS && enough(has.memory, MIN_MEMORY_GB) && enough(has.disk, MIN_DISK_GB) {
         Check::pass("capacity", evidence)
     } else {
         Check::warn(

@@ -1,8 +1,8 @@
-//! Whose certificate answers, whether it is believed or not.
+//! The certificate that a server presents, trusted or not.
 //!
-//! The HTTP client tells the certificate of a direct connection only, and a
-//! proxy in between is when it matters most. So this shakes hands by itself, as
-//! far as the other side's certificate, and goes no further: nothing is sent.
+//! The HTTP client shows the certificate of a direct connection only, and it
+//! matters most with a proxy in between. So this does the TLS handshake itself, as
+//! far as the server's certificate, and sends nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,18 +17,20 @@ use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, Error as TlsError, SignatureScheme,
 };
 
-/// Keeps the certificate and believes nobody.
+/// Keeps the certificate and trusts none.
 #[derive(Debug)]
-struct Onlooker {
+struct CertificateRecorder {
     seen: Mutex<Option<Vec<u8>>>,
     provider: Arc<CryptoProvider>,
 }
 
-fn enough<T>() -> Result<T, TlsError> {
-    Err(TlsError::General("only looked at".to_owned()))
+fn stop_here<T>() -> Result<T, TlsError> {
+    Err(TlsError::General(
+        "handshake stopped after the certificate".to_owned(),
+    ))
 }
 
-impl ServerCertVerifier for Onlooker {
+impl ServerCertVerifier for CertificateRecorder {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -39,7 +41,7 @@ impl ServerCertVerifier for Onlooker {
     ) -> Result<ServerCertVerified, TlsError> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         *seen = Some(end_entity.to_vec());
-        enough()
+        stop_here()
     }
 
     fn verify_tls12_signature(
@@ -48,7 +50,7 @@ impl ServerCertVerifier for Onlooker {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        enough()
+        stop_here()
     }
 
     fn verify_tls13_signature(
@@ -57,7 +59,7 @@ impl ServerCertVerifier for Onlooker {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, TlsError> {
-        enough()
+        stop_here()
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -68,11 +70,11 @@ impl ServerCertVerifier for Onlooker {
 
 /// The certificate (DER) that answers for `host` at the other end of `stream`;
 /// `None` if the other side does not get that far.
-pub(super) async fn presented(stream: TcpStream, host: &str) -> Option<Vec<u8>> {
+pub(super) async fn presented_certificate(stream: TcpStream, host: &str) -> Option<Vec<u8>> {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let name = ServerName::try_from(bare.to_owned()).ok()?;
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let onlooker = Arc::new(Onlooker {
+    let recorder = Arc::new(CertificateRecorder {
         seen: Mutex::default(),
         provider: Arc::clone(&provider),
     });
@@ -80,12 +82,12 @@ pub(super) async fn presented(stream: TcpStream, host: &str) -> Option<Vec<u8>> 
         .with_safe_default_protocol_versions()
         .ok()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::<Onlooker>::clone(&onlooker))
+        .with_custom_certificate_verifier(Arc::<CertificateRecorder>::clone(&recorder))
         .with_no_client_auth();
-    // It ends in the error of the onlooker, or in one that came before.
+    // It ends in the error of the recorder, or in one that came before.
     let _ = TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await;
-    let mut seen = onlooker.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut seen = recorder.seen.lock().unwrap_or_else(PoisonError::into_inner);
     seen.take()
 }

@@ -1,4 +1,4 @@
-//! Checks on the way to Palette, in the order a connection takes: name, proxy,
+//! Checks on the path to Palette, in the order a connection takes: name, proxy,
 //! certificate, answer, clock, and what else it carries.
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,16 +12,16 @@ use postern_contract::trust::{self, Certificate};
 use tokio::net::TcpStream;
 use url::Url;
 
-use super::presented::presented;
+use super::presented::presented_certificate;
 use super::protocols::protocols;
 use super::tunnel::{connect, target, tunnel};
 use super::{Check, Names, Origin, Route, Verdict};
 
 /// Clock difference from which tokens and certificates are in danger; Palette's
 /// tokens live for 15 minutes.
-const SKEW: Duration = Duration::from_secs(300);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
-/// Runs all checks on the way to Palette.
+/// Runs all checks on the path to Palette.
 pub async fn remote(route: &Route<'_>, names: &dyn Names, now: Timestamp) -> Vec<Check> {
     let mut checks = Vec::new();
     let (check, addresses) = resolve(route.first(), names).await;
@@ -45,23 +45,26 @@ pub async fn remote(route: &Route<'_>, names: &dyn Names, now: Timestamp) -> Vec
         Ok(answer) => {
             let certificate = match &answer.certificate {
                 Some(der) => Some(der.clone()),
-                None => look(route, &addresses).await,
+                None => server_certificate(route, &addresses).await,
             };
-            checks.push(Check::pass("tls", shown(certificate.as_deref())));
-            checks.push(answered(&answer));
+            checks.push(Check::pass(
+                "tls",
+                describe_certificate(certificate.as_deref()),
+            ));
+            checks.push(check_response(&answer));
             checks.extend(skew(&answer, now));
             let all = route.from == Origin::Machine && answer.status != 429;
             if all && super::failure(&checks).is_none() {
                 checks.extend(protocols(route, &answer).await);
             }
         }
-        Err(error) => checks.push(unanswered(route, &addresses, error).await),
+        Err(error) => checks.push(check_failure(route, &addresses, error).await),
     }
     checks
 }
 
 async fn resolve(url: &Url, names: &dyn Names) -> (Check, Vec<IpAddr>) {
-    let host = bare(url);
+    let host = host_without_brackets(url);
     if let Ok(address) = host.parse() {
         let evidence = format!("{host} is an address");
         return (Check::pass("name", evidence), vec![address]);
@@ -77,34 +80,34 @@ async fn resolve(url: &Url, names: &dyn Names) -> (Check, Vec<IpAddr>) {
 }
 
 /// The host of a URL as one asks for it: an IPv6 address without its brackets.
-pub fn bare(url: &Url) -> &str {
+pub fn host_without_brackets(url: &Url) -> &str {
     let host = url.host_str().unwrap_or_default();
     host.trim_start_matches('[').trim_end_matches(']')
 }
 
-fn answered(answer: &Answer) -> Check {
+fn check_response(answer: &Answer) -> Check {
     if let Some(why) = answer.interception() {
         return Check::fail(
             "palette",
-            format!("something between here and Palette answers for it: {why}"),
+            format!("something between this machine and Palette answers in its place: {why}"),
             "have the proxy pass Palette's addresses without inspection or login page",
         );
     }
     // An error of Palette's own proves that it is there, also the one that says "too many".
     if answer.status == 200 || matches!(answer.status, 401 | 403 | 429) && answer.error().is_some()
     {
-        return Check::pass("palette", answer.says());
+        return Check::pass("palette", answer.describe());
     }
     if answer.is_transient() {
         return Check::fail(
             "palette",
-            answer.says(),
-            "none needed: the agent asks again",
+            answer.describe(),
+            "wait: the agent tries again by itself",
         );
     }
     Check::fail(
         "palette",
-        answer.says(),
+        answer.describe(),
         "check the endpoint: is it Palette's console address, https:// and nothing behind the host?",
     )
 }
@@ -113,7 +116,7 @@ fn skew(answer: &Answer, now: Timestamp) -> Option<Check> {
     let theirs = answer.date()?;
     let seconds = now.duration_since(theirs).as_secs();
     let evidence = format!("this clock is {seconds} s ahead of Palette's");
-    Some(if seconds.unsigned_abs() <= SKEW.as_secs() {
+    Some(if seconds.unsigned_abs() <= MAX_CLOCK_SKEW.as_secs() {
         Check::pass("clock", evidence)
     } else {
         Check::fail(
@@ -125,7 +128,7 @@ fn skew(answer: &Answer, now: Timestamp) -> Option<Check> {
 }
 
 /// No answer: if a certificate is at fault, shows whose it is.
-async fn unanswered(route: &Route<'_>, addresses: &[IpAddr], error: HttpError) -> Check {
+async fn check_failure(route: &Route<'_>, addresses: &[IpAddr], error: HttpError) -> Check {
     let HttpError::Unreachable {
         untrusted: true,
         why,
@@ -142,13 +145,13 @@ async fn unanswered(route: &Route<'_>, addresses: &[IpAddr], error: HttpError) -
     if why.contains("not valid yet") || why.contains("expired") {
         return Check::fail(
             "tls",
-            format!("Palette's certificate is outside its time by this machine's clock: {why}"),
-            "compare this machine's clock: set it, or let it reach a time server (network.ntp in the gateway file); if it is right, Palette's certificate must be renewed",
+            format!("by this machine's clock, Palette's certificate is not valid now: {why}"),
+            "check this machine's clock: set it, or let it reach a time server (network.ntp in the gateway file); if it is right, Palette's certificate must be renewed",
         );
     }
-    let presented = match look(route, addresses).await {
-        Some(der) => shown(Some(&der)),
-        None => "a certificate that could not be seen".to_owned(),
+    let presented = match server_certificate(route, addresses).await {
+        Some(der) => describe_certificate(Some(&der)),
+        None => "a certificate that could not be read".to_owned(),
     };
     Check::fail(
         "tls",
@@ -157,13 +160,13 @@ async fn unanswered(route: &Route<'_>, addresses: &[IpAddr], error: HttpError) -
     )
 }
 
-/// The certificate that answers at the end of the way, through the proxy if
-/// there is one; `addresses` are those of the first station.
-async fn look(route: &Route<'_>, addresses: &[IpAddr]) -> Option<Vec<u8>> {
+/// The certificate that the server presents at the end of the path, through the proxy if
+/// there is one; `addresses` are those of the first host.
+async fn server_certificate(route: &Route<'_>, addresses: &[IpAddr]) -> Option<Vec<u8>> {
     let host = route.endpoint.host_str()?;
     let first = route.first();
     let socket = SocketAddr::new(*addresses.first()?, first.port_or_known_default()?);
-    let looked = async {
+    let handshake = async {
         let stream = match route.proxy {
             // The tunnel of such a proxy is inside another TLS.
             Some(proxy) if proxy.scheme() != "http" => return None,
@@ -175,12 +178,14 @@ async fn look(route: &Route<'_>, addresses: &[IpAddr]) -> Option<Vec<u8>> {
             }
             None => TcpStream::connect(socket).await.ok()?,
         };
-        presented(stream, host).await
+        presented_certificate(stream, host).await
     };
-    tokio::time::timeout(route.patience, looked).await.ok()?
+    tokio::time::timeout(route.proxy_timeout, handshake)
+        .await
+        .ok()?
 }
 
-fn shown(der: Option<&[u8]>) -> String {
+fn describe_certificate(der: Option<&[u8]>) -> String {
     let pem = der.map(|der| {
         let body = STANDARD.encode(der);
         format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n")
@@ -193,6 +198,6 @@ fn shown(der: Option<&[u8]>) -> String {
             info.issuer,
             info.not_after.strftime("%F")
         ),
-        _ => "a certificate that could not be seen".to_owned(),
+        _ => "a certificate that could not be read".to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use postern_contract::host::http::{MakeClient, Outbound};
-use postern_contract::host::pace::Later;
+use postern_contract::host::pace::LocalFuture;
 use postern_contract::palette::client::Palette;
 use url::Url;
 
@@ -35,7 +35,7 @@ pub struct Route<'a> {
     /// Where it begins.
     pub from: Origin,
     /// How long the proxy may take to answer.
-    pub patience: Duration,
+    pub proxy_timeout: Duration,
 }
 
 impl Route<'_> {
@@ -48,7 +48,7 @@ impl Route<'_> {
 /// Who knows addresses.
 pub trait Names {
     /// The addresses of a name; none if it has none.
-    fn addresses<'a>(&'a self, name: &'a str) -> Later<'a, Vec<IpAddr>>;
+    fn addresses<'a>(&'a self, name: &'a str) -> LocalFuture<'a, Vec<IpAddr>>;
 
     /// What to do about a name that has none.
     fn remedy(&self) -> &'static str;
@@ -56,7 +56,7 @@ pub trait Names {
 
 /// The machine's own resolver.
 impl Names for &dyn Network {
-    fn addresses<'a>(&'a self, name: &'a str) -> Later<'a, Vec<IpAddr>> {
+    fn addresses<'a>(&'a self, name: &'a str) -> LocalFuture<'a, Vec<IpAddr>> {
         Box::pin(async move { self.resolve(name).unwrap_or_default() })
     }
 

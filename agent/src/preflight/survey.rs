@@ -1,4 +1,4 @@
-//! Everything preflight asks of this machine and its way to Palette, once.
+//! Every check of this machine and its path to Palette, once.
 
 use std::io;
 use std::sync::Arc;
@@ -9,13 +9,13 @@ use postern_contract::host::CommandError;
 use postern_contract::host::http::Outbound;
 use secrecy::SecretString;
 
-use super::pods::{Errand, Visit};
-use super::way::Way;
+use super::path::PalettePath;
+use super::pods::{PodCheckRequest, PodCheckResult};
 use crate::host::hardware;
 use crate::host::kernel::Kernel;
 use crate::host::world::World;
 use crate::journal::condition::StepError;
-use crate::preflight::{self, Capacity, Check, Known, Origin, Verdict};
+use crate::preflight::{self, Capacity, Check, Origin, PaletteVersion, Verdict};
 use crate::site::reach;
 use crate::site::settings::Settings;
 
@@ -41,7 +41,7 @@ pub struct Subject<'a> {
 pub struct Survey {
     /// Every check, in the order it ran.
     pub checks: Vec<Check>,
-    /// Whether Palette said that too many requests come from this address.
+    /// Whether Palette answered that too many requests come from this address.
     pub crowded: bool,
 }
 
@@ -52,27 +52,27 @@ pub struct Survey {
 pub async fn survey(subject: &Subject<'_>) -> Result<Survey, StepError> {
     let world = subject.world;
     let mut checks = machine(subject)?;
-    let way = Way {
+    let path = PalettePath {
         make: &*world.client,
         settings: subject.settings,
         subnets: subject.subnets,
         outbound: reach::outbound(&world.root, subject.settings, subject.subnets)?,
-        patience: world.patience,
+        proxy_timeout: world.proxy_timeout,
         from: Origin::Machine,
     };
-    let (reached, crowded) = way.checked(&&*world.network, &world.pace).await?;
+    let (reached, crowded) = path.run_checks(&&*world.network, &world.pace).await?;
     let answered = reached
         .iter()
         .any(|c| c.name == "palette" && c.verdict == Verdict::Pass && !crowded);
     checks.extend(reached);
     checks.extend(from_a_pod(subject).await);
     if let (Some((name, key)), true) = (&subject.strategy, answered) {
-        checks.extend(versions(subject, (name, key.as_ref()), &way.outbound).await?);
+        checks.extend(versions(subject, (name, key.as_ref()), &path.outbound).await?);
     }
     Ok(Survey { checks, crowded })
 }
 
-/// What needs nobody else.
+/// Checks that need no network.
 fn machine(subject: &Subject<'_>) -> io::Result<Vec<Check>> {
     let (world, settings) = (subject.world, subject.settings);
     let kernel = Kernel::read(&world.root.0, preflight::modules(), preflight::settings())?;
@@ -86,7 +86,7 @@ fn machine(subject: &Subject<'_>) -> io::Result<Vec<Check>> {
     Ok(checks)
 }
 
-/// The same way from the network of a pod, if there is one.
+/// The same path from the network of a pod, if there is one.
 async fn from_a_pod(subject: &Subject<'_>) -> Vec<Check> {
     const NAME: &str = "pod/network";
     let remedy = "see what pods wait for: `k3s kubectl get pods -A`, `k3s kubectl -n kube-system describe pods`";
@@ -108,20 +108,23 @@ async fn from_a_pod(subject: &Subject<'_>) -> Vec<Check> {
 /// What is told while there is none.
 pub fn no_pod(settings: &Settings) -> String {
     let pods = settings.pod_cidr;
-    format!("no pod has an address in {pods} yet: the way from there was not checked")
+    format!("no pod has an address in {pods} yet: the path from a pod was not checked")
 }
 
 /// Visits the network of a pod; `only_look` sees whether there is one.
 ///
 /// # Errors
 /// If nobody could be sent there.
-pub async fn visit(subject: &Subject<'_>, only_look: bool) -> Result<Option<Visit>, CommandError> {
+pub async fn visit(
+    subject: &Subject<'_>,
+    only_look: bool,
+) -> Result<Option<PodCheckResult>, CommandError> {
     let world = subject.world;
     let (settings, subnets) = (subject.settings, subject.subnets);
-    let mut errand = Errand::new(&world.root, settings, subnets, world.patience);
-    errand.only_look = only_look;
+    let mut request = PodCheckRequest::new(&world.root, settings, subnets, world.proxy_timeout);
+    request.only_look = only_look;
     let pods = Arc::clone(&world.pods);
-    world.apart(move || errand.send(&*pods)).await
+    world.run_blocking(move || request.send(&*pods)).await
 }
 
 /// Whether Palette's version goes with what was chosen.
@@ -131,7 +134,7 @@ async fn versions(
     outbound: &Outbound,
 ) -> Result<Vec<Check>, StepError> {
     let known = match key {
-        None => Known::NotAsked,
+        None => PaletteVersion::NoKey,
         Some(key) => {
             let endpoint = &subject.settings.endpoint;
             let palette = reach::palette(
@@ -140,7 +143,7 @@ async fn versions(
                 endpoint,
                 &subject.world.pace,
             )?;
-            Known::from_reply(palette.agent_version(key).await)
+            PaletteVersion::from_reply(palette.agent_version(key).await)
         }
     };
     Ok(preflight::version(&known, name, subject.k3s_version))

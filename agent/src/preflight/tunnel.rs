@@ -1,5 +1,5 @@
 //! A tunnel through an HTTP proxy (RFC 9110, section 9.3.6), by hand: the HTTP
-//! client does not tell what the proxy said.
+//! client does not show the proxy's response.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,7 +13,7 @@ use url::Url;
 use super::{Check, Route};
 
 /// Largest head of a proxy's answer.
-const HEAD: usize = 8 << 10;
+const MAX_HEAD_BYTES: usize = 8 << 10;
 
 /// Asks the proxy for a tunnel to Palette, without using it.
 pub(super) async fn tunnel(proxy: &Url, address: IpAddr, route: &Route<'_>) -> Check {
@@ -27,12 +27,12 @@ pub(super) async fn tunnel(proxy: &Url, address: IpAddr, route: &Route<'_>) -> C
         // The tunnel is inside TLS; the next check goes through it anyway.
         return Check::pass(
             "proxy",
-            format!("{shown} speaks TLS, seen by the next check"),
+            format!("{shown} uses TLS: the next check tests it"),
         );
     }
     let target = target(endpoint);
     let socket = SocketAddr::new(address, proxy.port_or_known_default().unwrap_or(80));
-    let asked = tokio::time::timeout(route.patience, connect(socket, proxy, &target)).await;
+    let asked = tokio::time::timeout(route.proxy_timeout, connect(socket, proxy, &target)).await;
     let line = match asked {
         Ok(Ok((line, _))) => line,
         Ok(Err(error)) => {
@@ -44,7 +44,10 @@ pub(super) async fn tunnel(proxy: &Url, address: IpAddr, route: &Route<'_>) -> C
             );
         }
         Err(_) => {
-            let evidence = format!("{shown}: no answer within {} s", route.patience.as_secs());
+            let evidence = format!(
+                "{shown}: no answer within {} s",
+                route.proxy_timeout.as_secs()
+            );
             return Check::fail(
                 "proxy",
                 evidence,
@@ -91,7 +94,7 @@ pub(super) async fn connect(
     stream.write_all(request.as_bytes()).await?;
     let mut head = Vec::new();
     let mut chunk = [0; 1024];
-    while head.len() < HEAD && !is_head(&head) {
+    while head.len() < MAX_HEAD_BYTES && !is_head(&head) {
         match stream.read(&mut chunk).await? {
             0 => break,
             n => head.extend_from_slice(&chunk[..n]),

@@ -1,9 +1,9 @@
 //! What Palette's version allows.
 //!
-//! No answer without a key tells Palette's version: `GET /v1/health/ping` has
-//! one word in it. With a key `GET /v1/services/stylus/version` tells that of the
-//! Edge agent it hands out; that Palette's own is the same is **assumed** (both
-//! are released under one number). What is not known is said to be unknown.
+//! No response without a key has Palette's version: `GET /v1/health/ping` has one
+//! word in it. With a key `GET /v1/services/stylus/version` has that of the Edge
+//! agent it hands out; that Palette's own is the same is **assumed** (both
+//! are released under one number). What is not known is called unknown.
 
 use std::fmt;
 
@@ -17,9 +17,9 @@ const K3S: &str = "k3s-version";
 
 /// From here on jet's and ally's manifests take a tenant administrator's
 /// credential (release notes, PEM-10828).
-const KEYED: Version = Version(4, 9, 16);
+const KEY_REQUIRED_SINCE: Version = Version(4, 9, 16);
 /// The published API definition that this agent follows.
-const SPOKEN: Version = Version(4, 8, 0);
+const API_VERSION: Version = Version(4, 8, 0);
 /// The first Palette of each row in the table of gateways' Kubernetes versions
 /// (Palette's page on private cloud gateways), newest first, and the Kubernetes
 /// that goes with it. Rows from 4.8 on were not published where this was taken from.
@@ -31,7 +31,7 @@ const KUBERNETES: [(Version, Version); 5] = [
     (Version(4, 4, 0), Version(1, 28, 0)),
 ];
 
-/// Three numbers; more are not looked at.
+/// Three numbers; more are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Version(u32, u32, u32);
 
@@ -61,22 +61,22 @@ impl fmt::Display for Version {
 
 /// What is known of Palette's version.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Known {
+pub enum PaletteVersion {
     /// Its Edge agent has this one.
-    Version(Version),
+    Known(Version),
     /// It was not asked: there is no key.
-    NotAsked,
+    NoKey,
     /// It did not say.
-    NotSaid(String),
+    Unavailable(String),
 }
 
-impl Known {
-    /// What an answer tells.
+impl PaletteVersion {
+    /// From Palette's reply.
     pub fn from_reply(reply: Result<Reply<String>, PairError>) -> Self {
         match reply {
             Ok(Reply::Done(content)) => match Version::in_file(&content) {
-                Some(version) => Self::Version(version),
-                None => Self::NotSaid("its answer names no version".to_owned()),
+                Some(version) => Self::Known(version),
+                None => Self::Unavailable("its answer names no version".to_owned()),
             },
             Ok(
                 Reply::Later(why)
@@ -84,77 +84,77 @@ impl Known {
                 | Reply::Ambiguous(why)
                 | Reply::Refused(why)
                 | Reply::Unknown(why),
-            ) => Self::NotSaid(why),
-            Err(error) => Self::NotSaid(error.to_string()),
+            ) => Self::Unavailable(why),
+            Err(error) => Self::Unavailable(error.to_string()),
         }
     }
 }
 
 /// Whether Palette's version goes with the way to pair (by its name in the
 /// gateway file) and with the Kubernetes of the image.
-pub fn version(known: &Known, pairing: &str, k3s: &str) -> Vec<Check> {
+pub fn version(known: &PaletteVersion, pairing: &str, k3s: &str) -> Vec<Check> {
     match known {
-        Known::Version(palette) => {
+        PaletteVersion::Known(palette) => {
             let mut checks = vec![goes_with_pairing(*palette, pairing)];
             checks.extend(goes_with_k3s(*palette, k3s));
             checks
         }
-        Known::NotAsked => vec![unasked(pairing)],
-        Known::NotSaid(why) => vec![Check::warn(
+        PaletteVersion::NoKey => vec![without_key(pairing)],
+        PaletteVersion::Unavailable(why) => vec![Check::warn(
             NAME,
-            format!("Palette did not tell its version: {why}"),
-            "look it up in Palette's console; 4.9.16 and newer want a tenant administrator's key, or `manifests`",
+            format!("Palette's version is unknown: {why}"),
+            "look it up in Palette's console; 4.9.16 and newer need a tenant administrator's key, or `manifests`",
         )],
     }
 }
 
 fn goes_with_pairing(palette: Version, pairing: &str) -> Check {
     let seen = format!("{palette} (its Edge agent's, assumed to be Palette's)");
-    if palette < SPOKEN {
+    if palette < API_VERSION {
         return Check::warn(
             NAME,
-            format!("{seen}; this agent follows the API of {SPOKEN}"),
+            format!("{seen}; this agent follows the API of {API_VERSION}"),
             "pair with `manifests`, which takes no call of this machine",
         );
     }
-    if pairing == "pairing-code" && palette >= KEYED {
+    if pairing == "pairing-code" && palette >= KEY_REQUIRED_SINCE {
         return Check::warn(
             NAME,
             format!(
-                "{seen}: since {KEYED} manifests take a key; that a pairing code still gives one is assumed"
+                "{seen}: since {KEY_REQUIRED_SINCE} manifests take a key; that a pairing code still gives one is assumed"
             ),
             "pair with `manifests`, or with `api-key`",
         );
     }
-    let allows = match palette >= KEYED {
+    let allows = match palette >= KEY_REQUIRED_SINCE {
         true => "`manifests`, and `api-key` of a tenant administrator",
         false => "every way to pair",
     };
     Check::pass(NAME, format!("{seen} allows {allows}; chosen: {pairing}"))
 }
 
-fn unasked(pairing: &str) -> Check {
+fn without_key(pairing: &str) -> Check {
     if pairing == "pairing-code" {
         return Check::warn(
             NAME,
             format!(
-                "not known, Palette tells it only to a key; since {KEYED} a pairing code may not be enough"
+                "unknown, Palette shows it only with an API key; since {KEY_REQUIRED_SINCE} a pairing code may not be enough"
             ),
             "look the version up in Palette's console; from 4.9.16 on pair with `manifests`, or with `api-key`",
         );
     }
-    let evidence = format!("not asked: {pairing} goes with every version");
+    let evidence = format!("not needed: `{pairing}` works with every version");
     Check::pass(NAME, evidence)
 }
 
 fn goes_with_k3s(palette: Version, k3s: &str) -> Option<Check> {
     let has = Version::parse(k3s)?;
-    let documented = palette < SPOKEN;
+    let documented = palette < API_VERSION;
     let mut rows = KUBERNETES.into_iter();
     let row = rows.find(|(from, _)| documented && palette >= *from);
     let Some((_, wanted)) = row else {
         let evidence =
-            format!("{k3s}; which Kubernetes goes with Palette {palette} is not known here");
+            format!("{k3s}; the Kubernetes version that Palette {palette} documents is unknown");
         return Some(Check::pass(K3S, evidence));
     };
     if (has.0, has.1) == (wanted.0, wanted.1) {
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn each_version_and_way_to_pair() {
         use Verdict::{Pass, Warn};
-        let known = |text| Known::Version(Version::parse(text).unwrap());
+        let known = |text| PaletteVersion::Known(Version::parse(text).unwrap());
         for (known, pairing, verdict, words) in [
             (known("4.9.16"), "api-key", Pass, "tenant administrator"),
             (known("4.9.15"), "api-key", Pass, "every way"),
@@ -210,10 +210,10 @@ mod tests {
             ),
             (known("4.9.16"), "pairing-code", Warn, "since 4.9.16"),
             (known("4.7.3"), "api-key", Warn, "the API of 4.8.0"),
-            (Known::NotAsked, "manifests", Pass, "not asked"),
-            (Known::NotAsked, "pairing-code", Warn, "not known"),
+            (PaletteVersion::NoKey, "manifests", Pass, "not needed"),
+            (PaletteVersion::NoKey, "pairing-code", Warn, "unknown"),
             (
-                Known::NotSaid("status 500".into()),
+                PaletteVersion::Unavailable("status 500".into()),
                 "api-key",
                 Warn,
                 "status 500",
@@ -236,7 +236,7 @@ mod tests {
             ("4.4.1", "v1.31.8+k3s1", Warn),
             ("4.9.18", "v1.31.8+k3s1", Pass),
         ] {
-            let known = Known::Version(Version::parse(palette).unwrap());
+            let known = PaletteVersion::Known(Version::parse(palette).unwrap());
             let checks = version(&known, "manifests", k3s);
             let check = checks.iter().find(|c| c.name == K3S).unwrap();
             assert_eq!(check.verdict, verdict, "{check:?}");

@@ -1,11 +1,11 @@
-//! Every change, told to the MAAS that deployed this machine.
+//! Reports every change to the MAAS that deployed this machine.
 //!
 //! MAAS takes them where cloud-init reports its progress (`reporting.maas` in
 //! `/etc/cloud/cloud.cfg.d`, a webhook with the machine's own key). It keeps
 //! `start`s and failures and shows origin and description among the machine's
 //! events; a name with `/` never decides whether a deployment failed (MAAS
 //! `metadataserver/api_twisted.py`, `_processMessage`). The key is removed
-//! from the disk after pairing, so later boots tell MAAS nothing.
+//! from the disk after pairing, so later boots report nothing to MAAS.
 
 use std::io;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use fs_err as fs;
 use jiff::Timestamp;
 use postern_contract::host::clock;
 use postern_contract::host::http::Client;
-use postern_contract::host::oauth::NotAKey;
+use postern_contract::host::oauth::ApiKeyError;
 use postern_contract::host::oauth::{ApiKey, Signer};
 use postern_contract::paths;
 use postern_contract::state::State;
@@ -29,8 +29,8 @@ use crate::journal::condition::Condition;
 
 /// Who says it.
 const ORIGIN: &str = "postern-agent";
-/// Before each attempt to tell something, in seconds; then it is dropped.
-const DELAYS: [u64; 4] = [0, 2, 10, 30];
+/// Delay before each attempt to send an event, in seconds; after the last it is dropped.
+const RETRY_DELAYS_SECONDS: [u64; 4] = [0, 2, 10, 30];
 
 /// MAAS' webhook for this machine.
 pub struct Webhook {
@@ -38,7 +38,7 @@ pub struct Webhook {
     signer: Signer,
 }
 
-/// What MAAS is told (its status API takes ASCII JSON).
+/// An event for MAAS (its status API takes ASCII JSON).
 #[derive(Clone, Debug, PartialEq, Serialize)]
 struct Event {
     name: String,
@@ -92,14 +92,16 @@ impl Webhook {
         }))
     }
 
-    /// Tells one event; MAAS answers 204.
-    async fn tell(&self, client: &Client, event: &Event) -> Result<bool, NotAKey> {
+    /// Sends one event; MAAS answers 204. Returns whether it is settled.
+    async fn send(&self, client: &Client, event: &Event) -> Result<bool, ApiKeyError> {
         let now = clock::now();
         let signed = self.signer.header(now)?;
         let url = self.endpoint.clone();
-        let answer = client.post_signed(url, event, signed, "telling MAAS").await;
+        let answer = client
+            .post_signed(url, event, signed, "reporting to MAAS")
+            .await;
         Ok(match answer {
-            // A refusal is only worth another attempt if it taught us the time.
+            // A refusal is only worth another attempt if it corrected our clock.
             Ok(answer) if answer.status == 401 => !self.signer.learn(&answer.headers, now),
             Ok(answer) => !answer.is_transient(),
             Err(_) => false,
@@ -107,29 +109,29 @@ impl Webhook {
     }
 }
 
-/// What is told to MAAS, in order, without anybody waiting for it.
+/// Sends events to MAAS in order, in the background.
 #[derive(Debug)]
-pub struct Teller {
+pub struct MaasNotifier {
     events: mpsc::UnboundedSender<Event>,
-    /// How many were sent to be told, and how many were told or dropped.
+    /// How many were handed to the background task, and how many it sent or dropped.
     sent: usize,
     done: watch::Receiver<usize>,
-    /// Not told before the machine is online.
-    held: Vec<Event>,
+    /// Not sent before the machine is online.
+    queued: Vec<Event>,
     last: String,
 }
 
-impl Teller {
-    /// Begins to tell the webhook through `client`. Must be called in a runtime.
+impl MaasNotifier {
+    /// Starts to send to the webhook through `client`. Must be called in a runtime.
     pub fn begin(webhook: Webhook, client: Client) -> Self {
         let (events, mut queue) = mpsc::unbounded_channel();
         let (count, done) = watch::channel(0);
         tokio::spawn(async move {
             while let Some(event) = queue.recv().await {
-                for delay in DELAYS {
+                for delay in RETRY_DELAYS_SECONDS {
                     sleep(Duration::from_secs(delay)).await;
                     // A key that cannot be sent stays one; nothing is lost but the event.
-                    if webhook.tell(&client, &event).await.unwrap_or(true) {
+                    if webhook.send(&client, &event).await.unwrap_or(true) {
                         break;
                     }
                 }
@@ -140,22 +142,22 @@ impl Teller {
             events,
             sent: 0,
             done,
-            held: Vec::new(),
+            queued: Vec::new(),
             last: String::new(),
         }
     }
 
-    /// Tells where the machine is, if that is another place or another trouble.
-    pub fn tell(&mut self, status: &Status, now: Timestamp) {
+    /// Reports the machine's state, if it or its reason to wait changed.
+    pub fn notify(&mut self, status: &Status, now: Timestamp) {
         let event = event(status, now);
         let what = format!("{} {}", event.name, trouble(status).unwrap_or_default());
         if what == self.last {
             return;
         }
         self.last = what;
-        self.held.push(event);
+        self.queued.push(event);
         if status.state >= State::Online {
-            for event in self.held.drain(..) {
+            for event in self.queued.drain(..) {
                 // Fails only while the runtime ends.
                 let _ = self.events.send(event);
                 self.sent += 1;
@@ -163,10 +165,10 @@ impl Teller {
         }
     }
 
-    /// Ends when MAAS was told everything so far, or will not hear it.
-    pub async fn told(&self) {
+    /// Ends when every event so far is sent or dropped.
+    pub async fn flushed(&self) {
         let mut done = self.done.clone();
-        // An error means that nobody tells any more.
+        // An error means that the background task has ended.
         let _ = done.wait_for(|done| *done >= self.sent).await;
     }
 }

@@ -1,7 +1,7 @@
-//! The last look at every text before anyone else reads it.
+//! Hides secrets in every text that leaves the agent.
 //!
 //! Programs and servers quote what they were given. Whatever leaves the agent
-//! in words passes [`Mask::apply`], which knows every secret the agent holds.
+//! as text passes [`Mask::apply`], which knows every secret the agent holds.
 
 use std::collections::BTreeSet;
 
@@ -10,17 +10,17 @@ use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroize;
 
 /// Anything shorter would hide ordinary words.
-const SHORTEST: usize = 4;
+const MIN_SECRET_BYTES: usize = 4;
 
 /// The secrets of this machine, to be replaced by `***`.
 #[derive(Default)]
 pub struct Mask(BTreeSet<String>);
 
 impl Mask {
-    /// Learns secrets; ones too short to tell from words are left out.
+    /// Learns secrets; ones too short to distinguish from words are left out.
     pub fn learn(&mut self, secrets: impl IntoIterator<Item = String>) {
         for secret in secrets {
-            if secret.len() >= SHORTEST {
+            if secret.len() >= MIN_SECRET_BYTES {
                 let encoded = url::form_urlencoded::byte_serialize(secret.as_bytes());
                 self.0.insert(encoded.collect());
                 self.0.insert(STANDARD.encode(&secret));

@@ -2,7 +2,7 @@
 //!
 //! A file for node exporter's textfile collector, written at every change, and
 //! no socket: an agent that runs as root for years should not listen. Instants
-//! are told and no ages, so the file stays true while nothing changes. Names
+//! are written and no ages, so the file stays true while nothing changes. Names
 //! follow Prometheus' naming practice; the text is its exposition format 0.0.4.
 
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 //! [`model`] is `/run/postern/status.json`: no secret, readable by everyone.
 //! [`reporter`] writes it at every change, with one line for the journal and the
 //! console; [`page`] draws it for a person; [`screen`] keeps the page on the
-//! machine's own screen; [`metrics`] tells Prometheus; [`checks`] draws what
+//! machine's own screen; [`metrics`] writes for Prometheus; [`checks`] draws what
 //! preflight saw; [`slot`] is which root runs.
 
 pub mod checks;

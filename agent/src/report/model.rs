@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::journal::condition::Condition;
 use crate::journal::contact::Contact;
-use crate::pairing::Card;
+use crate::pairing::StrategySummary;
 use crate::preflight::Check;
 use crate::report::slot::Slot;
 
@@ -51,7 +51,7 @@ pub struct Status {
     #[serde(default)]
     pub contact: Contact,
     /// How it pairs, and how far that is documented.
-    pub pairing: Option<Card>,
+    pub pairing: Option<StrategySummary>,
     /// What preflight saw last.
     pub preflight: Vec<Check>,
     /// Whether the pairing code and MAAS' credentials left this disk.

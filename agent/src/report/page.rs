@@ -10,9 +10,9 @@ use crate::journal::condition::Condition;
 use crate::preflight::Verdict;
 
 /// Columns of a text console.
-const WIDTH: usize = 80;
+const PAGE_COLUMNS: usize = 80;
 /// Column where values start.
-const VALUES: usize = 14;
+const VALUE_COLUMN: usize = 14;
 
 /// The page, with a line break at its end.
 pub fn render(status: &Status, now: Timestamp) -> String {
@@ -72,7 +72,7 @@ pub fn render(status: &Status, now: Timestamp) -> String {
         page.line("warning", warning);
     }
     let kept = "the pairing code is still on this disk";
-    let gone = "the pairing code and MAAS' credentials are off this disk";
+    let gone = "the pairing code and MAAS' credentials are erased from this disk";
     page.line("secrets", if status.scrubbed { gone } else { kept });
     page.0
 }
@@ -88,17 +88,17 @@ fn palette(page: &mut Page, status: &Status, now: Timestamp) {
         None => page.line("palette", &format!("answered at {}", at(answered))),
         Some(silent) => {
             let since = ago(silent.since, now);
-            let text = format!("no answer {since}, the last at {}", at(answered));
+            let text = format!("no answer {since}, last answer {}", at(answered));
             page.line("palette", &text);
             page.line("", &silent.why);
-            page.line("", "the cluster keeps running, and the agent keeps asking");
+            page.line("", "the cluster keeps running, and the agent keeps trying");
         }
     }
     match &contact.seen {
         Some(seen) => page.line("", &format!("shows {}, at {}", seen.view, at(seen.at))),
         None if status.state == State::Healthy => page.line(
             "",
-            "was not asked for its view, which takes an API key: healthy is what the cluster shows",
+            "its own view needs an API key: `healthy` is what the cluster shows",
         ),
         None => {}
     }
@@ -163,7 +163,7 @@ impl Page {
     fn line(&mut self, label: &str, value: &str) {
         let mut label = label;
         for line in value.lines() {
-            for part in wrapped(line, WIDTH - VALUES) {
+            for part in wrapped(line, PAGE_COLUMNS - VALUE_COLUMN) {
                 // Writing to a string cannot fail.
                 let _ = writeln!(self.0, "{label:>12}  {part}");
                 label = "";
@@ -199,7 +199,7 @@ fn wrapped(line: &str, width: usize) -> Vec<String> {
 mod tests {
     use super::*;
     use crate::journal::condition::{Waiting, WaitingFor};
-    use crate::pairing::{Card, Evidence};
+    use crate::pairing::{Evidence, StrategySummary};
     use crate::preflight::Check;
     use crate::report::model::Image;
     use crate::report::slot::Slot;
@@ -229,7 +229,7 @@ mod tests {
             root_hash: "0123456789abcdef".repeat(4),
             label: Some("root-a".into()),
         });
-        status.pairing = Some(Card {
+        status.pairing = Some(StrategySummary {
             name: "pairing-code".into(),
             evidence: Evidence::SpecOnly,
             assumptions: vec!["the manifest runs on k3s".into()],

@@ -1,4 +1,4 @@
-//! Every change, told once to everyone: `status.json` for programs, one line
+//! Reports every change once, everywhere: `status.json` for programs, one line
 //! on standard output for people. The service's standard output goes to the
 //! journal and the console, so the serial line shows it too.
 //!
@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use postern_contract::host::files::write_atomic;
 use postern_contract::paths;
 
-use super::maas::Teller;
+use super::maas::MaasNotifier;
 use super::mask::Mask;
 use super::metrics;
 use super::model::Status;
@@ -27,8 +27,8 @@ pub struct Reporter {
     pub status: Status,
     /// Every secret that must not be shown.
     pub mask: Mask,
-    /// MAAS, once and while it can be told.
-    pub maas: Option<Teller>,
+    /// MAAS, while its credentials are here.
+    pub maas: Option<MaasNotifier>,
     /// The system's journal, for the fields beside the line.
     pub journal: Option<Journald>,
     path: PathBuf,
@@ -67,12 +67,12 @@ impl Reporter {
         write_atomic(&self.metrics, metrics.as_bytes(), 0o644)?;
         let line = line(&self.status);
         if line != self.last {
-            self.say(&line);
+            self.print(&line);
             self.enter_journal(&line);
             self.last = line;
         }
         if let Some(maas) = &mut self.maas {
-            maas.tell(&self.status, now);
+            maas.notify(&self.status, now);
         }
         Ok(())
     }
@@ -81,7 +81,7 @@ impl Reporter {
     pub fn note(&mut self, text: &str) {
         let text = self.mask.apply(text).replace('\n', " ");
         let line = format!("postern: note {text}");
-        self.say(&line);
+        self.print(&line);
         if let Some(journal) = &self.journal {
             journal.send(&record::note(&self.status, &line));
         }
@@ -102,7 +102,7 @@ impl Reporter {
         }
     }
 
-    fn say(&mut self, line: &str) {
+    fn print(&mut self, line: &str) {
         // Nobody may be listening, and a gateway does not stop for that.
         let _ = writeln!(self.lines, "{line}").and_then(|()| self.lines.flush());
     }

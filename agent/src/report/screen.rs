@@ -1,6 +1,6 @@
 //! `postern-agent console`: keeps the page on the machine's own screen.
 //!
-//! It only reads `status.json`, so the agent needs to know nothing of screens.
+//! It only reads `status.json`, so the agent does not depend on screens.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::host::events::Events;
 const CLEAR: &str = "\x1b[2J\x1b[H";
 
 /// How old the times on the page may get.
-const REFRESH: Duration = Duration::from_secs(60);
+const MAX_PAGE_AGE: Duration = Duration::from_secs(60);
 
 /// Draws the page at every change of the status file, and now and then for the
 /// times on it; returns only with an error.
@@ -35,7 +35,7 @@ pub async fn keep(
         draw(path, screen, pace)?;
         tokio::select! {
             changed = events.next() => changed?,
-            () = pace.sleep(REFRESH) => {}
+            () = pace.sleep(MAX_PAGE_AGE) => {}
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use ipnet::IpNet;
-use postern_contract::host::http::{MakeClient, Outbound, Versions};
+use postern_contract::host::http::{HttpVersions, MakeClient, Outbound};
 use postern_contract::host::pace::Pace;
 use postern_contract::palette::client::Palette;
 use url::Url;
@@ -36,7 +36,7 @@ pub fn palette(
     endpoint: &Url,
     pace: &Rc<dyn Pace>,
 ) -> Result<Palette, StepError> {
-    let client = make(outbound, Versions::Best).map_err(|e| unusable(&e.to_string()))?;
+    let client = make(outbound, HttpVersions::Best).map_err(|e| unusable(&e.to_string()))?;
     Ok(Palette::new(client, endpoint.clone(), Rc::clone(pace)))
 }
 

@@ -7,7 +7,7 @@ use super::address::AddressError;
 use crate::artifact::ArtifactError;
 use crate::host::http::HttpError;
 use crate::host::maas::SettingsError;
-use postern_contract::host::oauth::NotAKey;
+use postern_contract::host::oauth::ApiKeyError;
 
 /// Why a request to MAAS failed. Holds no credential, and nothing of a response
 /// to a request that MAAS did not authorize.
@@ -15,7 +15,7 @@ use postern_contract::host::oauth::NotAKey;
 pub enum MaasError {
     /// The API key is malformed.
     #[error(transparent)]
-    Key(#[from] NotAKey),
+    Key(#[from] ApiKeyError),
     /// The address is malformed.
     #[error(transparent)]
     Address(#[from] AddressError),

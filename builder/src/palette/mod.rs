@@ -124,7 +124,7 @@ impl Operator {
     pub fn new(file: &GatewayFile, key: &SecretString) -> Result<Self, PaletteError> {
         let gateway = &file.gateway;
         let client = http::client_for_palette(&gateway.certificates)?;
-        let client = Client::over(client).keyed(key);
+        let client = Client::from_reqwest(client).with_api_key(key);
         Ok(Self(Tenant::over(client, gateway.endpoint.clone())))
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret;
 
 use crate::document::{Complaint, Findings, Item};
-use crate::trust::{self, Certificate, Distrust, TrustError};
+use crate::trust::{self, Certificate, DistrustReason, TrustError};
 
 use super::secrets;
 use crate::host::secrets::Secrets;
@@ -60,10 +60,12 @@ fn unreadable(error: TrustError) -> Complaint {
     Complaint::new(error.to_string(), remedy)
 }
 
-fn distrusted(reason: &Distrust) -> Complaint {
+fn distrusted(reason: &DistrustReason) -> Complaint {
     let remedy = match reason {
-        Distrust::NotAuthority(_) => "give the certificate of the authority that signed this one",
-        Distrust::Expired { .. } => "give the authority's present certificate",
+        DistrustReason::NotAuthority(_) => {
+            "give the certificate of the authority that signed this one"
+        }
+        DistrustReason::Expired { .. } => "give the authority's present certificate",
     };
     Complaint::new(reason.to_string(), remedy)
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Command`] finds its program in the system's own directories, starts it
 //! with an empty environment plus `LC_ALL=C.UTF-8 TZ=UTC`, ties its life to
-//! ours, keeps the tail of what it said, and fails with a typed error that
+//! ours, keeps the end of its output, and fails with a typed error that
 //! shows a line a person can paste. Secrets go in by standard input or by a
 //! file, never by argument.
 
@@ -13,8 +13,8 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Output, Stdio};
 
-/// Where programs are looked for, in this order. The caller's `PATH` is not
-/// asked: the same tools must be found from CI, sudo and systemd.
+/// Where programs are looked for, in this order. The caller's `PATH` is
+/// ignored: the same tools must be found from CI, sudo and systemd.
 const PROGRAM_DIRS: [&str; 6] = [
     "/usr/local/sbin",
     "/usr/local/bin",
@@ -25,7 +25,7 @@ const PROGRAM_DIRS: [&str; 6] = [
 ];
 
 /// How much of a program's standard error an error message shows, in bytes.
-const TAIL: usize = 2048;
+const MAX_STDERR_BYTES: usize = 2048;
 
 /// A program to run. Prints as a line for the shell.
 #[derive(Clone, Debug)]
@@ -46,15 +46,15 @@ pub enum CommandError {
     )]
     Missing(String),
     /// The program could not be started or talked to.
-    #[error("running `{line}`: {source}")]
+    #[error("running `{line}`: {error}")]
     Io {
         /// The command line.
         line: String,
-        /// What the system said.
-        source: io::Error,
+        /// The system's error, which the message has already.
+        error: io::Error,
     },
     /// The program ran and failed.
-    #[error("`{line}` failed ({status}){}", said(.stderr))]
+    #[error("`{line}` failed ({status}){}", indented(.stderr))]
     Failed {
         /// The command line.
         line: String,
@@ -65,7 +65,7 @@ pub enum CommandError {
     },
 }
 
-fn said(stderr: &str) -> String {
+fn indented(stderr: &str) -> String {
     if stderr.trim().is_empty() {
         return String::new();
     }
@@ -201,12 +201,12 @@ impl Command {
         if output.status.success() {
             return Ok(output.stdout);
         }
-        let heard = if output.stderr.is_empty() {
+        let output_bytes = if output.stderr.is_empty() {
             &output.stdout
         } else {
             &output.stderr
         };
-        let tail = &heard[heard.len().saturating_sub(TAIL)..];
+        let tail = &output_bytes[output_bytes.len().saturating_sub(MAX_STDERR_BYTES)..];
         Err(CommandError::Failed {
             line: self.to_string(),
             status: output.status,
@@ -248,10 +248,10 @@ impl Command {
         Ok(command)
     }
 
-    fn io(&self, source: io::Error) -> CommandError {
+    fn io(&self, error: io::Error) -> CommandError {
         CommandError::Io {
             line: self.to_string(),
-            source,
+            error,
         }
     }
 }

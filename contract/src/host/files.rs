@@ -31,7 +31,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     sync_dir(parent)
 }
 
-/// Removes a file so that its blocks do not keep what it said. Flash may keep a
+/// Removes a file so that its blocks do not keep its content. Flash may keep a
 /// copy all the same; nothing better can be done from here. A link is removed
 /// and not followed; what is not there is removed already.
 ///

@@ -2,7 +2,7 @@
 //!
 //! A MAAS API key is `consumer:token:secret`; the consumer has no secret of its
 //! own. MAAS takes each nonce once and timestamps that are at most five minutes
-//! old, so both are made anew for every attempt, and the timestamp follows the
+//! old, so both are made for every attempt, and the timestamp follows the
 //! region's clock.
 
 use std::fmt;
@@ -26,7 +26,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
 
 /// Clocks that differ by less are the same, in seconds: a tenth of what MAAS
 /// tolerates.
-const SAME_TIME: i64 = 30;
+const MAX_CLOCK_SKEW_SECONDS: i64 = 30;
 
 /// An API key. Shows nothing of itself.
 #[derive(Clone)]
@@ -41,7 +41,7 @@ pub struct ApiKey {
 #[error(
     "the MAAS API key is not of the form consumer:token:secret\n  help: the web interface shows it under API keys; on the region, `maas apikey --username NAME` prints it"
 )]
-pub struct NotAKey;
+pub struct ApiKeyError;
 
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -62,8 +62,8 @@ impl ApiKey {
     /// Takes a key as MAAS shows it; blanks and line ends around it do not matter.
     ///
     /// # Errors
-    /// [`NotAKey`] unless it is three words with colons between.
-    pub fn parse(text: &SecretString) -> Result<Self, NotAKey> {
+    /// [`ApiKeyError`] unless it is three words with colons between.
+    pub fn parse(text: &SecretString) -> Result<Self, ApiKeyError> {
         let parts: Vec<&str> = text.expose_secret().trim().split(':').collect();
         let word = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_graphic());
         match parts.as_slice() {
@@ -72,7 +72,7 @@ impl ApiKey {
                 token: SecretString::from(*token),
                 secret: SecretString::from(*secret),
             }),
-            _ => Err(NotAKey),
+            _ => Err(ApiKeyError),
         }
     }
 }
@@ -124,8 +124,8 @@ impl Signer {
         })
     }
 
-    /// The beginning of what tells this run's nonces from all others': enough
-    /// for people and programs to tell runs apart.
+    /// The beginning of this run's part of the nonces: enough to tell runs apart
+    /// in logs.
     pub fn run(&self) -> &str {
         self.run.get(..12).unwrap_or_default()
     }
@@ -134,7 +134,7 @@ impl Signer {
     ///
     /// # Errors
     /// None that a parsed key can cause.
-    pub fn header(&self, now: Timestamp) -> Result<HeaderValue, NotAKey> {
+    pub fn header(&self, now: Timestamp) -> Result<HeaderValue, ApiKeyError> {
         let escaped =
             |text: &SecretString| utf8_percent_encode(text.expose_secret(), ESCAPED).to_string();
         let text = SecretString::from(format!(
@@ -148,7 +148,7 @@ impl Signer {
             escaped(&self.key.token),
             escaped(&self.key.secret),
         ));
-        let mut value = HeaderValue::from_str(text.expose_secret()).map_err(|_| NotAKey)?;
+        let mut value = HeaderValue::from_str(text.expose_secret()).map_err(|_| ApiKeyError)?;
         value.set_sensitive(true);
         Ok(value)
     }
@@ -162,7 +162,7 @@ impl Signer {
         };
         let skew = theirs.as_second() - now.as_second();
         let before = self.skew.load(Ordering::Relaxed);
-        let other = (skew - before).abs() > SAME_TIME;
+        let other = (skew - before).abs() > MAX_CLOCK_SKEW_SECONDS;
         if other {
             self.skew.store(skew, Ordering::Relaxed);
         }
@@ -181,7 +181,7 @@ mod tests {
 
     use super::*;
 
-    fn key(text: &str) -> Result<ApiKey, NotAKey> {
+    fn key(text: &str) -> Result<ApiKey, ApiKeyError> {
         ApiKey::parse(&SecretString::from(text))
     }
 

@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use super::clock;
 
 /// Something that ends later, on the thread that began it.
-pub type Later<'a, T = ()> = Pin<Box<dyn Future<Output = T> + 'a>>;
+pub type LocalFuture<'a, T = ()> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// The clock, waits and jitter.
 pub trait Pace {
@@ -21,7 +21,7 @@ pub trait Pace {
     fn now(&self) -> Timestamp;
 
     /// Ends after `time`.
-    fn sleep(&self, time: Duration) -> Later<'_>;
+    fn sleep(&self, time: Duration) -> LocalFuture<'_>;
 
     /// A random time from zero to `most`.
     fn jitter(&self, most: Duration) -> Duration;
@@ -36,7 +36,7 @@ impl Pace for RealPace {
         clock::now()
     }
 
-    fn sleep(&self, time: Duration) -> Later<'_> {
+    fn sleep(&self, time: Duration) -> LocalFuture<'_> {
         Box::pin(tokio::time::sleep(time))
     }
 
@@ -79,7 +79,7 @@ mod tests {
             Timestamp::UNIX_EPOCH
         }
 
-        fn sleep(&self, _: Duration) -> Later<'_> {
+        fn sleep(&self, _: Duration) -> LocalFuture<'_> {
             Box::pin(std::future::ready(()))
         }
 

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use crate::document::Complaint;
 
 /// A secret, a certificate bundle or a manifest is not larger than this, in bytes.
-const LIMIT: u64 = 4 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// Where `{file: …}` and `{env: …}` are looked up. An error is one clause that
 /// says what is wrong, and never the value.
@@ -79,8 +79,11 @@ impl Secrets for HostSecrets {
         let remedy = "name a readable text file, relative to the file that names it";
         let complain = |what: String| Complaint::new(what, remedy);
         let size = fs::metadata(&path).map_err(|error| complain(error.to_string()))?;
-        if !size.is_file() || size.len() > LIMIT {
-            let what = format!("{} is not a file of at most {LIMIT} bytes", path.display());
+        if !size.is_file() || size.len() > MAX_FILE_BYTES {
+            let what = format!(
+                "{} is not a file of at most {MAX_FILE_BYTES} bytes",
+                path.display()
+            );
             return Err(complain(what));
         }
         let text = fs::read_to_string(&path).map_err(|error| complain(error.to_string()))?;

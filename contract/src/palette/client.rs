@@ -18,9 +18,9 @@ use crate::host::http::{Answer, Client, HttpError};
 use crate::host::pace::Pace;
 
 /// Largest manifest accepted, in bytes of JSON.
-const MANIFEST_CAP: usize = 8 << 20;
+const MAX_MANIFEST_BYTES: usize = 8 << 20;
 /// Largest answer of any other call.
-const CAP: usize = 64 << 10;
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
 
 /// Palette, as this gateway reaches it.
 pub struct Palette {
@@ -43,7 +43,7 @@ impl Palette {
 
     /// The same Palette, asked with a tenant administrator's API key.
     pub fn tenant(&self, key: &SecretString) -> Tenant {
-        Tenant::new(self.client.clone().keyed(key), self.calls.clone())
+        Tenant::new(self.client.clone().with_api_key(key), self.calls.clone())
     }
 
     /// `GET /v1/health/ping`: whether it is Palette that answers. Any status is an answer.
@@ -52,7 +52,7 @@ impl Palette {
     /// [`HttpError`] if there is no answer.
     pub async fn ping(&self) -> Result<Answer, HttpError> {
         let (url, what) = self.calls.to(&["v1", "health", "ping"], "GET");
-        let answer = self.client.get(url, &what, CAP).await?;
+        let answer = self.client.get(url, &what, MAX_RESPONSE_BYTES).await?;
         self.crowded.set(answer.status == 429);
         Ok(answer)
     }
@@ -69,7 +69,7 @@ impl Palette {
     /// [`HttpError`] if there is no answer.
     pub async fn certs(&self) -> Result<Answer, HttpError> {
         let (url, what) = self.calls.to(&["v1", "auth", "certs"], "GET");
-        self.client.get(url, &what, CAP).await
+        self.client.get(url, &what, MAX_RESPONSE_BYTES).await
     }
 
     /// `GET /v1/services/stylus/version` without a key, over a client that speaks
@@ -78,13 +78,17 @@ impl Palette {
     ///
     /// # Errors
     /// [`HttpError`] if there is no answer.
-    pub async fn knock(&self, client: &Client, upgrade: Option<&str>) -> Result<Answer, HttpError> {
+    pub async fn probe(&self, client: &Client, upgrade: Option<&str>) -> Result<Answer, HttpError> {
         let (url, what) = self
             .calls
             .to(&["v1", "services", "stylus", "version"], "GET");
         match upgrade {
-            Some(key) => client.get_upgrading(url, key, &what, CAP).await,
-            None => client.get(url, &what, CAP).await,
+            Some(key) => {
+                client
+                    .get_upgrading(url, key, &what, MAX_RESPONSE_BYTES)
+                    .await
+            }
+            None => client.get(url, &what, MAX_RESPONSE_BYTES).await,
         }
     }
 
@@ -111,15 +115,15 @@ impl Palette {
         let (url, what) = self
             .calls
             .to(&["v1", "services", "stylus", "version"], "GET");
-        let client = self.client.clone().keyed(key);
-        let answer = match client.get(url, &what, CAP).await {
+        let client = self.client.clone().with_api_key(key);
+        let answer = match client.get(url, &what, MAX_RESPONSE_BYTES).await {
             Ok(answer) if answer.status == 200 => answer,
             Ok(answer) => return Ok(not_as_documented(&answer)),
             Err(error) => return unanswered(error, Reply::Later),
         };
         Ok(match serde_json::from_slice::<Body>(&answer.body) {
             Ok(body) => Reply::Done(body.spec.latest_version.content),
-            Err(_) => Reply::Unknown(format!("{what}: status 200 without a version in it")),
+            Err(_) => Reply::Unknown(format!("{what}: status 200 without a version")),
         })
     }
 
@@ -138,7 +142,7 @@ impl Palette {
         url.query_pairs_mut()
             .append_pair("pairingCode", code.expose_secret());
         let what = format!("{what}?pairingCode=***");
-        let answer = match self.client.get(url, &what, MANIFEST_CAP).await {
+        let answer = match self.client.get(url, &what, MAX_MANIFEST_BYTES).await {
             Ok(answer) => answer,
             // Reading twice does no harm.
             Err(error) => return unanswered(error, Reply::Later),
@@ -152,7 +156,7 @@ impl Palette {
         Ok(match serde_json::from_slice::<Body>(&answer.body) {
             Ok(body) => Reply::Done(body.manifest),
             Err(_) => Reply::Unknown(format!(
-                "{what}: status 200 and a body that is not {{\"manifest\": …}}"
+                "{what}: status 200 and a response that is not {{\"manifest\": …}}"
             )),
         })
     }
@@ -175,7 +179,11 @@ impl Palette {
         let body = Body {
             pairing_code: code.expose_secret(),
         };
-        let answer = match self.client.post(url, &body, &what, CAP).await {
+        let answer = match self
+            .client
+            .post(url, &body, &what, MAX_RESPONSE_BYTES)
+            .await
+        {
             Ok(answer) => answer,
             Err(error) => return unanswered(error, Reply::Ambiguous),
         };
@@ -185,9 +193,9 @@ impl Palette {
                 audit_uid: answer.header("AuditUid").map(str::to_owned),
             }),
             // "Conflict" may mean that an earlier try went through.
-            409 => Reply::Ambiguous(answer.says()),
+            409 => Reply::Ambiguous(answer.describe()),
             // A gateway in front of Palette may have lost the answer, not the request.
-            502 | 504 => Reply::Ambiguous(answer.says()),
+            502 | 504 => Reply::Ambiguous(answer.describe()),
             _ => not_as_documented(&answer),
         })
     }

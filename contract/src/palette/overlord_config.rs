@@ -20,7 +20,7 @@ pub fn uid_in_config(text: &str) -> Result<Option<String>, String> {
     };
     let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
     if uid.is_empty() || uid.len() > 64 || !uid.bytes().all(plain) {
-        return Err("its overlordUid is no uid".to_owned());
+        return Err("its overlordUid is not a valid uid".to_owned());
     }
     Ok(Some(uid.to_owned()))
 }

@@ -66,9 +66,9 @@ pub(super) fn not_as_documented<T>(answer: &Answer) -> Reply<T> {
         return Reply::Unknown(format!("{}: {why}", answer.what));
     }
     match answer.status {
-        429 => Reply::Limited(answer.says()),
-        _ if answer.is_transient() => Reply::Later(answer.says()),
-        400..=499 => Reply::Refused(answer.says()),
-        _ => Reply::Unknown(answer.says()),
+        429 => Reply::Limited(answer.describe()),
+        _ if answer.is_transient() => Reply::Later(answer.describe()),
+        400..=499 => Reply::Refused(answer.describe()),
+        _ => Reply::Unknown(answer.describe()),
     }
 }

@@ -15,7 +15,7 @@ use super::{Acquired, PairError};
 use crate::host::http::{Answer, Client};
 
 /// Largest list of gateways, in bytes of JSON.
-const LIST: usize = 4 << 20;
+const MAX_LIST_BYTES: usize = 4 << 20;
 /// Cloud type of every gateway of ours.
 const CLOUD: &str = "maas";
 /// What to do about a key that Palette refuses.
@@ -139,7 +139,7 @@ impl Tenant {
             cloud_type: CLOUD,
             name,
         };
-        let reply = match self.client.post(url, &wanted, &what, LIST).await {
+        let reply = match self.client.post(url, &wanted, &what, MAX_LIST_BYTES).await {
             Ok(answer) if answer.status == 200 => json::<Created>(&what, &answer.body),
             Ok(answer) => not_as_documented(&answer),
             // It may have been created: then the next try finds it by its name.
@@ -187,8 +187,8 @@ impl Tenant {
     /// that there is no such gateway.
     pub async fn overlord(&self, uid: &str) -> Result<Overlord, PairError> {
         let (url, what) = self.calls.to(&["v1", "overlords", uid], "GET");
-        let reply = match self.client.get(url, &what, LIST).await {
-            Ok(answer) if is_gone(&answer) => return Err(PairError::Gone(answer.says())),
+        let reply = match self.client.get(url, &what, MAX_LIST_BYTES).await {
+            Ok(answer) if is_gone(&answer) => return Err(PairError::Gone(answer.describe())),
             Ok(answer) => documented(&answer),
             Err(error) => unanswered(error, Reply::Later)?,
         };
@@ -202,8 +202,8 @@ impl Tenant {
     /// [`PairError::Gone`] if there is no such gateway (any more).
     pub async fn remove(&self, uid: &str) -> Result<(), PairError> {
         let (url, what) = self.calls.to(&["v1", "overlords", uid], "DELETE");
-        let reply = match self.client.delete(url, &what, LIST).await {
-            Ok(answer) if is_gone(&answer) => return Err(PairError::Gone(answer.says())),
+        let reply = match self.client.delete(url, &what, MAX_LIST_BYTES).await {
+            Ok(answer) if is_gone(&answer) => return Err(PairError::Gone(answer.describe())),
             Ok(answer) if answer.status == 200 && answer.interception().is_none() => {
                 Reply::Done(())
             }
@@ -272,7 +272,7 @@ impl Tenant {
         url: Url,
         what: &str,
     ) -> Result<T, PairError> {
-        let reply = match self.client.get(url, what, LIST).await {
+        let reply = match self.client.get(url, what, MAX_LIST_BYTES).await {
             Ok(answer) => documented(&answer),
             Err(error) => unanswered(error, Reply::Later)?,
         };
@@ -298,7 +298,9 @@ const REPORT: &str = "report this answer: the published API does not describe it
 fn json<T: for<'de> Deserialize<'de>>(what: &str, body: &[u8]) -> Reply<T> {
     match serde_json::from_slice(body) {
         Ok(value) => Reply::Done(value),
-        Err(error) => Reply::Unknown(format!("{what}: status 200 and an unknown body: {error}")),
+        Err(error) => Reply::Unknown(format!(
+            "{what}: status 200 with an unexpected response: {error}"
+        )),
     }
 }
 

@@ -56,7 +56,7 @@ pub enum TrustError {
     #[error("holds a private key")]
     PrivateKey,
     /// Another kind of PEM block.
-    #[error("holds something else than a certificate: {0}")]
+    #[error("holds something other than a certificate: {0}")]
     Other(String),
     /// A block without an end, or with bytes that are not base64.
     #[error("certificate {0} is cut short or not base64")]
@@ -68,7 +68,7 @@ pub enum TrustError {
 
 /// Why a certificate cannot be an authority.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Distrust {
+pub enum DistrustReason {
     /// It may not sign others: `CA:TRUE` is not among its basic constraints.
     #[error("`{0}` is not a CA certificate")]
     NotAuthority(String),
@@ -166,14 +166,14 @@ impl Certificate {
     ///
     /// # Errors
     /// Why it cannot.
-    pub fn as_authority(&self, now: Timestamp) -> Result<(), Distrust> {
+    pub fn as_authority(&self, now: Timestamp) -> Result<(), DistrustReason> {
         let subject = self.info.subject.clone();
         if !self.authority {
-            return Err(Distrust::NotAuthority(subject));
+            return Err(DistrustReason::NotAuthority(subject));
         }
         let not_after = self.info.not_after;
         if not_after < now {
-            return Err(Distrust::Expired { subject, not_after });
+            return Err(DistrustReason::Expired { subject, not_after });
         }
         Ok(())
     }

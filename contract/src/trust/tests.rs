@@ -130,7 +130,7 @@ fn only_a_valid_authority_is_one() {
     let now = leaf.info.not_before;
     assert_eq!(
         leaf.as_authority(now).unwrap_err(),
-        Distrust::NotAuthority("CN=leaf".to_owned())
+        DistrustReason::NotAuthority("CN=leaf".to_owned())
     );
     let authority = &parse(authority()).unwrap()[0];
     let late = "2127-01-01T00:00:00Z".parse().unwrap();

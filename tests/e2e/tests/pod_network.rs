@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use postern_agent::host::pods::Namespaces;
 use postern_agent::host::world::Root;
-use postern_agent::preflight::pods::{Errand, Visit};
+use postern_agent::preflight::pods::{PodCheckRequest, PodCheckResult};
 use postern_agent::preflight::{Check, Verdict};
 use postern_agent::site::settings::Settings;
 use postern_contract::host::Command;
@@ -163,14 +163,14 @@ impl Site {
     }
 
     /// What is seen from the pod.
-    async fn visit(&self, settings: &Settings) -> Option<Visit> {
+    async fn visit(&self, settings: &Settings) -> Option<PodCheckResult> {
         let root = Root(self.root.path().to_owned());
-        let errand = Errand::new(&root, settings, &[], Duration::from_secs(5));
+        let request = PodCheckRequest::new(&root, settings, &[], Duration::from_secs(5));
         let pods = Namespaces {
             program: program("postern-agent"),
             ..Namespaces::default()
         };
-        let visited = tokio::task::spawn_blocking(move || errand.send(&pods));
+        let visited = tokio::task::spawn_blocking(move || request.send(&pods));
         visited.await.unwrap().unwrap()
     }
 }
@@ -242,8 +242,8 @@ impl StandIn {
     fn start(root: &std::path::Path) -> Self {
         write_atomic(&root.join("k3s"), postern_sim::k3s::PROGRAM, 0o755).unwrap();
         let notify = std::os::unix::net::UnixDatagram::bind(root.join("notify")).unwrap();
-        let patience = Some(Duration::from_secs(20));
-        notify.set_read_timeout(patience).unwrap();
+        let proxy_timeout = Some(Duration::from_secs(20));
+        notify.set_read_timeout(proxy_timeout).unwrap();
         let server = Command::new(root.join("k3s"))
             .arg("server")
             .env("K3S_STAND_IN_ROOT", root)

@@ -22,7 +22,7 @@ async fn a_machine_serves_it_before_its_cluster_is_there_and_stops_when_told() {
     let config = fs::metadata(bench.at(CONFIG)).unwrap();
     assert_eq!(config.mode() & 0o7777, 0o600);
     let k3s = fs::read_to_string(bench.at(paths::K3S_CONFIG)).unwrap();
-    assert!(k3s.contains("tls-san:\n  - \"192.0.2.9\"\n"), "{k3s}");
+    assert!(k3s.contains("tls-san:\n  - '192.0.2.9'\n"), "{k3s}");
     let environment = fs::read_to_string(bench.at(paths::K3S_ENV)).unwrap();
     assert!(environment.contains("192.0.2.9"), "{environment}");
     let asked = || bench.services.asked.lock().unwrap().clone();

@@ -237,7 +237,7 @@ certificates:
             file: JournalFile(self.at(paths::JOURNAL)),
             cut,
             writes: Cell::new(0),
-            last: RefCell::default(),
+            saved: RefCell::default(),
             changed: tokio::sync::Notify::new(),
         });
         let timeout = self.answer_timeout;
@@ -253,9 +253,11 @@ certificates:
                 clock: self.clock.clone(),
                 ahead: self.ahead.clone(),
             }),
-            patience: timeout,
+            proxy_timeout: timeout,
             keeper: keeper.clone(),
-            client: Rc::new(move |outbound, versions| Client::patient(outbound, timeout, versions)),
+            client: Rc::new(move |outbound, versions| {
+                Client::with_timeout(outbound, timeout, versions)
+            }),
             watch: Events::in_folder,
             remount: |_, _| Ok(()),
             sync_file_system: self.recorded_sync(),
@@ -304,7 +306,7 @@ certificates:
         let finished = async {
             loop {
                 let changed = keeper.changed.notified();
-                if let Some(journal) = keeper.last.borrow().as_ref().filter(|j| done(j)) {
+                if let Some(journal) = keeper.saved.borrow().iter().find(|j| done(j)) {
                     return journal.clone();
                 }
                 changed.await;

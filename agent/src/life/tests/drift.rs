@@ -171,7 +171,7 @@ async fn mirrors_and_logins_come_and_go_and_are_shown_nowhere() {
     changed(&bench, |file| format!("{file}{block}")).await;
     let path = bench.at(paths::K3S_REGISTRIES);
     let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains("\"fetch-me\""), "{text}");
+    assert!(text.contains("'fetch-me'"), "{text}");
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o600);
     let config = fs::read_to_string(bench.at(paths::K3S_CONFIG)).unwrap();
     assert!(

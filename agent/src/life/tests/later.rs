@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 use super::drift::{handed, healthy_again};
 use super::*;
 use crate::journal::condition::{Condition, Reason};
-use crate::ops::remove::{self, Gateway, Removed};
-use crate::ops::reset::{self, Next};
+use crate::ops::remove::{self, Gateway, Removal};
+use crate::ops::reset::{self, NextGatewayFile};
 
 const KEY: &str = "stand-in-tenant-admin-key";
 
@@ -53,7 +53,7 @@ async fn without_a_key_the_cluster_counts_and_the_page_says_so() {
     assert_eq!(status.contact.seen, None);
     let page = crate::report::page::render(&status, bench.clock.now());
     assert!(page.contains("palette  answered at"), "{page}");
-    assert!(page.contains("which takes an API key"), "{page}");
+    assert!(page.contains("needs an API key"), "{page}");
 }
 
 /// What Palette shows of every gateway from now on.
@@ -163,8 +163,8 @@ fn told_to_pair_again(bench: &Bench) -> (String, String) {
     let (code, uid) = bench.sim.issue_code();
     let text = bench.gateway().replace(&bench.code, &code);
     let (world, _) = bench.world(1, None);
-    let next = Next::checked(&world, "new.yaml", text.into()).unwrap();
-    reset::ask(&world, Some(&next)).unwrap();
+    let next = NextGatewayFile::checked(&world, "new.yaml", text.into()).unwrap();
+    reset::request(&world, Some(&next)).unwrap();
     (code, uid)
 }
 
@@ -204,7 +204,8 @@ async fn a_power_cut_in_a_reset_neither_loses_nor_doubles_the_new_pairing() {
 async fn a_file_to_pair_again_with_must_say_how() {
     let bench = Bench::new().await;
     let (world, _) = bench.world(1, None);
-    let checked = |text: &str| Next::checked(&world, "new.yaml", text.to_owned().into()).err();
+    let checked =
+        |text: &str| NextGatewayFile::checked(&world, "new.yaml", text.to_owned().into()).err();
     let error = checked("name: x\n").unwrap();
     assert!(error.contains("new.yaml"), "{error}");
     assert_eq!(checked(&bench.gateway()), None);
@@ -284,13 +285,16 @@ async fn the_gateway_is_removed_from_palette_when_told_and_with_a_key_only() {
     let bench = Bench::new().await;
     bench.boot(1, None, clean).await.unwrap();
     let (world, _) = bench.world(1, None);
-    assert!(remove::key_at_hand(&world).is_none(), "a code is no key");
-    let gateway = Gateway::here(&world).unwrap();
+    assert!(
+        remove::key_in_gateway_file(&world).is_none(),
+        "a code is no key"
+    );
+    let gateway = Gateway::of_this_machine(&world).unwrap();
     assert_eq!(
         (gateway.name.as_str(), &gateway.uid),
         ("edge-1", &bench.uid)
     );
-    assert!(gateway.by_hand().contains("Private Cloud Gateways"));
+    assert!(gateway.manual_steps().contains("Private Cloud Gateways"));
     let before = bench.sim.gateways();
     let wrong = gateway.remove(&world, &"wrong".into()).await.unwrap_err();
     assert!(wrong.to_string().contains("401"), "{wrong}");
@@ -309,7 +313,7 @@ async fn the_gateway_is_removed_from_palette_when_told_and_with_a_key_only() {
     gateway.remove(&world, &KEY.into()).await.unwrap_err();
     assert_eq!(bench.sim.gateways(), before - 1);
     let again = gateway.remove(&world, &KEY.into()).await.unwrap();
-    assert_eq!(again, Removed::Before);
+    assert_eq!(again, Removal::AlreadyGone);
     remove::remove_agents(&world).await.unwrap();
     let lines = bench.cluster.lines.lock().unwrap().join("\n");
     assert!(lines.ends_with("delete namespace jet-system --ignore-not-found\ndelete namespace --selector spectrocloud.com/hostMode=self-hosted-pcg"), "{lines}");
@@ -320,15 +324,15 @@ async fn the_gateway_is_removed_from_palette_when_told_and_with_a_key_only() {
 async fn a_machine_that_is_no_gateway_removes_nothing() {
     let bench = Bench::new().await;
     let (world, _) = bench.world(1, None);
-    let none = Gateway::here(&world).unwrap_err();
+    let none = Gateway::of_this_machine(&world).unwrap_err();
     assert!(none.to_string().contains("nothing to remove"), "{none}");
     let bench = keyed().await;
     let (world, _) = bench.world(1, None);
-    assert!(remove::key_at_hand(&world).is_some());
+    assert!(remove::key_in_gateway_file(&world).is_some());
     // A key finds the gateway by its name, on a machine that is deployed anew as well.
     bench.boot(1, None, clean).await.unwrap();
-    let uid = Gateway::here(&world).unwrap().uid;
+    let uid = Gateway::of_this_machine(&world).unwrap().uid;
     deployed_anew(&bench);
     bench.boot(2, None, clean).await.unwrap();
-    assert_eq!(Gateway::here(&world).unwrap().uid, uid);
+    assert_eq!(Gateway::of_this_machine(&world).unwrap().uid, uid);
 }

@@ -65,7 +65,7 @@ async fn a_visitor_is_not_given_what_it_does_not_need() {
         config.contains("0123456789abcdef"),
         "the token is used: {config}"
     );
-    let errands = bench.pods.errands.lock().unwrap().join("\n");
+    let errands = bench.pods.requests.lock().unwrap().join("\n");
     assert!(errands.contains(PASSWORD), "of the proxy, which it needs");
     for secret in ["0123456789abcdef", &bench.code] {
         assert!(!errands.contains(secret), "{errands}");

@@ -34,7 +34,7 @@ async fn a_tunnel_carries_both() {
     let (verdicts, told) = seen(&bench).await;
     assert_eq!(verdicts, [Verdict::Pass, Verdict::Pass], "{told}");
     assert!(
-        told.contains("was not tried"),
+        told.contains("was not tested"),
         "no more than was seen: {told}"
     );
 }

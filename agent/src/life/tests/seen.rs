@@ -9,7 +9,7 @@ use postern_contract::host::{Command, CommandError};
 use super::bench::{Bench, PASSWORD};
 use super::*;
 use crate::host::kubectl::Cluster;
-use crate::life::reset::{ACTS, ASKED, resume};
+use crate::life::reset::{ACTIONS, REQUEST, resume};
 use crate::ops::{bundle, check, reset};
 use crate::preflight::Verdict;
 
@@ -190,17 +190,17 @@ fn paired(bench: &Bench) {
 
 #[tokio::test]
 async fn a_reset_that_is_cut_anywhere_is_finished_at_the_next_boot() {
-    for cut in 0..=ACTS.len() {
+    for cut in 0..=ACTIONS.len() {
         let bench = Bench::new().await;
         paired(&bench);
         let before = bench.files_with("old");
         let (first, _) = bench.world(1, None);
-        reset::ask(&first, None).unwrap();
+        reset::request(&first, None).unwrap();
         let told = resume(&first).unwrap().unwrap();
         assert!(told.contains("restart"), "{told}");
         assert_eq!(bench.files_with("old"), before, "k3s may still run");
         let (second, _) = bench.world(2, None);
-        for act in &ACTS[..cut] {
+        for act in &ACTIONS[..cut] {
             act.perform(&second.root).unwrap();
         }
         let told = resume(&second).unwrap().unwrap();
@@ -211,7 +211,7 @@ async fn a_reset_that_is_cut_anywhere_is_finished_at_the_next_boot() {
             left,
             [aside.as_str(), "/var/lib/rancher/k3s/agent/images/k3s.tar"]
         );
-        assert!(!bench.at(ASKED).exists());
+        assert!(!bench.at(REQUEST).exists());
         assert_eq!(resume(&second).unwrap(), None);
     }
 }
@@ -223,7 +223,7 @@ async fn nothing_is_reset_unless_a_person_asked() {
     let before = bench.files_with("old");
     let (world, _) = bench.world(2, None);
     assert_eq!(resume(&world).unwrap(), None);
-    bench.put(ASKED, "{\"schema\": 9}");
+    bench.put(REQUEST, "{\"schema\": 9}");
     let told = resume(&world).unwrap().unwrap();
     assert!(told.contains("nothing was reset"), "{told}");
     assert_eq!(bench.files_with("old"), before);
@@ -233,7 +233,7 @@ async fn nothing_is_reset_unless_a_person_asked() {
 async fn a_machine_that_was_reset_waits_for_a_new_gateway_file() {
     let bench = Bench::new().await;
     bench.boot(1, None, clean).await.unwrap();
-    reset::ask(&bench.world(1, None).0, None).unwrap();
+    reset::request(&bench.world(1, None).0, None).unwrap();
     let boot = bench.boot(2, None, |_| false);
     let waits = async {
         bench.says("waiting=gateway-file").await;

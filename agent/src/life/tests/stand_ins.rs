@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use postern_contract::host::CommandError;
-use postern_contract::host::pace::{Later, Pace};
+use postern_contract::host::pace::{LocalFuture, Pace};
 use postern_contract::palette::overlord_config::uid_in_config;
 use postern_sim::clock::Clock;
 use postern_sim::palette::{Palette as Sim, Stage};
@@ -25,7 +25,7 @@ use crate::host::pods::Pods;
 use crate::host::services::Services;
 use crate::journal::{JournalFile, JournalStore};
 use crate::preflight::Check;
-use crate::preflight::pods::Visit;
+use crate::preflight::pods::PodCheckResult;
 
 /// Time that a wait moves at once, shared with the stand-ins.
 pub struct TestPace {
@@ -38,7 +38,7 @@ impl Pace for TestPace {
     fn now(&self) -> Timestamp {
         self.clock.now() + self.ahead.get()
     }
-    fn sleep(&self, time: Duration) -> Later<'_> {
+    fn sleep(&self, time: Duration) -> LocalFuture<'_> {
         Box::pin(async move {
             tokio::task::yield_now().await;
             self.clock.advance(SignedDuration::try_from(time).unwrap());
@@ -66,7 +66,7 @@ impl Network for TestNetwork {
     fn has_default_route(&self) -> io::Result<bool> {
         Ok(true)
     }
-    fn changed(&self) -> Later<'_, io::Result<()>> {
+    fn changed(&self) -> LocalFuture<'_, io::Result<()>> {
         Box::pin(std::future::pending())
     }
     fn resolve(&self, _name: &str) -> Result<Vec<IpAddr>, CommandError> {
@@ -236,31 +236,31 @@ impl TestCluster {
 /// Pods that say what they are told to.
 pub struct TestPods {
     /// What a visitor sees; `None` is no pod.
-    pub visit: Mutex<Option<Visit>>,
+    pub visit: Mutex<Option<PodCheckResult>>,
     /// So many looks find none.
     pub late: AtomicU32,
     /// What the visitors were given.
-    pub errands: Mutex<Vec<String>>,
+    pub requests: Mutex<Vec<String>>,
 }
 
 impl Default for TestPods {
     fn default() -> Self {
-        let visit = Visit {
+        let visit = PodCheckResult {
             address: [10, 42, 0, 5].into(),
             checks: vec![Check::pass("name", "palette.example is 127.0.0.1")],
         };
         Self {
             visit: Mutex::new(Some(visit)),
             late: AtomicU32::new(0),
-            errands: Mutex::default(),
+            requests: Mutex::default(),
         }
     }
 }
 
 impl Pods for TestPods {
-    fn run(&self, _: &str, errand: &[u8]) -> Result<Option<Vec<u8>>, CommandError> {
-        let text = String::from_utf8(errand.to_vec()).unwrap();
-        self.errands.lock().unwrap().push(text);
+    fn run(&self, _: &str, request: &[u8]) -> Result<Option<Vec<u8>>, CommandError> {
+        let text = String::from_utf8(request.to_vec()).unwrap();
+        self.requests.lock().unwrap().push(text);
         let one_less = |left: u32| left.checked_sub(1);
         let (set, fetch) = (Ordering::Relaxed, Ordering::Relaxed);
         if self.late.fetch_update(set, fetch, one_less).is_ok() {
@@ -291,7 +291,8 @@ pub struct TestKeeper {
     pub file: JournalFile,
     pub cut: Option<Cut>,
     pub writes: Cell<usize>,
-    pub last: RefCell<Option<Journal>>,
+    /// Every journal that was saved: a test may look after the machine went on.
+    pub saved: RefCell<Vec<Journal>>,
     pub changed: tokio::sync::Notify,
 }
 
@@ -320,7 +321,7 @@ impl JournalStore for TestKeeper {
         {
             return Err(io::Error::other("power cut"));
         }
-        *self.last.borrow_mut() = Some(journal.clone());
+        self.saved.borrow_mut().push(journal.clone());
         self.changed.notify_waiters();
         Ok(())
     }

@@ -109,7 +109,7 @@ async fn a_machine_that_joins_waits_for_the_first_one_to_pair() {
         bench.says("waiting=first-node").await;
         let config = fs::read_to_string(bench.at(paths::K3S_CONFIG)).unwrap();
         assert!(
-            config.contains("server: \"https://gateway.example:6443\""),
+            config.contains("server: 'https://gateway.example:6443'"),
             "{config}"
         );
         // Its manifests reach every machine of the cluster, which is one.

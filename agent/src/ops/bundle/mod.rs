@@ -1,8 +1,8 @@
-//! `postern-agent support-bundle`: what a person needs to help from afar.
+//! `postern-agent support-bundle`: logs, status and checks for support.
 //!
 //! Every text is masked before it is cut to size, so that no half of a secret
-//! is left. What cannot be collected is told in `NOT-COLLECTED`, and keeps
-//! nothing else out. Neither the gateway file nor k3s' own files are looked at.
+//! is left. What cannot be collected is listed in `NOT-COLLECTED` with the reason.
+//! The gateway file and k3s' own files are never read.
 
 mod redact;
 
@@ -26,11 +26,11 @@ use crate::site::configure;
 use crate::site::settings::SETTINGS;
 
 /// The newest bytes of a text that are kept.
-const MOST: usize = 4 << 20;
+const MAX_FILE_BYTES: usize = 4 << 20;
 /// Seconds that one program may take.
-const PATIENCE: &str = "30";
+const PROGRAM_TIMEOUT_SECONDS: &str = "30";
 /// How long preflight may take.
-const CHECKS: Duration = Duration::from_secs(150);
+const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(150);
 
 /// Name of the file, and the program whose output it is.
 const PROGRAMS: [(&str, &[&str]); 13] = [
@@ -140,42 +140,45 @@ pub struct Bundle {
 /// Collects everything there is.
 pub async fn collect(world: &World, run: Run<'_>) -> Bundle {
     let wanted = configure::wanted(world).ok();
-    let mut gathered = Gathered {
+    let mut collector = Collector {
         mask: hidden::mask(&world.root, wanted.as_ref()),
         files: BTreeMap::new(),
         missing: Vec::new(),
     };
     for (name, path) in FILES {
         let text = fs::read(world.root.at(path)).map_err(|error| error.to_string());
-        gathered.add(name, text);
+        collector.add(name, text);
     }
-    gathered.add("settings.json", settings(world));
+    collector.add("settings.json", settings(world));
     for (name, words) in PROGRAMS {
         let command = Command::new("timeout")
-            .args(["-k", "5", PATIENCE])
+            .args(["-k", "5", PROGRAM_TIMEOUT_SECONDS])
             .args(words);
-        gathered.add(name, run(&command));
+        collector.add(name, run(&command));
     }
     for (name, args) in OBJECTS {
         let asked = world
-            .ask(move |_, cluster| cluster.kubectl(args, b""))
+            .query(move |_, cluster| cluster.kubectl(args, b""))
             .await;
-        gathered.add(name, asked.map_err(|error| error.to_string()));
+        collector.add(name, asked.map_err(|error| error.to_string()));
     }
-    gathered.add("preflight.json", preflight(world).await);
+    collector.add("preflight.json", preflight(world).await);
     let gateway = wanted.map_or_else(|| world.host_name.clone(), |w| w.settings.name);
     Bundle {
-        files: gathered.finish(),
+        files: collector.finish(),
         gateway,
         at: world.pace.now(),
     }
 }
 
 async fn preflight(world: &World) -> Result<Vec<u8>, String> {
-    match tokio::time::timeout(CHECKS, check::check(world)).await {
+    match tokio::time::timeout(PREFLIGHT_TIMEOUT, check::check(world)).await {
         Ok(Ok(report)) => serde_json::to_vec_pretty(&report).map_err(|e| e.to_string()),
         Ok(Err(stop)) => Err(stop.to_string()),
-        Err(_) => Err(format!("it took longer than {} s", CHECKS.as_secs())),
+        Err(_) => Err(format!(
+            "it took longer than {} s",
+            PREFLIGHT_TIMEOUT.as_secs()
+        )),
     }
 }
 
@@ -189,13 +192,13 @@ fn settings(world: &World) -> Result<Vec<u8>, String> {
     serde_json::to_vec_pretty(&tree).map_err(|error| error.to_string())
 }
 
-struct Gathered {
+struct Collector {
     mask: Mask,
     files: BTreeMap<String, String>,
     missing: Vec<String>,
 }
 
-impl Gathered {
+impl Collector {
     fn add(&mut self, name: &str, text: Result<Vec<u8>, String>) {
         match text {
             Ok(text) => {
@@ -222,9 +225,9 @@ impl Gathered {
     }
 }
 
-/// The last [`MOST`] bytes, from the start of a line.
+/// The last [`MAX_FILE_BYTES`] bytes, from the start of a line.
 fn newest(text: String) -> String {
-    let Some(mut from) = text.len().checked_sub(MOST) else {
+    let Some(mut from) = text.len().checked_sub(MAX_FILE_BYTES) else {
         return text;
     };
     while !text.is_char_boundary(from) {

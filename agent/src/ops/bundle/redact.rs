@@ -1,4 +1,4 @@
-//! Secrets known by where they stand: a second look behind the mask, for those
+//! Hides secrets by where they stand: a second filter after the mask, for those
 //! that this machine never learned.
 
 use serde_json::Value;

@@ -7,7 +7,7 @@
 
 use std::cell::RefCell;
 
-use postern_contract::host::pace::Later;
+use postern_contract::host::pace::LocalFuture;
 use postern_contract::palette::client::Palette;
 use postern_contract::palette::tenant::Gateway;
 use postern_contract::palette::{Acquired, PairError, View};
@@ -15,18 +15,18 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::manifests;
-use crate::pairing::{Anew, Card, Evidence, Registration, Strategy, Watch};
+use crate::pairing::{Evidence, GatewayMatch, Registration, Strategy, StrategySummary, Watch};
 
 /// An API key of a tenant administrator.
 #[derive(Debug)]
 pub struct ApiKey {
     key: SecretString,
     /// What Palette gave already: a refusal in between costs no request twice.
-    got: RefCell<Got>,
+    progress: RefCell<Progress>,
 }
 
 #[derive(Debug, Default)]
-struct Got {
+struct Progress {
     gateway: Option<Gateway>,
     jet: Option<SecretString>,
 }
@@ -36,20 +36,20 @@ impl ApiKey {
     pub fn new(key: SecretString) -> Self {
         Self {
             key,
-            got: RefCell::default(),
+            progress: RefCell::default(),
         }
     }
 
     /// As far as it goes; what is had stays had.
     async fn obtained(&self, palette: &Palette, name: &str) -> Result<Acquired, PairError> {
         let tenant = palette.tenant(&self.key);
-        let known = self.got.borrow().gateway.clone();
+        let known = self.progress.borrow().gateway.clone();
         let gateway = match known {
             Some(gateway) => gateway,
             None => tenant.gateway(name).await?.0,
         };
-        self.got.borrow_mut().gateway = Some(gateway.clone());
-        let had = self.got.borrow_mut().jet.take();
+        self.progress.borrow_mut().gateway = Some(gateway.clone());
+        let had = self.progress.borrow_mut().jet.take();
         let jet = match had {
             Some(jet) => jet,
             None => tenant.manifest(&gateway.uid, "jet").await?.into(),
@@ -57,7 +57,7 @@ impl ApiKey {
         match tenant.manifest(&gateway.uid, "ally").await {
             Ok(ally) => Ok(gateway.acquired(jet.expose_secret().to_owned(), ally)),
             Err(error) => {
-                self.got.borrow_mut().jet = Some(jet);
+                self.progress.borrow_mut().jet = Some(jet);
                 Err(error)
             }
         }
@@ -65,10 +65,10 @@ impl ApiKey {
 }
 
 impl Strategy for ApiKey {
-    fn card(&self) -> Card {
+    fn summary(&self) -> StrategySummary {
         let own = "a gateway is created with cloud type `maas` by POST /v1/pcg/selfHosted";
         let assumptions = manifests::ASSUMPTIONS.into_iter().chain([own]);
-        Card {
+        StrategySummary {
             name: "api-key".to_owned(),
             evidence: Evidence::SpecOnly,
             assumptions: assumptions.map(str::to_owned).collect(),
@@ -83,7 +83,7 @@ impl Strategy for ApiKey {
         &'a self,
         palette: &'a Palette,
         name: &'a str,
-    ) -> Later<'a, Result<Acquired, PairError>> {
+    ) -> LocalFuture<'a, Result<Acquired, PairError>> {
         Box::pin(async move {
             let acquired = self.obtained(palette, name).await;
             if matches!(
@@ -91,7 +91,7 @@ impl Strategy for ApiKey {
                 Err(PairError::Refused { .. } | PairError::Unknown { .. })
             ) {
                 // The gateway may be another by the time a person acted.
-                self.got.replace(Got::default());
+                self.progress.replace(Progress::default());
             }
             acquired
         })
@@ -110,7 +110,7 @@ impl Strategy for ApiKey {
     }
 
     /// Of `/v1/pcg`: creating the gateway, and two manifests.
-    fn calls(&self) -> u32 {
+    fn request_count(&self) -> u32 {
         3
     }
 
@@ -120,17 +120,17 @@ impl Strategy for ApiKey {
 
     /// The gateway is found by its name, which a registered machine keeps:
     /// another key is another key to the same gateway.
-    fn anew(&self, _uid: Option<&str>) -> Anew {
-        Anew::Same
+    fn match_gateway(&self, _uid: Option<&str>) -> GatewayMatch {
+        GatewayMatch::Same
     }
 }
 
 impl Watch for ApiKey {
-    fn look<'a>(
+    fn view<'a>(
         &'a self,
         palette: &'a Palette,
         uid: &'a str,
-    ) -> Later<'a, Result<View, PairError>> {
+    ) -> LocalFuture<'a, Result<View, PairError>> {
         Box::pin(async move {
             let status = palette.tenant(&self.key).overlord(uid).await?.status;
             Ok(View {

@@ -6,13 +6,13 @@
 //! the operator does, and no such credential is on this machine.
 
 use postern_contract::gateway::Manifests;
-use postern_contract::host::pace::Later;
+use postern_contract::host::pace::LocalFuture;
 use postern_contract::palette::client::Palette;
 use postern_contract::palette::manifest::{self, Source, kept};
 use postern_contract::palette::{Acquired, PairError};
 use sha2::{Digest, Sha256};
 
-use crate::pairing::{Anew, Card, Evidence, Registration, Strategy};
+use crate::pairing::{Evidence, GatewayMatch, Registration, Strategy, StrategySummary};
 
 /// What no public document says.
 pub(super) const ASSUMPTIONS: [&str; 4] = [
@@ -41,8 +41,8 @@ impl Supplied {
 }
 
 impl Strategy for Supplied {
-    fn card(&self) -> Card {
-        Card {
+    fn summary(&self) -> StrategySummary {
+        StrategySummary {
             name: "manifests".to_owned(),
             evidence: Evidence::Documented,
             assumptions: ASSUMPTIONS.map(str::to_owned).to_vec(),
@@ -53,7 +53,11 @@ impl Strategy for Supplied {
         hex::encode(Sha256::digest(kept(&self.sources)))
     }
 
-    fn acquire<'a>(&'a self, _: &'a Palette, _: &'a str) -> Later<'a, Result<Acquired, PairError>> {
+    fn acquire<'a>(
+        &'a self,
+        _: &'a Palette,
+        _: &'a str,
+    ) -> LocalFuture<'a, Result<Acquired, PairError>> {
         let acquired = Acquired {
             sources: self.sources.to_vec(),
             overlord_uid: self.overlord_uid.clone(),
@@ -70,7 +74,7 @@ impl Strategy for Supplied {
         Vec::new()
     }
 
-    fn anew(&self, uid: Option<&str>) -> Anew {
+    fn match_gateway(&self, uid: Option<&str>) -> GatewayMatch {
         let theirs = match &self.overlord_uid {
             Some(given) => Some(given.clone()),
             None => manifest::parse(&self.sources)
@@ -78,8 +82,8 @@ impl Strategy for Supplied {
                 .and_then(|manifest| manifest.overlord_uid),
         };
         match (theirs, uid) {
-            (Some(theirs), Some(ours)) if theirs == ours => Anew::Refreshed,
-            _ => Anew::Other,
+            (Some(theirs), Some(ours)) if theirs == ours => GatewayMatch::Refreshed,
+            _ => GatewayMatch::Other,
         }
     }
 }

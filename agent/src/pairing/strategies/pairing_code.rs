@@ -4,7 +4,7 @@
 //! a machine that makes them by itself, so the card says "spec-only" and lists
 //! what is taken for granted.
 
-use postern_contract::host::pace::Later;
+use postern_contract::host::pace::LocalFuture;
 use postern_contract::palette::client::Palette;
 use postern_contract::palette::manifest::Source;
 use postern_contract::palette::reply::Reply;
@@ -12,7 +12,7 @@ use postern_contract::palette::{Acquired, PairError, Registered};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::pairing::{Card, Evidence, Register, Registration, Strategy};
+use crate::pairing::{Evidence, Register, Registration, Strategy, StrategySummary};
 
 /// What no public document says (Palette API 4.8 definition; documentation of the MAAS gateway).
 const ASSUMPTIONS: [&str; 6] = [
@@ -39,8 +39,8 @@ impl PairingCode {
 }
 
 impl Strategy for PairingCode {
-    fn card(&self) -> Card {
-        Card {
+    fn summary(&self) -> StrategySummary {
+        StrategySummary {
             name: "pairing-code".to_owned(),
             evidence: Evidence::SpecOnly,
             assumptions: ASSUMPTIONS.map(str::to_owned).to_vec(),
@@ -55,7 +55,7 @@ impl Strategy for PairingCode {
         &'a self,
         palette: &'a Palette,
         _: &'a str,
-    ) -> Later<'a, Result<Acquired, PairError>> {
+    ) -> LocalFuture<'a, Result<Acquired, PairError>> {
         Box::pin(async move {
             match palette.manifest(&self.0).await? {
                 Reply::Done(manifest) => Ok(Acquired {
@@ -84,7 +84,7 @@ impl Register for PairingCode {
         &'a self,
         palette: &'a Palette,
         uid: &'a str,
-    ) -> Later<'a, Result<Registered, PairError>> {
+    ) -> LocalFuture<'a, Result<Registered, PairError>> {
         Box::pin(async move {
             match palette.register(uid, &self.0).await? {
                 Reply::Done(registered) => Ok(registered),
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn the_code_shows_nowhere() {
         let code = PairingCode::new("S3CR3T-CODE".into());
-        assert!(!format!("{code:?} {:?}", code.card()).contains("S3CR3T"));
+        assert!(!format!("{code:?} {:?}", code.summary()).contains("S3CR3T"));
         assert_eq!(code.fingerprint().len(), 64);
         assert_ne!(
             code.fingerprint(),

@@ -25,7 +25,7 @@ pub struct Answer {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct V1Error {
-    /// A word for programs, such as `ResourceNotFound`.
+    /// A code for programs, such as `ResourceNotFound`.
     pub code: String,
     /// A sentence for people.
     pub message: String,
@@ -43,7 +43,7 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Palette's own words, if the body is a V1Error.
+    /// Palette's error, if the body is a V1Error.
     pub fn error(&self) -> Option<V1Error> {
         let error: V1Error = serde_json::from_slice(&self.body).ok()?;
         (!error.code.is_empty() || !error.message.is_empty()).then_some(error)
@@ -87,8 +87,8 @@ impl Answer {
         Some(jiff::fmt::rfc2822::parse(text).ok()?.timestamp())
     }
 
-    /// Status and Palette's own words, one line.
-    pub fn says(&self) -> String {
+    /// Status and Palette's error, one line.
+    pub fn describe(&self) -> String {
         let Some(error) = self.error() else {
             return format!("{}: status {}", self.what, self.status);
         };
@@ -126,13 +126,16 @@ mod tests {
     fn palette_is_quoted() {
         let body =
             r#"{"code":"TooManyRequests","message":"slow down","ref":"r-1","details":{"a":1}}"#;
-        let said = answer(429, &[], body);
-        assert!(said.is_transient());
+        let limited = answer(429, &[], body);
+        assert!(limited.is_transient());
         assert_eq!(
-            said.says(),
+            limited.describe(),
             "GET palette: status 429, TooManyRequests: slow down (ref r-1)"
         );
-        assert_eq!(answer(500, &[], "oops").says(), "GET palette: status 500");
+        assert_eq!(
+            answer(500, &[], "oops").describe(),
+            "GET palette: status 500"
+        );
         assert_eq!(answer(500, &[], "{}").error(), None);
         assert!(
             !answer(500, &[], "").is_transient(),
@@ -143,17 +146,17 @@ mod tests {
     #[test]
     fn a_redirect_or_a_page_is_interception() {
         let location = ("location", "https://login.proxy.example/?u=secret");
-        let told = answer(303, &[location], "").interception().unwrap();
+        let shown = answer(303, &[location], "").interception().unwrap();
         assert_eq!(
-            told,
+            shown,
             "status 303 with a redirect (location: https://login.proxy.example/)"
         );
         let page = [
             ("content-type", "text/html; charset=utf-8"),
             ("via", "1.1 squid"),
         ];
-        let told = answer(200, &page, "<html>").interception().unwrap();
-        assert_eq!(told, "status 200 with a web page (via: 1.1 squid)");
+        let shown = answer(200, &page, "<html>").interception().unwrap();
+        assert_eq!(shown, "status 200 with a web page (via: 1.1 squid)");
         let json = [("content-type", "application/json")];
         assert_eq!(answer(200, &json, "{}").interception(), None);
     }

@@ -27,7 +27,7 @@ pub enum HttpError {
         untrusted: bool,
     },
     /// The request was sent and the answer did not come whole: the other side may have acted on it.
-    #[error("{what}: no whole answer: {why}")]
+    #[error("{what}: incomplete response: {why}")]
     Lost {
         /// The request in words that hold no secret.
         what: String,
@@ -35,7 +35,7 @@ pub enum HttpError {
         why: String,
     },
     /// The body is larger than anything the caller can use.
-    #[error("{what}: the answer is larger than {cap} bytes")]
+    #[error("{what}: the response is larger than {cap} bytes")]
     TooLarge {
         /// The request in words that hold no secret.
         what: String,

@@ -3,11 +3,11 @@
 //! One policy for every request: rustls, the machine's own CA bundle plus the
 //! gateway's, no redirect followed, 30 s from start to end, the proxy decided
 //! once by the caller, a cap on every body. A URL is never part of an error:
-//! callers give the words that may be shown.
+//! callers give a description that may be shown.
 
 mod answer;
-mod carrier;
 mod error;
+mod transport;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -25,15 +25,15 @@ use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 pub use answer::{Answer, V1Error};
-pub use carrier::{Carried, Carrier};
 pub use error::HttpError;
 use error::causes;
+pub use transport::{ResponseFuture, Transport};
 
 /// From the first byte sent to the last received (Palette's own client has the same).
-const TIMEOUT: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Largest answer to a signed request, in bytes: nobody reads it.
-const SIGNED_CAP: usize = 64 << 10;
+/// Largest response to a signed request, in bytes: it is not used.
+const MAX_SIGNED_RESPONSE_BYTES: usize = 64 << 10;
 
 /// Names us to proxies and servers.
 const USER_AGENT: &str = concat!("postern-agent/", env!("CARGO_PKG_VERSION"));
@@ -48,55 +48,54 @@ pub struct Outbound {
     pub bundle: PathBuf,
     /// More CA certificates, PEM.
     pub extra: Vec<String>,
-    /// Names whose addresses are known already: nobody else is asked for them.
+    /// Names whose addresses are known already: no resolver is queried for them.
     pub known: Vec<(String, Vec<IpAddr>)>,
 }
 
 /// Which versions of HTTP a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Versions {
+pub enum HttpVersions {
     /// The best that both sides can.
     Best,
     /// HTTP/1.1 alone: nothing else can be upgraded (RFC 9110, section 7.8).
     Http1,
 }
 
-/// Makes clients: the network's are made by [`Client::with`].
-pub type MakeClient = dyn Fn(&Outbound, Versions) -> Result<Client, HttpError>;
+/// Makes clients: the network's are made by [`Client::new`].
+pub type MakeClient = dyn Fn(&Outbound, HttpVersions) -> Result<Client, HttpError>;
 
 /// A client for one purpose.
 #[derive(Clone, Debug)]
 pub struct Client {
-    carrier: Arc<dyn Carrier>,
+    transport: Arc<dyn Transport>,
     /// Sent as `ApiKey` with every request.
     key: Option<SecretString>,
 }
 
 impl Client {
-    /// A client that trusts what the machine trusts, goes where it is told and
-    /// speaks these versions of HTTP.
+    /// A client with the machine's trust and this proxy, for these versions of HTTP.
     ///
     /// # Errors
     /// [`HttpError::Trust`] if the CA bundle is missing or not PEM.
-    pub fn with(outbound: &Outbound, versions: Versions) -> Result<Self, HttpError> {
-        Self::patient(outbound, TIMEOUT, versions)
+    pub fn new(outbound: &Outbound, versions: HttpVersions) -> Result<Self, HttpError> {
+        Self::with_timeout(outbound, REQUEST_TIMEOUT, versions)
     }
 
     /// The same, which waits for a whole answer as long as `timeout`.
     ///
     /// # Errors
-    /// See [`Client::with`].
-    pub fn patient(
+    /// See [`Client::new`].
+    pub fn with_timeout(
         outbound: &Outbound,
         timeout: Duration,
-        versions: Versions,
+        versions: HttpVersions,
     ) -> Result<Self, HttpError> {
         let certificates = trusted(outbound)?;
         Self::built(outbound, timeout, |b| {
             let b = b.tls_certs_only(certificates);
             match versions {
-                Versions::Best => b,
-                Versions::Http1 => b.http1_only(),
+                HttpVersions::Best => b,
+                HttpVersions::Http1 => b.http1_only(),
             }
         })
     }
@@ -106,20 +105,23 @@ impl Client {
     ///
     /// # Errors
     /// [`HttpError::Client`] if it cannot be made.
-    pub fn credulous(outbound: &Outbound) -> Result<Self, HttpError> {
-        Self::built(outbound, TIMEOUT, |b| {
+    pub fn without_verification(outbound: &Outbound) -> Result<Self, HttpError> {
+        Self::built(outbound, REQUEST_TIMEOUT, |b| {
             b.tls_danger_accept_invalid_certs(true)
         })
     }
 
     /// Over a client that somebody else made, with the policy of its place.
-    pub fn over(http: reqwest::Client) -> Self {
-        Self::carried_by(Arc::new(http))
+    pub fn from_reqwest(http: reqwest::Client) -> Self {
+        Self::with_transport(Arc::new(http))
     }
 
     /// Over anything else that brings a request there and an answer back.
-    pub const fn carried_by(carrier: Arc<dyn Carrier>) -> Self {
-        Self { carrier, key: None }
+    pub const fn with_transport(transport: Arc<dyn Transport>) -> Self {
+        Self {
+            transport,
+            key: None,
+        }
     }
 
     fn built(
@@ -143,13 +145,13 @@ impl Client {
         }
         trust(builder)
             .build()
-            .map(Self::over)
+            .map(Self::from_reqwest)
             .map_err(|e| HttpError::Client(causes(e)))
     }
 
     /// The same client, with Palette's API key in every request.
     #[must_use]
-    pub fn keyed(mut self, key: &SecretString) -> Self {
+    pub fn with_api_key(mut self, key: &SecretString) -> Self {
         self.key = Some(key.clone());
         self
     }
@@ -157,7 +159,7 @@ impl Client {
     /// GET; `what` is how people may see the request.
     ///
     /// # Errors
-    /// [`HttpError`] if there is no whole answer; any status is an answer.
+    /// [`HttpError`] if there is incomplete response; any status is an answer.
     pub async fn get(&self, url: Url, what: &str, cap: usize) -> Result<Answer, HttpError> {
         self.send(Request::new(Method::GET, url), what, cap).await
     }
@@ -221,7 +223,7 @@ impl Client {
     ) -> Result<Answer, HttpError> {
         let mut request = posted(url, body)?;
         request.headers_mut().insert(AUTHORIZATION, authorization);
-        self.send(request, what, SIGNED_CAP).await
+        self.send(request, what, MAX_SIGNED_RESPONSE_BYTES).await
     }
 
     async fn send(
@@ -235,11 +237,11 @@ impl Client {
             headers.insert("ApiKey", sensitive(key)?);
         }
         headers.insert(ACCEPT, JSON);
-        self.carrier.carry(request, what, cap).await
+        self.transport.execute(request, what, cap).await
     }
 }
 
-/// What everything is said in.
+/// The media type of every request and response.
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 fn posted<T: serde::Serialize>(url: Url, body: &T) -> Result<Request, HttpError> {
@@ -259,8 +261,9 @@ impl HttpError {
 
 fn sensitive(key: &SecretString) -> Result<HeaderValue, HttpError> {
     let value = HeaderValue::from_str(key.expose_secret());
-    let mut value =
-        value.map_err(|_| HttpError::Client("the API key is no header's value".to_owned()))?;
+    let mut value = value.map_err(|_| {
+        HttpError::Client("the API key has characters that HTTP does not allow".to_owned())
+    })?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -303,7 +306,7 @@ mod tests {
             bundle: dir.path().join("ca.crt"),
             ..Outbound::default()
         };
-        let error = Client::with(&outbound, Versions::Best)
+        let error = Client::new(&outbound, HttpVersions::Best)
             .unwrap_err()
             .to_string();
         assert!(
@@ -311,15 +314,15 @@ mod tests {
             "{error}"
         );
         fs::write(&outbound.bundle, "-----BEGIN CERTIFICATE-----\n!!\n").unwrap();
-        let error = Client::with(&outbound, Versions::Best).unwrap_err();
+        let error = Client::new(&outbound, HttpVersions::Best).unwrap_err();
         assert!(matches!(error, HttpError::Trust { .. }), "{error}");
         outbound.bundle = dir.path().to_owned();
-        assert!(Client::with(&outbound, Versions::Best).is_err());
+        assert!(Client::new(&outbound, HttpVersions::Best).is_err());
     }
 
     #[tokio::test]
     async fn nobody_there_means_the_request_was_not_sent() {
-        let client = Client::credulous(&Outbound::default()).unwrap();
+        let client = Client::without_verification(&Outbound::default()).unwrap();
         let url = Url::parse("https://127.0.0.1:1/v1?pairingCode=hidden").unwrap();
         let error = client.get(url, "GET ping", 10).await.unwrap_err();
         assert!(error.is_unsent(), "{error:?}");

@@ -2,7 +2,7 @@
 //!
 //! A manifest is one or more streams of YAML documents, applied in their order.
 //! They are read once; what was checked, and nothing else, is what the cluster
-//! gets: [`Manifest::streams`] writes the checked objects anew, as JSON (which is YAML), so no two parsers can
+//! gets: [`Manifest::streams`] writes the checked objects again, as JSON (which is YAML), so no two parsers can
 //! disagree about them. Numbers and booleans are read as `kubectl` reads them.
 //!
 //! Allowed are the kinds and namespaces that Palette's architecture and import
@@ -159,7 +159,7 @@ pub enum ManifestError {
     #[error("the manifest holds no object")]
     Empty,
     /// Some objects are not for a gateway; every one is listed.
-    #[error("the manifest holds what a gateway may not apply:\n  {}", .0.join("\n  "))]
+    #[error("the manifest has objects that a gateway may not apply:\n  {}", .0.join("\n  "))]
     Refused(Vec<String>),
 }
 
@@ -296,7 +296,7 @@ fn check(object: &Value, default: Option<&str>) -> Result<(), String> {
     if is_custom_group(group) {
         return namespace.map_or(Ok(()), allowed_namespace);
     }
-    Err(format!("kind {kind} of {version} is not on the list"))
+    Err(format!("kind {kind} of {version} is not allowed"))
 }
 
 fn allowed_namespace(name: &str) -> Result<(), String> {

@@ -218,7 +218,7 @@ async fn the_manifest_is_invalid() {
 async fn the_manifest_is_hostile() {
     let into_kube_system =
         "{apiVersion: apps/v1, kind: DaemonSet, metadata: {name: evil, namespace: kube-system}}";
-    let words = "holds what a gateway may not apply";
+    let words = "has objects that a gateway may not apply";
     manifest(into_kube_system.to_owned(), "blocked=manifest", words).await;
     // Nine levels of nine aliases each.
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n".to_owned();

@@ -134,7 +134,7 @@ impl Fleet {
             sim,
             log,
             clock,
-            client: Client::carried_by(Arc::new(nat)),
+            client: Client::with_transport(Arc::new(nat)),
             disks: disks.unwrap(),
         }
     }
@@ -207,7 +207,7 @@ impl Fleet {
                 deaf: Rc::default(),
             }),
             pace: Rc::new(pace),
-            patience: Duration::from_secs(1),
+            proxy_timeout: Duration::from_secs(1),
             client: Rc::new(move |_, _| Ok(client.clone())),
             // The kernel watches 128 folders for one user.
             watch: |_| Ok(Events::never()),

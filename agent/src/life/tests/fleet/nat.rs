@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use postern_contract::host::http::{Answer, Carried, Carrier, HttpError};
-use postern_contract::host::pace::{Later, Pace, RealPace};
+use postern_contract::host::http::{Answer, HttpError, ResponseFuture, Transport};
+use postern_contract::host::pace::{LocalFuture, Pace, RealPace};
 use postern_sim::clock::Clock;
 use postern_sim::palette::{Message, Palette as Sim};
 use reqwest::header::{HeaderMap, HeaderName};
@@ -38,7 +38,7 @@ impl Pace for FleetPace {
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
-    fn sleep(&self, time: Duration) -> Later<'_> {
+    fn sleep(&self, time: Duration) -> LocalFuture<'_> {
         RealPace.sleep(time)
     }
     fn jitter(&self, most: Duration) -> Duration {
@@ -54,8 +54,13 @@ pub struct Nat {
     pub certificate: Vec<u8>,
 }
 
-impl Carrier for Nat {
-    fn carry<'a>(&'a self, request: reqwest::Request, what: &'a str, cap: usize) -> Carried<'a> {
+impl Transport for Nat {
+    fn execute<'a>(
+        &'a self,
+        request: reqwest::Request,
+        what: &'a str,
+        cap: usize,
+    ) -> ResponseFuture<'a> {
         Box::pin(async move {
             let url = request.url();
             let query = url.query().map(|q| format!("?{q}")).unwrap_or_default();

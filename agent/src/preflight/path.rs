@@ -14,16 +14,16 @@ use crate::site::reach;
 use crate::site::settings::Settings;
 
 /// A way to Palette, from wherever this process is.
-pub(super) struct Way<'a> {
+pub(super) struct PalettePath<'a> {
     pub settings: &'a Settings,
     pub subnets: &'a [IpNet],
     pub outbound: Outbound,
-    pub patience: Duration,
+    pub proxy_timeout: Duration,
     pub make: &'a MakeClient,
     pub from: Origin,
 }
 
-impl Way<'_> {
+impl PalettePath<'_> {
     /// Who must be reached before anyone else.
     pub(super) fn first(&self) -> &Url {
         let proxy = self.settings.proxy_to_palette(self.subnets);
@@ -31,7 +31,7 @@ impl Way<'_> {
     }
 
     /// Runs the checks on it; and whether Palette had too many requests.
-    pub(super) async fn checked(
+    pub(super) async fn run_checks(
         &self,
         names: &dyn Names,
         pace: &Rc<dyn Pace>,
@@ -45,7 +45,7 @@ impl Way<'_> {
             outbound: &self.outbound,
             make: self.make,
             from: self.from,
-            patience: self.patience,
+            proxy_timeout: self.proxy_timeout,
         };
         let checks = remote(&route, names, pace.now()).await;
         Ok((checks, palette.is_crowded()))

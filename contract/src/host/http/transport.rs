@@ -1,5 +1,5 @@
-//! What brings a request to the other side: the network, and in tests of many
-//! machines something without one.
+//! The transport under a client: the network, and in tests of many machines one
+//! without sockets.
 
 use std::fmt;
 use std::future::Future;
@@ -10,17 +10,17 @@ use reqwest::{Request, Version};
 use super::answer::Answer;
 use super::error::{HttpError, causes};
 
-/// An answer on its way.
-pub type Carried<'a> = Pin<Box<dyn Future<Output = Result<Answer, HttpError>> + Send + 'a>>;
+/// A response that is on its way.
+pub type ResponseFuture<'a> = Pin<Box<dyn Future<Output = Result<Answer, HttpError>> + Send + 'a>>;
 
-/// Brings one request there and its answer back.
-pub trait Carrier: fmt::Debug + Send + Sync {
+/// Sends one request and returns its response.
+pub trait Transport: fmt::Debug + Send + Sync {
     /// `what` is how people may see the request, `cap` the longest body taken, in bytes.
-    fn carry<'a>(&'a self, request: Request, what: &'a str, cap: usize) -> Carried<'a>;
+    fn execute<'a>(&'a self, request: Request, what: &'a str, cap: usize) -> ResponseFuture<'a>;
 }
 
-impl Carrier for reqwest::Client {
-    fn carry<'a>(&'a self, request: Request, what: &'a str, cap: usize) -> Carried<'a> {
+impl Transport for reqwest::Client {
+    fn execute<'a>(&'a self, request: Request, what: &'a str, cap: usize) -> ResponseFuture<'a> {
         Box::pin(async move {
             let sent = self.execute(request).await;
             whole(sent.map_err(|e| failed(what, e))?, what, cap).await

@@ -1,5 +1,6 @@
-//! `postern-agent reset`: told, asked, done in this order: Palette, the cluster's
-//! agents, the note for the next boot. Each may be done again.
+//! `postern-agent reset`: explain, ask for confirmation, then remove the gateway from
+//! Palette and its agents from the cluster, and record the reset for the next boot.
+//! Each may be done again.
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -12,57 +13,57 @@ use zeroize::Zeroizing;
 
 use super::runtime::runtime;
 use crate::host::world::World;
-use crate::ops::remove::{self, Gateway, Removed};
-use crate::ops::reset::{self, Next};
+use crate::ops::remove::{self, Gateway, Removal};
+use crate::ops::reset::{self, NextGatewayFile};
 
-/// What a person wants.
-pub(super) struct Wish {
+/// What to reset.
+pub(super) struct ResetOptions {
     pub yes: bool,
     pub pair_again: Option<PathBuf>,
     pub remove_from_palette: bool,
     pub remove_agents: bool,
 }
 
-/// Does it.
-pub(super) fn forget(wish: &Wish) -> anyhow::Result<()> {
-    let world = World::real().context("looking at this machine")?;
-    let stdin = wish.pair_again.as_deref() == Some(Path::new("-"));
+/// Runs it.
+pub(super) fn reset(options: &ResetOptions) -> anyhow::Result<()> {
+    let world = World::real().context("inspecting this machine")?;
+    let stdin = options.pair_again.as_deref() == Some(Path::new("-"));
     ensure!(
-        !(stdin && wish.remove_from_palette),
+        !(stdin && options.remove_from_palette),
         "standard input cannot be both the gateway file and the API key\n  help: give the gateway file by its name"
     );
-    let next = wish.pair_again.as_deref();
+    let next = options.pair_again.as_deref();
     let next = next.map(|file| read_next(&world, file)).transpose()?;
-    let gateway = match wish.remove_from_palette {
-        true => Some(Gateway::here(&world)?),
+    let gateway = match options.remove_from_palette {
+        true => Some(Gateway::of_this_machine(&world)?),
         false => None,
     };
-    let mut told = String::new();
+    let mut plan = String::new();
     if let Some(Gateway { name, uid, .. }) = &gateway {
-        told = format!("Palette deletes the gateway {name}, uid {uid}.\n");
+        plan = format!("Palette deletes the gateway {name}, uid {uid}.\n");
     }
-    if wish.remove_agents {
-        told += "The namespaces of Palette's agents are removed from the cluster.\n";
+    if options.remove_agents {
+        plan += "The namespaces of Palette's agents are removed from the cluster.\n";
     }
-    write!(io::stderr(), "{told}{}", reset::told(next.is_some()))?;
-    if !wish.yes {
-        ask(&world.host_name)?;
+    write!(io::stderr(), "{plan}{}", reset::describe(next.is_some()))?;
+    if !options.yes {
+        confirm(&world.host_name)?;
     }
     runtime()?.block_on(async {
         if let Some(gateway) = &gateway {
             let key = key(&world, gateway)?;
-            let told = match gateway.remove(&world, &key).await? {
-                Removed::Now => "Palette deleted the gateway",
-                Removed::Before => "Palette has this gateway no more",
+            let message = match gateway.remove(&world, &key).await? {
+                Removal::Done => "Palette deleted the gateway",
+                Removal::AlreadyGone => "Palette no longer lists this gateway",
             };
-            writeln!(io::stderr(), "{told}")?;
+            writeln!(io::stderr(), "{message}")?;
         }
-        if wish.remove_agents {
+        if options.remove_agents {
             remove::remove_agents(&world).await?;
         }
         anyhow::Ok(())
     })?;
-    reset::ask(&world, next.as_ref()).context("writing down that a reset is wanted")?;
+    reset::request(&world, next.as_ref()).context("recording the reset request")?;
     Command::new("systemctl")
         .arg("reboot")
         .run()
@@ -70,7 +71,7 @@ pub(super) fn forget(wish: &Wish) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read_next(world: &World, file: &Path) -> anyhow::Result<Next> {
+fn read_next(world: &World, file: &Path) -> anyhow::Result<NextGatewayFile> {
     let stdin = file == Path::new("-");
     let text = match stdin {
         true => {
@@ -85,13 +86,13 @@ fn read_next(world: &World, file: &Path) -> anyhow::Result<Next> {
     } else {
         file.display().to_string()
     };
-    Next::checked(world, &name, SecretString::from(text)).map_err(anyhow::Error::msg)
+    NextGatewayFile::checked(world, &name, SecretString::from(text)).map_err(anyhow::Error::msg)
 }
 
-fn ask(name: &str) -> anyhow::Result<()> {
+fn confirm(name: &str) -> anyhow::Result<()> {
     ensure!(
         io::stdin().is_terminal(),
-        "nobody is here to ask, nothing was done\n  help: `postern-agent reset --yes`"
+        "confirmation needs a terminal: nothing was done\n  help: run `postern-agent reset --yes`"
     );
     write!(io::stderr(), "Type the machine's name, {name}, to go on: ")?;
     let mut answer = String::new();
@@ -102,12 +103,12 @@ fn ask(name: &str) -> anyhow::Result<()> {
 
 /// The key of the gateway file, or a line of standard input.
 fn key(world: &World, gateway: &Gateway) -> anyhow::Result<SecretString> {
-    if let Some(key) = remove::key_at_hand(world) {
+    if let Some(key) = remove::key_in_gateway_file(world) {
         return Ok(key);
     }
     let line = if io::stdin().is_terminal() {
         write!(io::stderr(), "API key of a tenant administrator: ")?;
-        let line = unseen()?;
+        let line = read_hidden_line()?;
         writeln!(io::stderr())?;
         line
     } else {
@@ -116,7 +117,7 @@ fn key(world: &World, gateway: &Gateway) -> anyhow::Result<SecretString> {
     match line.trim() {
         "" => bail!(
             "no API key was given, nothing was done\n  help: {}",
-            gateway.by_hand()
+            gateway.manual_steps()
         ),
         key => Ok(key.to_owned().into()),
     }
@@ -128,13 +129,13 @@ fn first_line(input: &mut dyn io::BufRead) -> io::Result<Zeroizing<String>> {
     Ok(line)
 }
 
-/// A line that the terminal does not show.
-fn unseen() -> anyhow::Result<Zeroizing<String>> {
+/// A line that the terminal does not echo.
+fn read_hidden_line() -> anyhow::Result<Zeroizing<String>> {
     let stdin = io::stdin();
-    let before = tcgetattr(&stdin).context("asking the terminal")?;
+    let before = tcgetattr(&stdin).context("reading the terminal's settings")?;
     let mut quiet = before.clone();
     quiet.local_flags.remove(LocalFlags::ECHO);
-    tcsetattr(&stdin, SetArg::TCSAFLUSH, &quiet).context("silencing the terminal")?;
+    tcsetattr(&stdin, SetArg::TCSAFLUSH, &quiet).context("turning off the terminal's echo")?;
     let line = first_line(&mut stdin.lock());
     tcsetattr(&stdin, SetArg::TCSAFLUSH, &before).context("restoring the terminal")?;
     Ok(line?)
