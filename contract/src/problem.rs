@@ -17,6 +17,25 @@ pub struct Problem {
     pub remedy: String,
 }
 
+/// What a rule has against a value: the problem without its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Complaint {
+    /// What is wrong, one clause, no full stop, never a secret.
+    pub what: String,
+    /// What to do, one clause, no full stop.
+    pub remedy: String,
+}
+
+impl Complaint {
+    /// What is wrong and what to do about it.
+    pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            remedy: remedy.into(),
+        }
+    }
+}
+
 /// A place in a file; both from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {

@@ -1,6 +1,9 @@
 //! Sizes as people write them: `256MiB`, `60GiB`.
 
-use super::document::Complaint;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serializer};
+
+use crate::problem::Complaint;
 
 const UNITS: [(&str, u64); 4] = [
     ("KiB", 1 << 10),
@@ -58,6 +61,24 @@ pub fn display(bytes: u64) -> String {
         Some((name, unit)) => format!("{}{name}", bytes / unit),
         None => format!("{bytes} bytes"),
     }
+}
+
+/// For serde's `with`: a size as [`display`] writes it.
+///
+/// # Errors
+/// Those of `serializer`.
+pub fn serialize<S: Serializer>(bytes: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&display(*bytes))
+}
+
+/// For serde's `with`: a size, or a number of bytes.
+///
+/// # Errors
+/// Anything else.
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let bytes = text.parse().ok().or_else(|| parse(&text).ok());
+    bytes.ok_or_else(|| D::Error::custom("not a size"))
 }
 
 #[cfg(test)]

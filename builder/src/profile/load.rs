@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use jiff::Timestamp;
 use postern_contract::document::{
-    self, Complaint, Entry, Findings, Item, Node, Severity, Sources, Value,
+    self, Complaint, Entry, Findings, Item, Node, Severity, Sources, Value, shape,
 };
 use postern_contract::host::clock;
 use postern_contract::problem::Problems;
 
 use super::model::Profile;
-use super::{merge, validate};
+use super::{merge, schema, validate};
 
 /// Why there is no profile, or no gateway file.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ pub(super) fn load_at(path: &Path, now: Timestamp) -> Result<Profile, LoadError>
         sources,
         ..
     } = reading;
-    let profile = root.and_then(|root| validate::profile(absolute, &root, now, &mut findings));
+    let profile = root.and_then(|root| validate::profile(absolute, root, now, &mut findings));
     match findings.finish(profile) {
         Ok((profile, _)) => Ok(profile),
         Err(problems) => Err(LoadError::Invalid { problems, sources }),
@@ -97,14 +97,11 @@ impl Reading {
         let root = document::read(file, &text, &mut self.findings);
         self.sources.insert(file.to_owned(), text);
         let mut root = root?;
-        let mut fields = Item::root(&root).fields(&mut self.findings)?;
-        document::api_version(&mut fields, &mut self.findings);
-        let base = fields.optional("extends").and_then(|item| {
-            self.open.push(path);
-            let base = self.extended(file, &item);
-            self.open.pop();
-            base
-        });
+        shape::check(&schema::HEADER, &mut root, &mut self.findings);
+        self.open.push(path);
+        let extends = Item::root(&root).at("extends").pop();
+        let base = extends.and_then(|item| self.extended(file, &item));
+        self.open.pop();
         if let Value::Map(entries) = &mut root.value {
             entries.retain(|entry| !is_header(entry));
         }
@@ -116,7 +113,7 @@ impl Reading {
 
     /// The tree of the file that `item` names.
     fn extended(&mut self, file: &str, item: &Item<'_>) -> Option<Node> {
-        let name = item.text(&mut self.findings)?;
+        let name = item.node.value.as_text()?;
         let path = Path::new(file).parent().unwrap_or(Path::new("")).join(name);
         let read = fs::canonicalize(&path).and_then(|absolute| {
             let text = fs::read_to_string(&path)?;

@@ -4,7 +4,7 @@
 //! anything else is replaced. A key written without a value takes away what the
 //! base says.
 
-use postern_contract::document::{Entry, Node, Value};
+use postern_contract::document::{Entry, Node, Value, dotted};
 
 /// Lists that gather: what the base wants is still wanted.
 const APPENDED: [&str; 5] = [
@@ -19,6 +19,11 @@ const APPENDED: [&str; 5] = [
 /// be one file with the digest of another.
 const REPLACED: [&str; 2] = ["k3s.binary", "k3s.images"];
 
+/// Whether the mapping at `key` merges key by key.
+pub(super) fn key_by_key(key: &str) -> bool {
+    !REPLACED.contains(&key)
+}
+
 /// `top` over `base`.
 pub(super) fn over(base: Node, top: Node) -> Node {
     merged("", base, top)
@@ -26,7 +31,7 @@ pub(super) fn over(base: Node, top: Node) -> Node {
 
 fn merged(key: &str, base: Node, top: Node) -> Node {
     let value = match (base.value, top.value) {
-        (Value::Map(base), Value::Map(top)) if !REPLACED.contains(&key) => {
+        (Value::Map(base), Value::Map(top)) if key_by_key(key) => {
             Value::Map(merged_entries(key, base, top))
         }
         (Value::List(mut base), Value::List(top)) if APPENDED.contains(&key) => {
@@ -49,10 +54,7 @@ fn merged_entries(parent: &str, base: Vec<Entry>, top: Vec<Entry>) -> Vec<Entry>
             continue;
         };
         let below = entries.remove(at);
-        let key = match parent {
-            "" => entry.key.clone(),
-            parent => format!("{parent}.{}", entry.key),
-        };
+        let key = dotted(parent, &entry.key);
         let node = merged(&key, below.node, entry.node);
         entries.insert(at, Entry { node, ..entry });
     }

@@ -1,9 +1,13 @@
 //! What the user wants in the image: the profile, read, merged and validated.
 //!
 //! [`Profile::load`] reads a profile and what it extends into one tree that
-//! still knows where everything was written, then takes the profile out of it;
-//! all mistakes are told at once.
+//! still knows where everything was written. The tree is held to the schema that
+//! [`Profile`] derives, then to a table of rules; serde reads what is left. All
+//! mistakes are reported at once.
 
+mod base;
+mod disk;
+mod files;
 mod load;
 mod merge;
 mod model;
@@ -11,12 +15,10 @@ mod rules;
 pub mod schema;
 mod validate;
 
+pub use base::{Arch, Base, Distro, ExtraArchive, Mirror, Suite, Token};
+pub use disk::DiskSizes;
 pub use load::LoadError;
-pub use model::{
-    Arch, Base, Certificate, DiskSizes, Distro, Download, ExtraArchive, K3s, Kernel, Mirror,
-    Origin, Output, Packages, Profile, Suite, Token, User,
-};
-
+pub use model::{Certificate, Download, K3s, Kernel, Origin, Output, Packages, Profile, User};
 pub use rules::{is_package_name, is_user_name};
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 
 use postern_contract::digest::Digest;
 use postern_contract::document::Complaint;
+use postern_contract::gateway::rules;
 use postern_contract::size::{self, MIB};
 use url::Url;
 
-use super::model::{Arch, Distro, Mirror, Output};
 use crate::boot::cmdline;
 
 /// A word of `first` characters followed by `rest` ones.
@@ -30,25 +30,6 @@ pub(super) fn version(text: &str) -> Result<String, Complaint> {
         "a version",
         "use letters, digits, dots and dashes: `1.4.2`",
     )
-}
-
-pub(super) fn distro(text: &str) -> Result<Distro, Complaint> {
-    match text {
-        "debian" => Ok(Distro::Debian),
-        "ubuntu" => Ok(Distro::Ubuntu),
-        _ => complain(
-            text,
-            "a supported distribution",
-            "write `debian` or `ubuntu`",
-        ),
-    }
-}
-
-pub(super) fn arch(text: &str) -> Result<Arch, Complaint> {
-    match text {
-        "amd64" => Ok(Arch::Amd64),
-        _ => complain(text, "a supported architecture", "write `amd64`"),
-    }
 }
 
 /// A suite, release or component: the words of a line in `sources.list`.
@@ -76,15 +57,16 @@ pub(super) fn archive_path(text: &str) -> Result<String, Complaint> {
     )
 }
 
-pub(super) fn mirror(text: &str) -> Result<Mirror, Complaint> {
-    let remedy = "write `host`, or the URL above the archive: `http://mirror.example`";
+/// `host`, or the address above the archives.
+pub(super) fn mirror(text: &str) -> Result<String, Complaint> {
     if text == "host" {
-        return Ok(Mirror::Host);
+        return Ok(text.to_owned());
     }
     if Url::parse(text).is_err() {
+        let remedy = "write `host`, or the URL above the archive: `http://mirror.example`";
         return Err(Complaint::new("is neither `host` nor a URL", remedy));
     }
-    mirror_url(text).map(Mirror::Url)
+    mirror_url(text).map(String::from)
 }
 
 /// The address above an archive.
@@ -136,11 +118,25 @@ fn without_user_info(url: &Url) -> Result<(), Complaint> {
     ))
 }
 
+/// The image's proxy.
+pub(super) fn proxy_url(text: &str) -> Result<Url, Complaint> {
+    let url = rules::proxy_url(text)?;
+    if url.password().is_some() {
+        return Err(Complaint::new(
+            "has a password, and a password in the image can be read by anyone with the image",
+            "put the proxy in the gateway file, which only the machine gets",
+        ));
+    }
+    Ok(url)
+}
+
 /// SHA-256 as `sha256sum` prints it.
-pub(super) fn sha256(text: &str) -> Result<Digest, Complaint> {
+pub(super) fn sha256(text: &str) -> Result<String, Complaint> {
     let remedy = "write the 64 lower-case digits that `sha256sum` prints";
-    text.parse()
-        .or_else(|_| complain(text, "a SHA-256", remedy))
+    match text.parse::<Digest>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => complain(text, "a SHA-256", remedy),
+    }
 }
 
 /// Whether a package may have this name (Debian Policy §5.6.1).
@@ -242,14 +238,6 @@ pub(super) fn budget(text: &str) -> Result<u64, Complaint> {
     Ok(bytes)
 }
 
-pub(super) fn output(text: &str) -> Result<Output, Complaint> {
-    let known = [Output::Ddgz, Output::Raw, Output::Qcow2, Output::Tgz];
-    match known.into_iter().find(|output| output.name() == text) {
-        Some(output) => Ok(output),
-        None => complain(text, "an output", "write `ddgz`, `raw`, `qcow2` or `tgz`"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -286,7 +274,7 @@ mod tests {
         ] {
             cmdline_word(text).unwrap();
         }
-        assert_eq!(mirror("host").unwrap(), Mirror::Host);
+        mirror("host").unwrap();
         mirror("file:///srv/mirror").unwrap();
         sha256(&"0af".repeat(22)[..64]).unwrap();
         assert_eq!(partition("64MiB", MIB).unwrap(), 64 * MIB);
@@ -334,7 +322,6 @@ mod tests {
         for text in ["root", "Me", "1me", ""] {
             user(text).unwrap_err();
         }
-        output("vmdk").unwrap_err();
         for text in ["2026-09-30", "20260930T000000", "20260930 000000Z"] {
             snapshot(text).unwrap_err();
         }

@@ -1,25 +1,10 @@
 //! Gathering what is wrong, so that nothing has to stop at the first mistake.
 
-use crate::problem::{Problem, Problems};
+use serde::Deserialize;
 
-/// What a rule has against a value: the problem without its place.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// What is wrong, one clause, no full stop, never a secret.
-    pub what: String,
-    /// What to do, one clause, no full stop.
-    pub remedy: String,
-}
+use crate::problem::{Complaint, Problem, Problems};
 
-impl Complaint {
-    /// What is wrong and what to do about it.
-    pub fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            remedy: remedy.into(),
-        }
-    }
-}
+use super::tree::Node;
 
 /// What was found in the files read so far.
 #[derive(Debug, Default)]
@@ -45,6 +30,21 @@ impl Findings {
     /// Notes a warning: the files can be used, but probably not as intended.
     pub fn warn(&mut self, problem: Problem) {
         self.warnings.push(problem);
+    }
+
+    /// The tree as a `T`, if nothing is wrong with it.
+    pub fn read<'t, T: Deserialize<'t>>(&mut self, root: &'t Node) -> Option<T> {
+        if !self.problems.is_empty() {
+            return None;
+        }
+        let value = T::deserialize(root);
+        let remedy = "report this: the schema allows what the reader does not take";
+        value
+            .map_err(|mismatch| {
+                let complaint = Complaint::new(mismatch.to_string(), remedy);
+                self.add(root.place.problem(String::new(), complaint));
+            })
+            .ok()
     }
 
     /// The value with its warnings, or every problem; both in the order of the files.

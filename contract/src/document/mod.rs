@@ -1,17 +1,25 @@
 //! What a person writes, read so that every mistake in it is told at once.
 //!
-//! [`read()`] turns YAML into a tree with positions, [`Fields`] takes
-//! the expected keys out of it, and [`Findings`] gathers what was wrong on the
-//! way. [`render()`] shows problems to a person, with the line at fault.
+//! [`read()`] turns YAML into a tree with positions, [`shape::check`] holds it to
+//! the schema that its type derives, [`rules::apply`] puts single values through
+//! rules, and [`Findings`] gathers what is wrong on the way; serde reads the tree
+//! if nothing is. [`render()`] shows problems to a person, with the line at fault.
 
+mod de;
 mod excerpt;
-mod fields;
 mod findings;
+mod item;
 mod render;
+pub mod rules;
+#[cfg(feature = "schema")]
+pub mod schema;
+pub mod shape;
 mod tree;
 
-pub use fields::{Fields, Item};
-pub use findings::{Complaint, Findings};
+pub use crate::problem::Complaint;
+pub use de::Mismatch;
+pub use findings::Findings;
+pub use item::{Item, dotted};
 pub use render::{Severity, Sources, render};
 pub use tree::{Entry, Node, Place, Value};
 
@@ -26,18 +34,4 @@ pub fn read(file: &str, text: &str, findings: &mut Findings) -> Option<Node> {
         findings.add(problem);
     }
     node
-}
-
-/// Takes the `apiVersion` key out of a document and checks it.
-pub fn api_version(fields: &mut Fields<'_>, findings: &mut Findings) {
-    let Some(item) = fields.required("apiVersion", "apiVersion: postern/v1", findings) else {
-        return;
-    };
-    if item.text(findings).is_some_and(|v| v != API_VERSION) {
-        let complaint = Complaint::new(
-            "is a version this program does not read",
-            format!("write `apiVersion: {API_VERSION}`, or use the program the file was made for"),
-        );
-        findings.add(item.problem(complaint));
-    }
 }

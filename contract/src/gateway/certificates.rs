@@ -1,35 +1,24 @@
-//! The `certificates` list: PEM as it is, or in a file.
+//! The `certificates` list: CA certificates in PEM.
 
 use jiff::Timestamp;
-use secrecy::ExposeSecret;
 
-use crate::document::{Complaint, Findings, Item};
+use crate::document::{Complaint, Findings, Item, Node, Value};
 use crate::trust::{self, Certificate, DistrustReason, TrustError};
 
-use super::secrets;
-use crate::host::secrets::Secrets;
-
-/// The CA certificates of a list whose values are PEM or `{file: …}`, each once.
-pub(super) fn read_list(
-    item: &Item<'_>,
-    now: Timestamp,
-    source: &dyn Secrets,
-    findings: &mut Findings,
-) -> Vec<Certificate> {
+/// The CA certificates of a list whose values are PEM, one a value, each once.
+pub(super) fn read_list(list: &Item<'_>, now: Timestamp, findings: &mut Findings) -> Option<Value> {
     let mut all = Vec::new();
-    for item in item.list(findings).unwrap_or_default() {
-        // PEM is no secret, but it may be kept in the same places.
-        let Some(text) = secrets::read(&item, source, findings) else {
-            continue;
-        };
-        all.extend(read_certificates(
-            &item,
-            text.expose_secret(),
-            now,
-            findings,
-        ));
+    for item in list.at("[]") {
+        if let Some(text) = item.node.value.as_text() {
+            all.extend(read_certificates(&item, text, now, findings));
+        }
     }
-    trust::deduplicated(all)
+    let node = |certificate: Certificate| Node {
+        place: list.node.place.clone(),
+        value: certificate.pem.into(),
+    };
+    let nodes = trust::deduplicated(all).into_iter().map(node);
+    Some(Value::List(nodes.collect()))
 }
 
 /// The CA certificates in `text`, which `item` holds or refers to. Whatever

@@ -8,19 +8,16 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Complaint, Fields, Findings, Item};
-use crate::problem::Problem;
+use crate::document::{Complaint, Findings, Item};
 
-use super::rules;
-use super::secrets;
-use super::virtual_address::{self, VirtualAddress};
+use super::secrets::Secret;
+use super::virtual_address::VirtualAddress;
 use crate::host::secrets::Secrets;
 
 /// Fewest characters of a token: 128 bits as hex are twice as many.
-const SHORTEST: usize = 16;
+const MIN_TOKEN_LENGTH: usize = 16;
 
 /// What to do about a cluster that nobody finds.
 const WHERE: &str = "add `virtual-address: ADDRESS`, a free address of the machines' network, or `api-endpoint: NAME`, a DNS name or address of yours that leads to all of them";
@@ -29,13 +26,32 @@ const MAKE: &str = "make the user-data with `postern user-data` or `postern depl
 
 /// How many machines make a gateway: etcd wants an odd number, and Palette
 /// installs one or three.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u8", into = "u8")]
 pub enum Nodes {
     /// One machine.
     #[default]
     One,
     /// Three machines, of which one may fail.
     Three,
+}
+
+impl From<Nodes> for u8 {
+    fn from(nodes: Nodes) -> u8 {
+        nodes.count()
+    }
+}
+
+impl TryFrom<u8> for Nodes {
+    type Error = &'static str;
+
+    fn try_from(count: u8) -> Result<Self, &'static str> {
+        match count {
+            1 => Ok(Nodes::One),
+            3 => Ok(Nodes::Three),
+            _ => Err("neither 1 nor 3"),
+        }
+    }
 }
 
 impl Nodes {
@@ -59,7 +75,8 @@ impl Nodes {
 }
 
 /// Which of a gateway's machines, counted from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Node(u8);
 
 impl Node {
@@ -78,30 +95,6 @@ impl fmt::Display for Node {
     }
 }
 
-/// What lets a machine join a cluster. Shown nowhere.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Token(String);
-
-impl Token {
-    /// The token itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl From<&SecretString> for Token {
-    fn from(secret: &SecretString) -> Self {
-        Self(secret.expose_secret().to_owned())
-    }
-}
-
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(***)")
-    }
-}
-
 /// What the gateway file says about the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cluster {
@@ -113,7 +106,7 @@ pub struct Cluster {
     /// Address that the machines serve themselves.
     pub virtual_address: Option<VirtualAddress>,
     /// What machines join with; there in what a machine of three is given.
-    pub token: Option<Token>,
+    pub token: Option<Secret>,
     /// Which machine this is; there in what a machine of three is given.
     pub node: Option<Node>,
 }
@@ -128,7 +121,7 @@ pub enum Part {
         /// Another name for its API server.
         api_endpoint: Option<String>,
         /// What others could join with.
-        token: Option<Token>,
+        token: Option<Secret>,
     },
     /// It initialises a cluster of three.
     #[serde(rename_all = "kebab-case")]
@@ -136,7 +129,7 @@ pub enum Part {
         /// Where the cluster's API server is reached.
         api_endpoint: String,
         /// What the others join with.
-        token: Token,
+        token: Secret,
     },
     /// It joins what the first one initialised.
     #[serde(rename_all = "kebab-case")]
@@ -144,7 +137,7 @@ pub enum Part {
         /// Where the cluster's API server is reached.
         api_endpoint: String,
         /// What it joins with.
-        token: Token,
+        token: Secret,
     },
 }
 
@@ -178,7 +171,7 @@ impl Part {
     }
 
     /// What machines join with.
-    pub const fn token(&self) -> Option<&Token> {
+    pub const fn token(&self) -> Option<&Secret> {
         match self {
             Part::Alone { token, .. } => token.as_ref(),
             Part::First { token, .. } | Part::Joins { token, .. } => Some(token),
@@ -209,111 +202,65 @@ impl Cluster {
     }
 }
 
-/// Reads the keys of the cluster. Also gives the addresses in them, each with
-/// its place.
-pub(super) fn read<'t>(
-    fields: &mut Fields<'t>,
-    source: &dyn Secrets,
-    findings: &mut Findings,
-) -> (Cluster, Vec<(Item<'t>, IpAddr)>) {
-    let nodes_item = fields.optional("nodes");
-    let nodes = nodes_item.as_ref().and_then(|item| nodes(item, findings));
-    let nodes = nodes.unwrap_or_default();
-    let endpoint_item = fields.optional("api-endpoint");
-    let api_endpoint = endpoint_item.as_ref();
-    let api_endpoint = api_endpoint.and_then(|item| item.parsed(findings, rules::host));
-    let written = endpoint_item.as_ref().zip(api_endpoint.as_deref());
-    let virtual_address = virtual_address::read(fields, written, findings);
-    let mut addresses: Vec<_> = virtual_address
-        .iter()
-        .map(|(it, item)| (item.clone(), it.address.into()))
-        .collect();
-    addresses.extend(written.and_then(|(item, host)| Some((item.clone(), host.parse().ok()?))));
-    let virtual_address = virtual_address.map(|(it, _)| it);
-    // Where the machines are reached is where they serve, unless it has a name.
-    let api_endpoint = api_endpoint.or_else(|| Some(virtual_address?.address.to_string()));
-    let token_item = fields.optional("cluster-token");
-    let token = token_item
-        .as_ref()
-        .and_then(|item| token_of(item, source, findings));
-    let node_item = fields.optional("node");
-    let node = node_item
-        .as_ref()
-        .and_then(|item| node_of(item, nodes, findings));
-    let cluster = Cluster {
-        nodes,
-        api_endpoint,
-        virtual_address,
-        token,
-        node,
+/// The rules that hold the keys of the cluster against each other; more where
+/// nothing can be obtained any more, on the machine itself.
+pub(super) fn check(root: &Item<'_>, source: &dyn Secrets, findings: &mut Findings) {
+    let item = |key| root.at(key).pop();
+    let (nodes, node, token) = (item("nodes"), item("node"), item("cluster-token"));
+    let (served, endpoint) = (item("virtual-address"), item("api-endpoint"));
+    let mut lacks = |item: &Item<'_>, key: &str, remedy: &str| {
+        let what = format!("has no `{key}` with it");
+        findings.add(item.problem(Complaint::new(what, remedy)));
     };
-    let here = source.palette().is_err();
-    findings.extend(incomplete(&cluster, nodes_item, token_item, here));
-    (cluster, addresses)
-}
-
-/// What is missing beside `nodes: 3`, or beside the token of a machine alone;
-/// more where nothing can be obtained any more, `here` on the machine itself.
-fn incomplete(
-    cluster: &Cluster,
-    nodes: Option<Item<'_>>,
-    token: Option<Item<'_>>,
-    here: bool,
-) -> Vec<Problem> {
-    let lacks = |item: &Item<'_>, what, remedy| item.problem(Complaint::new(what, remedy));
-    let no_endpoint = cluster.api_endpoint.is_none();
-    let mut problems = Vec::new();
-    match (cluster.nodes, nodes, token) {
-        (Nodes::Three, Some(item), _) => {
-            if no_endpoint {
-                problems.push(lacks(&item, "has no `api-endpoint` with it", WHERE));
+    let three = root.text_at("nodes") == Some("3");
+    match (&nodes, &token) {
+        (Some(nodes), _) if three => {
+            if endpoint.is_none() && served.is_none() {
+                lacks(nodes, "api-endpoint", WHERE);
             }
-            if cluster.node.is_some() && cluster.token.is_none() {
-                problems.push(lacks(&item, "has no `cluster-token` with it", MAKE));
+            if node.is_some() && token.is_none() {
+                lacks(nodes, "cluster-token", MAKE);
             }
-            if cluster.node.is_none() && here {
-                problems.push(lacks(&item, "has no `node` with it", MAKE));
+            if node.is_none() && source.palette().is_err() {
+                lacks(nodes, "node", MAKE);
             }
         }
-        (Nodes::One, _, Some(item)) if no_endpoint => {
-            problems.push(lacks(&item, "has no `api-endpoint` with it", WHERE));
+        (_, Some(token)) if endpoint.is_none() && served.is_none() => {
+            lacks(token, "api-endpoint", WHERE);
         }
         _ => {}
     }
-    problems
-}
-
-fn nodes(item: &Item<'_>, findings: &mut Findings) -> Option<Nodes> {
-    match item.integer(findings)? {
-        1 => Some(Nodes::One),
-        3 => Some(Nodes::Three),
-        _ => {
-            let complaint = Complaint::new("is neither 1 nor 3", "write `nodes: 1` or `nodes: 3`");
-            findings.add(item.problem(complaint));
-            None
-        }
+    if let (Some(router), None) = (item("virtual-router"), &served) {
+        lacks(
+            &router,
+            "virtual-address",
+            "add `virtual-address:`, or remove it",
+        );
     }
-}
-
-fn node_of(item: &Item<'_>, nodes: Nodes, findings: &mut Findings) -> Option<Node> {
-    let node = nodes.node(item.integer(findings)?);
-    if node.is_none() {
+    if let Some(node) = node.filter(|node| !three && node.text().is_some_and(|n| n != "1")) {
         let what = "is not one of this gateway's machines";
-        let remedy = format!("write a number from 1 to {}", nodes.count());
-        findings.add(item.problem(Complaint::new(what, remedy)));
+        findings.add(node.problem(Complaint::new(what, "write `nodes: 3`, or remove it")));
     }
-    node
+    let address = |item: &Item<'_>| item.text()?.parse::<IpAddr>().ok();
+    if let (Some(endpoint), Some(served)) = (endpoint, served)
+        && let (Some(other), Some(address)) = (address(&endpoint), address(&served))
+        && other != address
+    {
+        findings.add(endpoint.problem(Complaint::new(
+            format!("is another address than `virtual-address` {address}"),
+            "remove one of the two, or write a DNS name that leads to the virtual address",
+        )));
+    }
 }
 
-fn token_of(item: &Item<'_>, source: &dyn Secrets, findings: &mut Findings) -> Option<Token> {
-    let secret = secrets::read(item, source, findings)?;
-    let text = secret.expose_secret();
-    if text.len() < SHORTEST || text.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        findings.add(item.problem(Complaint::new(
-            format!("is shorter than {SHORTEST} characters, or has a blank in it"),
+/// What machines join with.
+pub(super) fn token(text: &str) -> Result<String, Complaint> {
+    if text.len() < MIN_TOKEN_LENGTH || text.contains(|c: char| c.is_whitespace() || c.is_control())
+    {
+        return Err(Complaint::new(
+            format!("is shorter than {MIN_TOKEN_LENGTH} characters, or has a blank in it"),
             "make one with `openssl rand -hex 32`",
-        )));
-        return None;
+        ));
     }
-    Some(Token::from(&secret))
+    Ok(text.to_owned())
 }

@@ -1,16 +1,23 @@
 //! Reading the whole gateway file.
 
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use serde_json::Value as Json;
 
-use crate::document::{self, Findings, Item, Node};
+use crate::document::rules::{Rule, apply, text};
+use crate::document::{self, Findings, Item, Node, shape};
 use crate::problem::{Problem, Problems};
+use crate::size;
 
-use super::maas::{self, MaasRequest};
-use super::network::{self, Network};
-use super::pairing::{self, Obtain, Pairing, Said};
-use super::{Gateway, certificates, cluster, registries, rules};
+use super::document::Document;
+use super::pairing::{Obtain, Pairing};
+use super::secrets::look_up;
+use super::{
+    Cluster, Gateway, MaasRequest, ProxySettings, VirtualAddress, certificates, cluster, maas,
+    network, pairing, registries, rules, virtual_address,
+};
 use crate::host::secrets::Secrets;
 
 /// Everything a gateway file says, every rule kept.
@@ -30,6 +37,13 @@ pub struct GatewayFile {
     /// What can be used, but probably is not meant.
     pub warnings: Vec<Problem>,
 }
+
+/// The schema that [`Document`] derives, as published; the agent has no other
+/// part of schemars.
+pub(super) static SCHEMA: LazyLock<Json> = LazyLock::new(|| {
+    let text = include_str!("../../../docs/reference/gateway.schema.json");
+    serde_json::from_str(text).expect("the published schema is JSON, as a test holds")
+});
 
 /// Reads a gateway file for the agent: [`GatewayFile::parse`] without what only
 /// a deployment needs. Gives the settings and the warnings.
@@ -66,7 +80,7 @@ impl GatewayFile {
     ) -> Result<Self, Problems> {
         let mut findings = Findings::default();
         let root = document::read(file, text, &mut findings);
-        let whole = root.and_then(|root| read(&root, now, secrets, &mut findings));
+        let whole = root.and_then(|root| read(root, now, secrets, &mut findings));
         let (mut whole, warnings) = findings.finish(whole)?;
         whole.warnings = warnings;
         Ok(whole)
@@ -74,78 +88,124 @@ impl GatewayFile {
 }
 
 fn read(
-    root: &Node,
+    mut root: Node,
     now: Timestamp,
     source: &dyn Secrets,
     findings: &mut Findings,
 ) -> Option<GatewayFile> {
-    let mut fields = Item::root(root).fields(findings)?;
-    document::api_version(&mut fields, findings);
-    let name = fields.required("name", "name: my-gateway", findings);
-    let name = name.and_then(|item| item.parsed(findings, rules::label));
-    let (cluster, addresses) = cluster::read(&mut fields, source, findings);
-    let joins = cluster
-        .node
-        .is_some_and(|node| node != cluster::Node::FIRST);
-    let example = "palette: {endpoint: https://…, pairing: {pairing-code: …}}";
-    let palette = fields.required("palette", example, findings);
-    let palette = palette.and_then(|item| pairing::read(&item, joins, source, findings));
-
-    let endpoint = palette.as_ref().and_then(|p| p.endpoint.as_ref());
-    let endpoint = endpoint.map(|(item, url)| (item, url));
-    let block = fields.optional("network");
-    let others = network::Others {
-        palette: endpoint,
-        api: addresses,
-    };
-    let network = network::read(block.as_ref(), others, source, findings);
-    let list = fields.optional("certificates");
-    let certificates = list.map(|item| certificates::read_list(&item, now, source, findings));
-    let registries = fields.optional("registries");
-    let registries = registries.and_then(|item| registries::read(&item, source, findings));
-    let maas = fields.optional("maas");
-    let maas = maas.map(|item| maas::read(&item, findings));
-    let keys = fields.optional("ssh-authorized-keys");
-    let keys = keys.and_then(|item| item.parsed_list(findings, rules::ssh_key));
-    fields.finish(findings);
-
-    let palette = palette?;
-    let (pairing, obtain) = told(palette.pairing, joins)?;
-    let Network {
-        proxy,
-        pod_cidr,
-        service_cidr,
-        dns,
-        ntp,
-    } = network;
-    let gateway = Gateway {
-        name: name?,
-        endpoint: palette.endpoint?.1,
-        pairing,
-        fleet: palette.fleet,
-        cluster,
-        proxy,
-        pod_cidr,
-        service_cidr,
-        registries: registries.unwrap_or_default(),
-        certificates: certificates.into_iter().flatten().map(|c| c.pem).collect(),
-        ssh_authorized_keys: keys.unwrap_or_default(),
-    };
-    Some(GatewayFile {
-        gateway,
-        dns,
-        ntp,
-        maas: maas.unwrap_or_default(),
-        obtain,
-        warnings: Vec::new(),
-    })
+    shape::check(&SCHEMA, &mut root, findings);
+    apply_rules(&mut root, now, source, findings);
+    pairing::apply_rules(&mut root, source, findings);
+    let document = Item::root(&root);
+    pairing::check(&document, findings);
+    cluster::check(&document, source, findings);
+    network::check(&document, findings);
+    registries::check(&document, findings);
+    maas::check(&document, findings);
+    let obtain = pairing::take_obtain(&mut root);
+    let document: Document = findings.read(&root)?;
+    Some(GatewayFile::new(document, obtain))
 }
 
-/// How it pairs and what Palette is asked for; only one that `joins` does without.
-fn told(said: Option<Said>, joins: bool) -> Option<(Option<Pairing>, Option<Obtain>)> {
-    match said {
-        Some(Said::Here(pairing)) => Some((Some(pairing), None)),
-        Some(Said::Obtain(what)) => Some((None, Some(what))),
-        None => joins.then_some((None, None)),
+/// Every rule for a single value; those of `palette.pairing` are there.
+fn apply_rules(root: &mut Node, now: Timestamp, source: &dyn Secrets, findings: &mut Findings) {
+    let kept = |item: &Item<'_>, findings: &mut Findings| look_up(item, source, findings);
+    let rules: &[(&str, &Rule<'_>)] = &[
+        ("name", &text(rules::label)),
+        ("palette.endpoint", &text(rules::endpoint)),
+        ("palette.pairing.pairing-code", &kept),
+        ("palette.pairing.manifests.jet", &kept),
+        ("palette.pairing.manifests.ally", &kept),
+        ("palette.pairing.api-key", &kept),
+        ("network.proxy.http", &kept),
+        ("network.proxy.http", &text(rules::proxy_url)),
+        ("network.proxy.https", &kept),
+        ("network.proxy.https", &text(rules::proxy_url)),
+        ("network.no-proxy[]", &text(rules::no_proxy)),
+        ("network.pod-cidr", &text(network::pod_network)),
+        ("network.service-cidr", &text(network::service_network)),
+        (
+            "network.dns[]",
+            &text(|text| rules::address(text).map(|address| address.to_string())),
+        ),
+        ("network.ntp[]", &text(rules::host)),
+        ("certificates[]", &kept),
+        ("certificates", &|list, findings| {
+            certificates::read_list(list, now, findings)
+        }),
+        ("registries.mirrors[].of", &text(registries::mirrored)),
+        ("registries.mirrors[].at[]", &text(registries::endpoint)),
+        (
+            "registries.mirrors[].rewrite[].from",
+            &text(registries::name_begins),
+        ),
+        (
+            "registries.mirrors[].rewrite[].to",
+            &text(registries::name_begins),
+        ),
+        ("registries.logins[].registry", &text(registries::registry)),
+        ("registries.logins[].username", &text(registries::username)),
+        ("registries.logins[].password", &kept),
+        ("api-endpoint", &text(rules::host)),
+        ("virtual-address", &text(virtual_address::unicast)),
+        ("cluster-token", &kept),
+        ("cluster-token", &text(cluster::token)),
+        ("maas.zone", &text(maas::plain)),
+        ("maas.pool", &text(maas::plain)),
+        ("maas.domain", &text(rules::host)),
+        ("maas.tags[]", &text(maas::tag)),
+        ("maas.min-memory", &text(size::parse)),
+        ("maas.min-disk", &text(size::parse)),
+        ("ssh-authorized-keys[]", &text(rules::ssh_key)),
+    ];
+    apply(root, rules, findings);
+}
+
+impl GatewayFile {
+    fn new(document: Document, obtain: Option<Obtain>) -> Self {
+        let Document {
+            palette, network, ..
+        } = document;
+        let virtual_address = document.virtual_address.map(|address| VirtualAddress {
+            router: document
+                .virtual_router
+                .unwrap_or(VirtualAddress::new(address).router),
+            address,
+        });
+        // Where the machines are reached is where they serve, unless it has a name.
+        let served = virtual_address.map(|it| it.address.to_string());
+        let cluster = Cluster {
+            nodes: document.nodes,
+            api_endpoint: document.api_endpoint.or(served),
+            virtual_address,
+            token: document.cluster_token,
+            node: document.node,
+        };
+        let proxy = network.proxy.map(|proxy| ProxySettings {
+            http: proxy.http,
+            https: proxy.https,
+            no_proxy: network.no_proxy.unwrap_or_default(),
+        });
+        let gateway = Gateway {
+            name: document.name,
+            endpoint: palette.endpoint,
+            pairing: palette.pairing,
+            fleet: palette.fleet,
+            cluster,
+            proxy,
+            pod_cidr: network.pod_cidr,
+            service_cidr: network.service_cidr,
+            registries: document.registries,
+            certificates: document.certificates,
+            ssh_authorized_keys: document.ssh_authorized_keys,
+        };
+        Self {
+            gateway,
+            dns: network.dns,
+            ntp: network.ntp,
+            maas: document.maas,
+            obtain,
+            warnings: Vec::new(),
+        }
     }
 }

@@ -11,12 +11,15 @@
 mod certificates;
 mod cluster;
 mod deliver;
+mod document;
 mod file;
 mod maas;
 mod network;
 mod pairing;
 mod registries;
 pub mod rules;
+#[cfg(feature = "schema")]
+mod schema;
 mod secrets;
 mod virtual_address;
 
@@ -26,13 +29,14 @@ use url::Url;
 pub use crate::host::secrets::{LiteralOnly, Secrets};
 pub use crate::proxy::{ProxySettings, masked};
 pub use certificates::read_certificates;
-pub use cluster::{Cluster, Node, Nodes, Part, Token};
+pub use cluster::{Cluster, Node, Nodes, Part};
 pub use deliver::Undeliverable;
+pub use document::Document;
 pub use file::{GatewayFile, parse};
 pub use maas::MaasRequest;
-pub use network::{NoProxy, read_proxy};
 pub use pairing::{Manifests, Obtain, Pairing};
-pub use registries::{Login, Mirror, Password, Registries, Rewrite, host_of};
+pub use registries::{Login, Mirror, Registries, Rewrite, host_of};
+pub use secrets::{Password, Secret, Token};
 pub use virtual_address::VirtualAddress;
 
 /// A gateway file that kept every rule.

@@ -1,36 +1,55 @@
-//! The `palette` block: which Palette, and how this gateway proves whose it is.
+//! How a gateway proves to Palette whose it is.
 
-use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
-use crate::document::{Complaint, Fields, Findings, Item, Value};
+use crate::document::rules::Rule;
+use crate::document::{Complaint, Findings, Item, Node, Value, rules};
 
-use super::rules;
-use super::secrets;
+use super::rules::label;
+#[cfg(feature = "schema")]
+use super::schema::or_obtained;
+#[cfg(feature = "schema")]
+use super::secrets::Secret;
 use crate::host::secrets::Secrets;
 
 /// How a gateway pairs.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum Pairing {
-    /// A pairing code from Tenant Settings → Private Cloud Gateways, valid for 24 hours.
-    Code(SecretString),
-    /// What Palette gives for a gateway in a cluster of one's own ("self-hosted").
+    /// From Tenant Settings, Private Cloud Gateways; valid for 24 hours. A secret.
+    #[serde(rename = "pairing-code")]
+    #[cfg_attr(feature = "schema", schemars(schema_with = "or_obtained::<Secret>"))]
+    Code(#[serde(with = "super::secrets::text")] SecretString),
+    /// What Palette gives for a gateway in a cluster of one's own, fetched by
+    /// the operator.
+    #[cfg_attr(feature = "schema", schemars(schema_with = "or_obtained::<Manifests>"))]
     Manifests(Manifests),
-    /// A tenant administrator's API key, with which the machine gets those itself.
-    ApiKey(SecretString),
+    /// Of a tenant administrator: the machine fetches the manifests itself. A secret.
+    #[cfg_attr(feature = "schema", schemars(with = "Secret"))]
+    ApiKey(#[serde(with = "super::secrets::text")] SecretString),
 }
 
 /// The manifests of Palette's agents, as Palette gives them.
-#[derive(Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Manifests {
-    /// The first to be applied, YAML.
+    /// The manifest of jet, the first to be applied, YAML.
+    #[serde(with = "super::secrets::text")]
+    #[cfg_attr(feature = "schema", schemars(with = "Secret"))]
     pub jet: SecretString,
-    /// The second.
+    /// The manifest of ally, the second.
+    #[serde(with = "super::secrets::text")]
+    #[cfg_attr(feature = "schema", schemars(with = "Secret"))]
     pub ally: SecretString,
-    /// Namespace for the objects of `ally` that name none: what Palette's
-    /// `kubectl` command has after `-n`.
+    /// What Palette's command for ally has after `-n`: the namespace for its
+    /// objects that name none.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,
     /// The gateway's uid in Palette.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub overlord_uid: Option<String>,
 }
 
@@ -44,182 +63,72 @@ pub enum Obtain {
     Manifests,
 }
 
-/// What the file says about pairing.
-#[derive(Debug)]
-pub(super) enum Said {
-    Here(Pairing),
-    Obtain(Obtain),
-}
-
-/// What the block says; each value is absent if it breaks a rule.
-pub(super) struct Palette<'t> {
-    pub(super) endpoint: Option<(Item<'t>, Url)>,
-    pub(super) pairing: Option<Said>,
-    pub(super) fleet: Option<u32>,
-}
-
-/// Reads the block. Only a machine that `joins` others may do without `pairing`.
-pub(super) fn read<'t>(
-    item: &Item<'t>,
-    joins: bool,
-    source: &dyn Secrets,
-    findings: &mut Findings,
-) -> Option<Palette<'t>> {
-    let mut fields = item.fields(findings)?;
-    let example = "endpoint: https://console.spectrocloud.com";
-    let endpoint = fields.required("endpoint", example, findings);
-    let endpoint = endpoint.and_then(|item| {
-        let url = item.parsed(findings, rules::endpoint)?;
-        Some((item, url))
-    });
-    let pairing = match joins {
-        true => fields.optional("pairing"),
-        false => fields.required("pairing", "pairing: {pairing-code: …}", findings),
+/// The rules of `palette.pairing`, once what is kept elsewhere is looked up.
+pub(super) fn apply_rules(root: &mut Node, source: &dyn Secrets, findings: &mut Findings) {
+    let from_palette = |item: &Item<'_>, findings: &mut Findings| {
+        let refused = source.palette().err();
+        findings.extend(refused.map(|complaint| item.problem(complaint)));
+        Some(item.node.value.clone())
     };
-    let pairing = pairing.and_then(|item| read_pairing(&item, source, findings));
-    let fleet = fields.optional("fleet");
-    let fleet = fleet.and_then(|item| fleet_of(&item, findings));
-    fields.finish(findings);
-    Some(Palette {
-        endpoint,
-        pairing,
-        fleet,
-    })
+    let code = "copy the code again from Tenant Settings, Private Cloud Gateways";
+    let key = "copy the key again from the user menu, My API Keys";
+    let rules: &[(&str, &Rule<'_>)] = &[
+        ("palette.pairing.pairing-code.from", &from_palette),
+        ("palette.pairing.manifests.from", &from_palette),
+        (
+            "palette.pairing.pairing-code",
+            &rules::text(|text| without_blanks(text, code)),
+        ),
+        (
+            "palette.pairing.api-key",
+            &rules::text(|text| without_blanks(text, key)),
+        ),
+        ("palette.pairing.manifests.namespace", &rules::text(label)),
+        (
+            "palette.pairing.manifests.overlord-uid",
+            &rules::text(label),
+        ),
+    ];
+    rules::apply(root, rules, findings);
 }
 
-/// More machines than that behind one address are a slip of the pen.
-const LARGEST_FLEET: u64 = 100_000;
-
-fn fleet_of(item: &Item<'_>, findings: &mut Findings) -> Option<u32> {
-    let count = item.integer(findings)?;
-    if !(1..=LARGEST_FLEET).contains(&count) {
-        findings.add(item.problem(Complaint::new(
-            format!("is not from 1 to {LARGEST_FLEET}"),
-            "write about how many machines reach Palette from the same address, or leave it out",
-        )));
-        return None;
+fn without_blanks(secret: &str, remedy: &str) -> Result<String, Complaint> {
+    match secret.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        true => Err(Complaint::new("has a blank in it", remedy)),
+        false => Ok(secret.to_owned()),
     }
-    u32::try_from(count).ok()
 }
 
-/// Exactly one way to pair.
-fn read_pairing(item: &Item<'_>, source: &dyn Secrets, findings: &mut Findings) -> Option<Said> {
-    let mut fields = item.fields(findings)?;
-    let code = fields.optional("pairing-code");
-    let manifests = fields.optional("manifests");
-    let key = fields.optional("api-key");
-    let said = match (&code, &manifests, &key) {
-        (Some(item), None, None) => read_code(item, source, findings),
-        (None, Some(item), None) => read_manifests(item, source, findings),
-        (None, None, Some(item)) => {
-            let key = secrets::read(item, source, findings);
-            let key = key.and_then(|key| without_blanks(item, key, KEY_REMEDY, findings));
-            key.map(|key| Said::Here(Pairing::ApiKey(key)))
+/// Every machine pairs, but one that joins others.
+pub(super) fn check(root: &Item<'_>, findings: &mut Findings) {
+    let joins = root.text_at("node").is_some_and(|node| node != "1");
+    for palette in root.at("palette") {
+        if !joins && matches!(palette.node.value, Value::Map(_)) && palette.at("pairing").is_empty()
+        {
+            let complaint = Complaint::new("is missing", "add `pairing: {pairing-code: …}`");
+            let key = "palette.pairing".to_owned();
+            findings.add(palette.node.place.problem(key, complaint));
         }
-        (None, None, None) => {
-            fields.required("pairing-code", "pairing-code: {file: code.txt}", findings);
-            None
-        }
-        _ => {
-            findings.add(fields.problem(Complaint::new(
-                "names more than one way to pair",
-                "keep one of `pairing-code`, `manifests` and `api-key`",
-            )));
-            None
-        }
+    }
+}
+
+/// What Palette is to be asked for. It leaves the tree, and the pairing with it.
+pub(super) fn take_obtain(root: &mut Node) -> Option<Obtain> {
+    let from_palette = |key: &str| {
+        !Item::root(root)
+            .at(&format!("palette.pairing.{key}.from"))
+            .is_empty()
     };
-    fields.finish(findings);
-    said
-}
-
-const CODE_REMEDY: &str = "copy the code again from Tenant Settings, Private Cloud Gateways";
-const KEY_REMEDY: &str = "copy the key again from the user menu, My API Keys";
-
-fn read_code(item: &Item<'_>, source: &dyn Secrets, findings: &mut Findings) -> Option<Said> {
-    if let Some(obtained) = from_palette(item, source, findings) {
-        return obtained.then_some(Said::Obtain(Obtain::Code));
-    }
-    let code = secrets::read(item, source, findings)?;
-    let code = without_blanks(item, code, CODE_REMEDY, findings)?;
-    Some(Said::Here(Pairing::Code(code)))
-}
-
-fn read_manifests(item: &Item<'_>, source: &dyn Secrets, findings: &mut Findings) -> Option<Said> {
-    if let Some(obtained) = from_palette(item, source, findings) {
-        return obtained.then_some(Said::Obtain(Obtain::Manifests));
-    }
-    let mut fields = item.fields(findings)?;
-    let jet = text_of(
-        "jet",
-        "jet: {file: jet.yaml}",
-        &mut fields,
-        source,
-        findings,
+    let obtain = match (from_palette("pairing-code"), from_palette("manifests")) {
+        (true, _) => Obtain::Code,
+        (_, true) => Obtain::Manifests,
+        _ => return None,
+    };
+    let nothing = |_: &Item<'_>, _: &mut Findings| Some(Value::Null);
+    rules::apply(
+        root,
+        &[("palette.pairing", &nothing)],
+        &mut Findings::default(),
     );
-    let ally = text_of(
-        "ally",
-        "ally: {file: ally.yaml}",
-        &mut fields,
-        source,
-        findings,
-    );
-    let namespace = fields.optional("namespace");
-    let namespace = namespace.and_then(|item| item.parsed(findings, rules::label));
-    let uid = fields.optional("overlord-uid");
-    let overlord_uid = uid.and_then(|item| item.parsed(findings, rules::label));
-    fields.finish(findings);
-    Some(Said::Here(Pairing::Manifests(Manifests {
-        jet: jet?,
-        ally: ally?,
-        namespace,
-        overlord_uid,
-    })))
-}
-
-fn text_of(
-    key: &'static str,
-    example: &str,
-    fields: &mut Fields<'_>,
-    source: &dyn Secrets,
-    findings: &mut Findings,
-) -> Option<SecretString> {
-    let item = fields.required(key, example, findings)?;
-    secrets::read(&item, source, findings)
-}
-
-/// Whether the value is `{from: palette}`; `Some(false)` if it would be, but is wrong.
-fn from_palette(item: &Item<'_>, source: &dyn Secrets, findings: &mut Findings) -> Option<bool> {
-    let Value::Map(entries) = &item.node.value else {
-        return None;
-    };
-    if !entries.iter().any(|entry| entry.key == "from") {
-        return None;
-    }
-    let mut fields = item.fields(findings)?;
-    let from = fields.optional("from")?;
-    fields.finish(findings);
-    let complaint = match from.text(findings)? {
-        "palette" => source.palette().err(),
-        _ => Some(Complaint::new(
-            "is not a place that is known here",
-            "write `{from: palette}`, or the value, `{file: path}` or `{env: NAME}`",
-        )),
-    };
-    let good = complaint.is_none();
-    findings.extend(complaint.map(|complaint| from.problem(complaint)));
-    Some(good)
-}
-
-fn without_blanks(
-    item: &Item<'_>,
-    secret: SecretString,
-    remedy: &str,
-    findings: &mut Findings,
-) -> Option<SecretString> {
-    let blank = |c: char| c.is_whitespace() || c.is_control();
-    if secret.expose_secret().contains(blank) {
-        findings.add(item.problem(Complaint::new("has a blank in it", remedy)));
-        return None;
-    }
-    Some(secret)
+    Some(obtain)
 }

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Complaint, Fields, Findings, Item};
+use crate::document::Complaint;
 
 use super::rules;
 
@@ -32,52 +32,8 @@ impl VirtualAddress {
     }
 }
 
-/// Reads its keys. Also gives the address' place.
-pub(super) fn read<'t>(
-    fields: &mut Fields<'t>,
-    endpoint: Option<(&Item<'_>, &str)>,
-    findings: &mut Findings,
-) -> Option<(VirtualAddress, Item<'t>)> {
-    let (address, router) = (
-        fields.optional("virtual-address"),
-        fields.optional("virtual-router"),
-    );
-    let number = router.as_ref().and_then(|item| number(item, findings));
-    let Some(item) = address else {
-        findings.extend(router.map(|item| {
-            item.problem(Complaint::new(
-                "has no `virtual-address` with it",
-                "add `virtual-address:`, or remove it",
-            ))
-        }));
-        return None;
-    };
-    let mut it = VirtualAddress::new(item.parsed(findings, unicast)?);
-    it.router = number.unwrap_or(it.router);
-    if let Some((place, text)) = endpoint
-        && let Ok(other) = text.parse::<IpAddr>()
-        && other != it.address
-    {
-        findings.add(place.problem(Complaint::new(
-            format!("is another address than `virtual-address` {}", it.address),
-            "remove one of the two, or write a DNS name that leads to the virtual address",
-        )));
-    }
-    Some((it, item))
-}
-
-fn number(item: &Item<'_>, findings: &mut Findings) -> Option<u8> {
-    let number = item.integer(findings)?;
-    let found = u8::try_from(number).ok().filter(|number| *number > 0);
-    if found.is_none() {
-        let what = "is no number of a virtual router";
-        let remedy = "write one from 1 to 255 that nobody else has in this network";
-        findings.add(item.problem(Complaint::new(what, remedy)));
-    }
-    found
-}
-
-fn unicast(text: &str) -> Result<Ipv4Addr, Complaint> {
+/// An address that a machine can serve.
+pub(super) fn unicast(text: &str) -> Result<String, Complaint> {
     let example = "write a free address of the machines' own network, such as `10.20.0.9`";
     match rules::address(text)? {
         IpAddr::V6(_) => Err(Complaint::new(
@@ -94,6 +50,6 @@ fn unicast(text: &str) -> Result<Ipv4Addr, Complaint> {
             let what = format!("`{text}` is no address that a machine can serve");
             Err(Complaint::new(what, example))
         }
-        IpAddr::V4(v4) => Ok(v4),
+        IpAddr::V4(v4) => Ok(v4.to_string()),
     }
 }

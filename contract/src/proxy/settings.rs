@@ -7,14 +7,22 @@ use url::Url;
 ///
 /// The URLs may carry a password, so this type's `Debug` hides the user information.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ProxySettings {
-    /// Proxy for `http://` addresses.
+    /// `http://host:port`, for `http://` addresses.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "String", example = &"http://proxy.example:3128")
+    )]
     pub http: Url,
-    /// Proxy for `https://` addresses, reached by CONNECT.
+    /// `http://host:port`, for `https://` addresses, reached by CONNECT.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(with = "String", example = &"http://proxy.example:3128")
+    )]
     pub https: Url,
-    /// Names, `.suffix`es, addresses and CIDRs reached directly.
-    #[serde(default)]
+    /// Names, `.suffixes`, addresses and networks reached directly; may be empty.
     pub no_proxy: Vec<String>,
 }
 

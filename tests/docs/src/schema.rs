@@ -133,8 +133,15 @@ fn rows(schema: &Value, mapping: &Mapping<'_>, mappings: &[Mapping<'_>]) -> Stri
     let is_required = |key: &str| required.is_some_and(|keys| keys.iter().any(|k| k == key));
     let mut rows = Vec::new();
     for (key, value) in properties(schema, mapping.definition) {
-        let (mut meaning, mut default) = split_default(&described(schema, value));
-        if let Some(value) = value.get("default").and_then(literal) {
+        let variant = variants(schema, mapping.definition)
+            .into_iter()
+            .find(|variant| variant["properties"].get(key).is_some());
+        let own = variant.and_then(|variant| variant["description"].as_str());
+        let text = own.map_or_else(|| described(schema, value), str::to_owned);
+        let (mut meaning, mut default) = split_default(&text);
+        if let Some(value) = value.get("default").and_then(literal)
+            && default.is_empty()
+        {
             default = value;
         }
         if let Some(example) = value.pointer("/examples/0").and_then(literal) {

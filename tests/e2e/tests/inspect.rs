@@ -286,6 +286,10 @@ fn what_is_no_image_is_named() {
     for args in [&["inspect", "no-such"][..], &["diff", "no-such", "no-such"]] {
         let failed = postern(args).code(1);
         let message = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
-        assert!(message.contains("no-such/manifest.json"), "{message}");
+        let wrong = "no-such is not an image: it has no manifest.json";
+        assert!(
+            message.contains(wrong) && message.contains("help: "),
+            "{message}"
+        );
     }
 }

@@ -1,18 +1,18 @@
-//! One line added or changed, and what is then told.
+//! One line added or changed, and a problem that is then reported.
 
-/// A line to add to the smallest profile, and part of what is told.
+/// A line to add to the smallest profile, and part of a problem.
 pub(super) const ADDED: &[(&str, &str)] = &[
     (
         "proxy: {http: 'http://me:SESAME@p:1', https: 'http://p:1', no-proxy: []}",
-        "proxy: has a password, and a password in the image can be read by anyone",
+        "proxy.http: has a password, and a password in the image can be read by anyone",
     ),
     (
         "proxy: {http: 'http://p:1', https: {env: P}, no-proxy: []}",
-        "proxy.https.env: refers to a secret",
+        "proxy.https: is a mapping where text belongs",
     ),
     (
         "proxy: {http: 'http://p:1', https: 'http://p:1'}",
-        "proxy: has no `no-proxy` with it",
+        "proxy.no-proxy: is missing",
     ),
     (
         "proxy: {http: 'http://p:1', https: 'http://p:1', no-proxy: [], noproxy: []}",
@@ -42,7 +42,7 @@ pub(super) const ADDED: &[(&str, &str)] = &[
     ),
     (
         "users: [{name: a}, {name: a}]",
-        "users[1]: the user `a` is there twice",
+        "users[1]: the name `a` is there twice",
     ),
     (
         "users: [{name: a, password: SESAME}]",
@@ -52,8 +52,8 @@ pub(super) const ADDED: &[(&str, &str)] = &[
     ("disk: {seed: 64MB}", "disk.seed: `64MB` is not a size"),
     ("disk: {budget: 1GB}", "disk.budget: `1GB` is not a size"),
     ("disk: {budget: 0}", "disk.budget: `0` leaves no room"),
-    ("outputs: [vmdk]", "outputs[0]: `vmdk` is not an output"),
-    ("outputs: []", "outputs: asks for nothing"),
+    ("outputs: [vmdk]", "outputs[0]: is not a known value"),
+    ("outputs: []", "outputs: is empty"),
     ("vars: 1", "vars: is a number where a mapping belongs"),
     (
         "firmware: firmware-linux",
@@ -61,7 +61,7 @@ pub(super) const ADDED: &[(&str, &str)] = &[
     ),
 ];
 
-/// Another `base` for the smallest profile, and part of what is told.
+/// Another `base` for the smallest profile, and part of a problem.
 pub(super) const BASES: &[(&str, &str)] = &[
     (
         "base: {distro: ubuntu, release: noble, snapshot: yesterday}",
@@ -73,7 +73,7 @@ pub(super) const BASES: &[(&str, &str)] = &[
     ),
     (
         "base: {distro: ubuntu, release: noble, archives: [{archive: a, mirror: 'http://m', token: SESAME}]}",
-        "base.archives[0].token: does not say where",
+        "base.archives[0].token: is text where a mapping belongs",
     ),
     (
         "base: {distro: ubuntu, release: noble, mirror: nowhere}",
@@ -81,7 +81,7 @@ pub(super) const BASES: &[(&str, &str)] = &[
     ),
     (
         "base: {distro: ubuntu, release: noble, arch: arm64}",
-        "base.arch: `arm64` is not",
+        "base.arch: is not a known value",
     ),
     (
         "base: {distro: ubuntu, release: noble, keyring: none.gpg}",

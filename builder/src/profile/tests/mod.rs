@@ -55,7 +55,7 @@ fn load(dir: &TempDir, text: &str) -> Result<Profile, LoadError> {
 }
 
 /// The problems, each as `file:line key: what`, without the directory.
-fn told(dir: &TempDir, text: &str) -> Vec<String> {
+fn problems(dir: &TempDir, text: &str) -> Vec<String> {
     let LoadError::Invalid { problems, .. } = load(dir, text).unwrap_err() else {
         panic!("the file can be read");
     };
@@ -155,10 +155,10 @@ fn the_demo_profile_loads() {
 fn the_ubuntu_profile_loads_once_its_digests_are_filled_in() {
     let dir = workplace();
     let text = shipped("ubuntu-24.04.yaml");
-    let told = told(&dir, &text);
-    assert_eq!(told.len(), 2, "{told:#?}");
-    assert!(told[0].contains("k3s.binary.sha256"), "{told:#?}");
-    assert!(told[1].contains("k3s.images.sha256"), "{told:#?}");
+    let found = problems(&dir, &text);
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[0].contains("k3s.binary.sha256"), "{found:#?}");
+    assert!(found[1].contains("k3s.images.sha256"), "{found:#?}");
 
     let zeros = format!("'{ZEROS}'");
     let images = "FILL-IN-THE-DIGEST-OF-k3s-airgap-images-amd64.tar.zst";
@@ -237,16 +237,16 @@ fn what_extends_goes_over_what_is_extended() {
 }
 
 #[test]
-fn problems_of_all_files_are_told_at_once() {
+fn problems_of_all_files_are_reported_at_once() {
     let dir = workplace();
     let base = "apiVersion: postern/v1\nbase: {distro: fedora}\noverlays: [missing]\n";
     put(&dir, "profiles/base.yaml", base);
     let text = "apiVersion: postern/v1\nextends: base.yaml\nname: It\nverson: 1\nkernel: {}\n";
     assert_eq!(
-        told(&dir, text),
+        problems(&dir, text),
         [
             "profiles/base.yaml:2 base.release: is missing",
-            "profiles/base.yaml:2 base.distro: `fedora` is not a supported distribution",
+            "profiles/base.yaml:2 base.distro: is not a known value",
             "profiles/base.yaml:3 overlays[0]: `missing` does not exist",
             "profiles/it.yaml:1 version: is missing",
             "profiles/it.yaml:1 k3s: is missing",
@@ -258,7 +258,7 @@ fn problems_of_all_files_are_told_at_once() {
 }
 
 #[test]
-fn a_bad_extends_is_told() {
+fn a_bad_extends_is_reported() {
     let dir = workplace();
     let back = "apiVersion: postern/v1\nextends: it.yaml\n";
     put(&dir, "profiles/a.yaml", back);
@@ -276,10 +276,10 @@ fn a_bad_extends_is_told() {
             "is a list where text belongs",
         ),
     ] {
-        let told = told(&dir, &format!("{SMALLEST}extends: {extends}\n"));
-        assert_eq!(told.len(), 1, "{told:#?}");
-        assert!(told[0].starts_with(place), "{told:#?}");
-        assert!(told[0].contains(what), "{told:#?}");
+        let found = problems(&dir, &format!("{SMALLEST}extends: {extends}\n"));
+        assert_eq!(found.len(), 1, "{found:#?}");
+        assert!(found[0].starts_with(place), "{found:#?}");
+        assert!(found[0].contains(what), "{found:#?}");
     }
 }
 
@@ -290,22 +290,22 @@ fn each_rule_has_its_words() {
     put(&dir, "tests/other/rehearsal-ca.pem", CA);
     put(&dir, "tests/key.pem", KEY);
     for (line, expected) in each_rule::ADDED {
-        let told = told(&dir, &format!("{SMALLEST}{line}\n"));
-        let found = told.iter().any(|t| t.contains(expected));
-        assert!(found, "{expected}\n{told:#?}");
-        assert!(!told.concat().contains("SESAME"), "{told:#?}");
+        let found = problems(&dir, &format!("{SMALLEST}{line}\n"));
+        let expected_is_there = found.iter().any(|t| t.contains(expected));
+        assert!(expected_is_there, "{expected}\n{found:#?}");
+        assert!(!found.concat().contains("SESAME"), "{found:#?}");
     }
     for (base, expected) in each_rule::BASES {
         let text = SMALLEST.replace("base: {distro: ubuntu, release: noble}", base);
-        let told = told(&dir, &text);
-        let found = told.iter().any(|t| t.contains(expected));
-        assert!(found, "{expected}\n{told:#?}");
+        let found = problems(&dir, &text);
+        let expected_is_there = found.iter().any(|t| t.contains(expected));
+        assert!(expected_is_there, "{expected}\n{found:#?}");
     }
     let both = SMALLEST.replace("    url:", "    file: ../tests/two.pem\n    url:");
-    let told = told(&dir, &both);
+    let found = problems(&dir, &both);
     assert!(
-        told[0].contains("k3s.binary: has both a `url` and a `file`"),
-        "{told:#?}"
+        found[0].contains("k3s.binary: has `file` and `url`, which exclude each other"),
+        "{found:#?}"
     );
 }
 
@@ -315,10 +315,10 @@ fn a_certificate_has_one_name_and_is_there_once() {
     put(&dir, "tests/two.pem", &format!("{CA}{CA}"));
     put(&dir, "tests/again.pem", CA);
     let with = |list: &str| format!("{SMALLEST}certificates: [{list}]\n");
-    let told = told(&dir, &with("../tests/two.pem"));
+    let found = problems(&dir, &with("../tests/two.pem"));
     assert!(
-        told[0].contains("certificates[0]: holds 2 certificates"),
-        "{told:#?}"
+        found[0].contains("certificates[0]: holds 2 certificates"),
+        "{found:#?}"
     );
     let twice = "../tests/fixtures/rehearsal-ca.pem, ../tests/again.pem";
     let profile = load(&dir, &with(twice)).unwrap();

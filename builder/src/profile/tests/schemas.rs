@@ -1,153 +1,159 @@
-//! Schema and reader hold each other to the same keys.
+//! The published schema refuses nothing that the reader takes.
 
-use std::collections::BTreeSet;
+use std::sync::LazyLock;
 
-use postern_contract::gateway::{GatewayFile, LiteralOnly};
-use postern_contract::problem::{Problem, Problems};
-use serde_json::Value as Json;
-use tempfile::TempDir;
+use postern_contract::document::{Findings, read, shape};
+use serde_json::{Value as Json, json};
 
-use super::super::{LoadError, schema};
-use super::{load, now, workplace};
+use super::super::schema;
+use super::{ABOVE, BELOW, SMALLEST, ZEROS, load, put, shipped, workplace};
 
-/// Every dotted key of a schema, list items as `[]`.
-fn schema_keys(schema: &Json) -> BTreeSet<String> {
-    let mut keys = BTreeSet::new();
-    collect(schema, schema, "", &mut keys);
-    keys
+static PUBLISHED: LazyLock<Json> = LazyLock::new(|| schema::profile().to_value());
+
+/// What the published schema has against `text`.
+fn refused_by_schema(text: &str) -> Option<String> {
+    let mut findings = Findings::default();
+    let mut root = read("it.yaml", text, &mut findings).unwrap();
+    shape::check(&PUBLISHED, &mut root, &mut findings);
+    findings.finish(Some(())).err().map(|p| p.to_string())
 }
 
-fn collect(root: &Json, schema: &Json, key: &str, keys: &mut BTreeSet<String>) {
-    if let Some(name) = schema["$ref"].as_str() {
-        let target = root.pointer(name.trim_start_matches('#')).unwrap();
-        return collect(root, target, key, keys);
-    }
-    for branch in ["anyOf", "oneOf", "allOf"] {
-        for schema in schema[branch].as_array().into_iter().flatten() {
-            collect(root, schema, key, keys);
-        }
-    }
-    if schema["items"].is_object() {
-        collect(root, &schema["items"], &format!("{key}[]"), keys);
-    }
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        let dotted = match key {
-            "" => name.clone(),
-            key => format!("{key}.{name}"),
-        };
-        collect(root, property, &dotted, keys);
-        keys.insert(dotted);
-    }
+/// A profile with a value under every key.
+fn full() -> Json {
+    let download = json!({"url": "https://x/k3s", "sha256": ZEROS});
+    json!({
+        "apiVersion": "postern/v1",
+        "extends": "base.yaml",
+        "name": "it",
+        "version": "1",
+        "base": {
+            "distro": "ubuntu", "release": "noble", "arch": "amd64", "mirror": "http://m",
+            "snapshot": "20260930T000000Z", "components": ["main"], "keyring": "../tests/sim/k3s-stand-in",
+            "suites": [{"name": "noble", "archive": "ubuntu"}],
+            "archives": [{
+                "archive": "infra/ubuntu", "mirror": "http://m", "components": ["main"],
+                "keyring": "../tests/sim/k3s-stand-in", "token": {"env": "TOKEN"},
+            }],
+        },
+        "kernel": {"package": "linux", "loader": "systemd-boot-efi", "cmdline": ["quiet"]},
+        "firmware": ["firmware-linux"],
+        "packages": {"add": ["curl"], "remove": ["nano"]},
+        "k3s": {"version": "v1.31.8+k3s1", "binary": download, "images": download},
+        "proxy": {"http": "http://p:1", "https": "http://p:1", "no-proxy": ["a"]},
+        "certificates": ["../tests/fixtures/rehearsal-ca.pem"],
+        "users": [{"name": "spectro", "ssh-authorized-keys": [], "sudo": true}],
+        "overlays": ["../overlays/demo"],
+        "vars": {"a": {"b": 1}},
+        "disk": {"esp": "128MiB", "seed": "64MiB", "root-slot": "1GiB", "budget": 1_073_741_824},
+        "outputs": ["ddgz", "raw", "qcow2", "tgz"],
+    })
 }
 
-/// A document with a value under every key; the values are nonsense.
-fn nonsense(keys: &BTreeSet<String>) -> Json {
-    let mut document = serde_json::json!({});
+/// The pointer to every value below `value`.
+fn pointers(value: &Json, at: &str, all: &mut Vec<String>) {
+    let keys: Vec<String> = match value {
+        Json::Object(map) => map.keys().cloned().collect(),
+        Json::Array(list) => (0..list.len()).map(|i| i.to_string()).collect(),
+        _ => Vec::new(),
+    };
     for key in keys {
-        let mut at = &mut document;
-        for part in key.split('.') {
-            let (name, list) = match part.strip_suffix("[]") {
-                Some(name) => (name, true),
-                None => (part, false),
-            };
-            at = &mut at[name];
-            if list {
-                if !at.is_array() {
-                    *at = serde_json::json!([{}]);
-                }
-                at = &mut at[0];
-            }
-            if at.is_null() {
-                *at = serde_json::json!({});
-            }
-        }
+        let pointer = format!("{at}/{key}");
+        pointers(value.pointer(&format!("/{key}")).unwrap(), &pointer, all);
+        all.push(pointer);
+    }
+}
+
+/// `document` without what is at `pointer`.
+fn without(document: &Json, pointer: &str) -> Json {
+    let mut document = document.clone();
+    let (parent, key) = pointer.rsplit_once('/').unwrap();
+    match document.pointer_mut(parent).unwrap() {
+        Json::Object(map) => drop(map.remove(key)),
+        Json::Array(list) => drop(list.remove(key.parse().unwrap())),
+        _ => panic!("{pointer}"),
     }
     document
 }
 
-/// The keys that a reader does not know, and those it offers instead.
-fn unknown(problems: &Problems) -> Vec<String> {
-    let unknown = problems
-        .0
-        .iter()
-        .filter(|p| p.what.contains("is not a key"));
-    unknown
-        .map(|p| format!("{}: {}", p.key, p.remedy))
-        .collect()
+#[test]
+fn what_the_reader_takes_the_schema_takes() {
+    let dir = workplace();
+    put(&dir, "profiles/base.yaml", &shipped("base/debian-13.yaml"));
+    let full = full();
+    assert!(load(&dir, &full.to_string()).is_ok(), "the whole of it");
+    let mut all = Vec::new();
+    pointers(&full, "", &mut all);
+    assert!(all.len() > 60, "{all:?}");
+    let others = [
+        Json::Null,
+        json!(true),
+        json!(1),
+        json!(1.5),
+        json!("x"),
+        json!("64MiB"),
+        json!([]),
+        json!(["x"]),
+        json!({}),
+        json!({"zzz": 1}),
+        json!({"url": "http://x"}),
+    ];
+    let (mut taken, mut refused) = (0, 0);
+    for pointer in &all {
+        let changed = others.iter().map(|other| {
+            let mut document = full.clone();
+            *document.pointer_mut(pointer).unwrap() = other.clone();
+            document
+        });
+        for document in changed.chain([without(&full, pointer)]) {
+            let text = document.to_string();
+            match (load(&dir, &text), refused_by_schema(&text)) {
+                (Ok(_), Some(problems)) => panic!("{pointer}: {problems}\n{text}"),
+                (Ok(_), None) => taken += 1,
+                (Err(_), _) => refused += 1,
+            }
+        }
+    }
+    assert!(taken > 100 && refused > 300, "{taken} {refused}");
 }
 
 #[test]
-fn schema_and_reader_know_the_same_keys() {
-    let dir = workplace();
-    let profile = schema_keys(schema::profile().as_value());
-    let mut document = nonsense(&profile);
-    document.as_object_mut().unwrap().remove("extends");
-    let LoadError::Invalid { problems, .. } = load(&dir, &document.to_string()).unwrap_err() else {
-        panic!("the file can be read");
-    };
-    assert_eq!(unknown(&problems), Vec::<String>::new());
-
-    let gateway = schema_keys(schema::gateway().as_value());
-    let text = nonsense(&gateway).to_string();
-    let problems = GatewayFile::parse("g.yaml", &text, now(), &LiteralOnly).unwrap_err();
-    assert_eq!(unknown(&problems), Vec::<String>::new());
-
-    // The other way round: a key that the reader offers is in the schema.
-    for (keys, known) in [
-        (&profile, offered_by_profile(&dir)),
-        (&gateway, offered_by_gateway()),
-    ] {
-        let missing: Vec<_> = known.iter().filter(|key| !keys.contains(*key)).collect();
-        assert!(missing.is_empty(), "{missing:?}");
+fn every_file_that_is_shipped_keeps_the_schema() {
+    let names = [
+        "base/debian-13.yaml",
+        "base/ubuntu-24.04.yaml",
+        "base/ubuntu-26.04.yaml",
+    ];
+    let whole = [
+        "demo.yaml",
+        "ubuntu-24.04.yaml",
+        "ubuntu-24.04-hwe.yaml",
+        "ubuntu-26.04.yaml",
+    ];
+    for name in names.into_iter().chain(whole) {
+        assert_eq!(refused_by_schema(&shipped(name)), None, "{name}");
+    }
+    for text in [SMALLEST, ABOVE, BELOW] {
+        assert_eq!(refused_by_schema(text), None, "{text}");
     }
 }
 
-/// What the readers offer when given a key they do not know, at each level.
-fn offered_by_profile(dir: &TempDir) -> Vec<String> {
-    let z = "zzzzzzzzzzzz: 1";
-    let text = format!(
-        "apiVersion: postern/v1\n{z}\nbase: {{{z}, suites: [{{{z}}}]}}\nkernel: {{{z}}}\n\
-         packages: {{{z}}}\nk3s: {{{z}, binary: {{{z}}}}}\nproxy: {{{z}}}\nusers: [{{{z}}}]\n\
-         disk: {{{z}}}\n"
+#[test]
+fn a_schema_refuses_what_is_not_there() {
+    for (line, what) in [
+        ("nmae: it", "did you mean `name`?"),
+        ("users: [{}]", "users[0].name: is missing"),
+        ("outputs: [iso]", "write `ddgz`, `raw`, `qcow2` or `tgz`"),
+        (
+            "kernel: [linux]",
+            "kernel: is a list where text or a mapping belongs",
+        ),
+    ] {
+        let problems = refused_by_schema(&format!("apiVersion: postern/v1\n{line}\n")).unwrap();
+        assert!(problems.contains(what), "{problems}");
+    }
+    let problems = refused_by_schema("name: it\n").unwrap();
+    assert!(
+        problems.contains("add `apiVersion: postern/v1`"),
+        "{problems}"
     );
-    let LoadError::Invalid { problems, .. } = load(dir, &text).unwrap_err() else {
-        panic!("the file can be read");
-    };
-    offered(&problems, 10)
-}
-
-fn offered_by_gateway() -> Vec<String> {
-    let z = "zzzzzzzzzzzz: 1";
-    let text = format!(
-        "apiVersion: postern/v1\n{z}\npalette: {{{z}, pairing: {{{z}, pairing-code: {{{z}}}}}}}\n\
-         network: {{{z}, proxy: {{{z}}}}}\nmaas: {{{z}}}\n\
-         registries: {{{z}, mirrors: [{{{z}, rewrite: [{{{z}}}]}}], logins: [{{{z}}}]}}\n"
-    );
-    let problems = GatewayFile::parse("g.yaml", &text, now(), &LiteralOnly).unwrap_err();
-    offered(&problems, 11)
-}
-
-fn offered(problems: &Problems, levels: usize) -> Vec<String> {
-    let unknown: Vec<_> = problems
-        .0
-        .iter()
-        .filter(|p| p.what.contains("is not a key"))
-        .collect();
-    assert_eq!(unknown.len(), levels, "{problems}");
-    let dotted = |problem: &&Problem| {
-        let parent = problem
-            .key
-            .trim_end_matches("zzzzzzzzzzzz")
-            .replace("[0]", "[]");
-        let known = problem
-            .remedy
-            .strip_prefix("known here: ")
-            .unwrap()
-            .to_owned();
-        known
-            .split(", ")
-            .map(|key| format!("{parent}{key}"))
-            .collect::<Vec<_>>()
-    };
-    unknown.iter().flat_map(dotted).collect()
 }

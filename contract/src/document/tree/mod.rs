@@ -11,9 +11,10 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Error, Location, Spanned};
+use url::Url;
 use zeroize::Zeroizing;
 
-use crate::problem::{Position, Problem};
+use crate::problem::{Complaint, Position, Problem};
 
 /// A profile or gateway file beyond this many bytes was not written by hand.
 const MAX_BYTES: usize = 1 << 20;
@@ -51,6 +52,26 @@ pub enum Value {
     List(Vec<Node>),
     /// A mapping, in the order written.
     Map(Vec<Entry>),
+    /// Something wrong, which is reported already.
+    Refused,
+}
+
+impl From<String> for Value {
+    fn from(text: String) -> Self {
+        Value::Text(text.into())
+    }
+}
+
+impl From<u64> for Value {
+    fn from(number: u64) -> Self {
+        Value::Number(number.to_string().into())
+    }
+}
+
+impl From<Url> for Value {
+    fn from(url: Url) -> Self {
+        String::from(url).into()
+    }
 }
 
 /// One key of a mapping and its value.
@@ -79,12 +100,33 @@ impl Value {
     /// What this is, for people: `text`, `a list`.
     pub const fn kind(&self) -> &'static str {
         match self {
-            Value::Null => "nothing",
+            Value::Null | Value::Refused => "nothing",
             Value::Bool(_) => "true or false",
             Value::Number(_) => "a number",
             Value::Text(_) => "text",
             Value::List(_) => "a list",
             Value::Map(_) => "a mapping",
+        }
+    }
+
+    /// The text, or the number as it was written.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Value::Text(text) | Value::Number(text) => Some(text),
+            _ => None,
+        }
+    }
+}
+
+impl Place {
+    /// A problem with what is here, under its dotted key.
+    pub fn problem(&self, key: String, complaint: Complaint) -> Problem {
+        Problem {
+            file: self.file.to_string(),
+            at: Some(self.at),
+            key,
+            what: complaint.what,
+            remedy: complaint.remedy,
         }
     }
 }

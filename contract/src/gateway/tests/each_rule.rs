@@ -1,4 +1,4 @@
-//! One line of the fullest file changed, and what is then told.
+//! One line of the fullest file changed, and a problem that is then reported.
 
 /// A line of `FULL`, what stands in its place, and how a problem begins: its
 /// line, its key and its words.
@@ -12,12 +12,12 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "    pairing-code: {file: code}",
         "    pairing-code: {file: code, env: X}",
-        "6 palette.pairing.pairing-code: is not a value, nor one kept elsewhere",
+        "6 palette.pairing.pairing-code: has `file` and `env`, which exclude each other",
     ),
     (
         "    pairing-code: {file: code}",
         "    pairing-code: {fil: code}",
-        "6 palette.pairing.pairing-code: is not a value, nor one kept elsewhere",
+        "6 palette.pairing.pairing-code: has none of `file`, `env` and `from`",
     ),
     (
         "    pairing-code: {file: code}",
@@ -47,17 +47,17 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "    pairing-code: {file: code}",
         "    manifests: {from: palete}",
-        "6 palette.pairing.manifests.from: is not a place that is known here",
+        "6 palette.pairing.manifests.from: is not a known value",
     ),
     (
         "    pairing-code: {file: code}",
         "    pairing-code: {from: palette, file: code}",
-        "6 palette.pairing.pairing-code.file: is not a key that is known here",
+        "6 palette.pairing.pairing-code: has `from` and `file`, which exclude each other",
     ),
     (
         "    pairing-code: {file: code}",
         "    pairing-code: {file: code}\n    api-key: {file: code}",
-        "6 palette.pairing: names more than one way to pair",
+        "6 palette.pairing: has `pairing-code` and `api-key`, which exclude each other",
     ),
     (
         "    pairing-code: {file: code}",
@@ -72,7 +72,7 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "    pairing-code: {file: code}",
         "    {}",
-        "6 palette.pairing.pairing-code: is missing",
+        "6 palette.pairing: has none of `pairing-code`, `manifests` and `api-key`",
     ),
     (
         "  no-proxy: [10.0.0.0/8, '*.Corp.example']\n",
@@ -92,7 +92,7 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "    https: http://proxy.example:80",
         "    https: http://172.20.0.1:80",
-        "9 network.proxy: 172.20.0.1 lies in the cluster's own network 172.20.0.0/16",
+        "10 network.proxy.https: 172.20.0.1 lies in the cluster's own network 172.20.0.0/16",
     ),
     (
         "  pod-cidr: 172.20.0.0/16",
@@ -115,7 +115,7 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
         "  ntp: [a b]",
         "15 network.ntp[0]: `a b` is not a host name or address",
     ),
-    ("nodes: 1", "nodes: 2", "18 nodes: is neither 1 nor 3"),
+    ("nodes: 1", "nodes: 2", "18 nodes: is not a known value"),
     (
         "nodes: 1",
         "nodes: 3",
@@ -249,7 +249,7 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "nodes: 1",
         "nodes: 1\nvirtual-address: 10.1.0.9\nvirtual-router: 256",
-        "20 virtual-router: is no number of a virtual router",
+        "20 virtual-router: is not from 1 to 255",
     ),
     (
         "nodes: 1",
@@ -274,6 +274,6 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     (
         "    - {registry: 'harbor.example:8443', username: robot$edge, password: {file: code}}",
         "    - {registry: docker.io, username: robot$edge, password: {file: code}}",
-        "25 registries.logins: has one for `docker.io`, which has mirrors",
+        "25 registries.logins[0].registry: `docker.io` has mirrors",
     ),
 ];

@@ -94,7 +94,7 @@ ssh-authorized-keys:
   - ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIG5yYWwga2V5IGJ1dCBhIHZlcnkgZ29vZCBsZW5ndGgh me@home
 ";
 
-fn told(text: &str) -> Vec<String> {
+fn problems(text: &str) -> Vec<String> {
     let problems = read(text).expect_err(text);
     let line = |p: &crate::problem::Problem| {
         let line = p.at.map_or(0, |at| at.line);
@@ -403,7 +403,7 @@ fn what_palette_is_asked_for_later_cannot_be_delivered_yet() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once() {
+fn every_mistake_is_reported_at_once() {
     let text = "\
 apiVersion: postern/v2
 nmae: edge
@@ -425,16 +425,16 @@ ssh-authorized-keys: nobody
     insta::assert_snapshot!(shown, @r#"
     edge.yaml:1:1: name: is missing
       help: add `name: my-gateway`
-    edge.yaml:1:13: apiVersion: is a version this program does not read
-      help: write `apiVersion: postern/v1`, or use the program the file was made for
+    edge.yaml:1:13: apiVersion: is not a known value
+      help: write `postern/v1`
     edge.yaml:2:1: nmae: is not a key that is known here
       help: did you mean `name`?
     edge.yaml:4:13: palette.endpoint: ends in a slash
       help: write `https://host` or `https://host:port`
-    edge.yaml:5:12: palette.pairing.pairing-code: is missing
-      help: add `pairing-code: {file: code.txt}`
+    edge.yaml:5:12: palette.pairing: has none of `pairing-code`, `manifests` and `api-key`
+      help: write one of them
     edge.yaml:5:13: palette.pairing.pin: is not a key that is known here
-      help: known here: pairing-code, manifests, api-key
+      help: known here: api-key, manifests, pairing-code
     edge.yaml:7:13: network.no-proxy: is written without a proxy
       help: add `proxy: {http: …, https: …}`, or remove it
     edge.yaml:7:14: network.no-proxy[0]: `*` is not a name, address or network
@@ -457,18 +457,18 @@ ssh-authorized-keys: nobody
 #[test]
 fn each_rule_has_its_words() {
     for (line, other, expected) in each_rule::CASES {
-        let told = told(&full_with(line, other));
-        let found = told.iter().any(|t| t.starts_with(expected));
-        assert!(found, "{expected}\n{told:#?}");
-        assert!(!told.concat().contains("SESAME"), "{told:#?}");
+        let found = problems(&full_with(line, other));
+        let is_there = found.iter().any(|t| t.starts_with(expected));
+        assert!(is_there, "{expected}\n{found:#?}");
+        assert!(!found.concat().contains("SESAME"), "{found:#?}");
     }
 }
 
 #[test]
-fn a_list_without_a_proxy_is_told() {
+fn a_list_without_a_proxy_is_reported() {
     let text = format!("{SMALLEST}network: {{no-proxy: []}}\n");
     assert_eq!(
-        told(&text),
+        problems(&text),
         ["6 network.no-proxy: is written without a proxy | \
           add `proxy: {http: …, https: …}`, or remove it"]
     );

@@ -1,0 +1,71 @@
+//! Sizes of partitions.
+
+use postern_contract::size::{self, GIB, MIB};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize};
+
+/// Sizes, such as `128MiB`; in bytes once read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct DiskSizes {
+    /// EFI system partition.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
+    pub esp: u64,
+    /// What MAAS and the install hook write to.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
+    pub seed: u64,
+    /// Room for one copy of the root.
+    #[serde(with = "size")]
+    #[schemars(with = "String")]
+    pub root_slot: u64,
+    /// Most that the whole disk may have, before compression, since MAAS writes
+    /// it to every machine; a build that exceeds it fails. A size, or bytes.
+    #[serde(with = "size")]
+    #[schemars(schema_with = "size_or_bytes")]
+    pub budget: u64,
+}
+
+fn size_or_bytes(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["integer", "string"], "minimum": 1})
+}
+
+impl Default for DiskSizes {
+    fn default() -> Self {
+        Self {
+            esp: 128 * MIB,
+            seed: 64 * MIB,
+            root_slot: GIB,
+            budget: GIB,
+        }
+    }
+}
+
+impl DiskSizes {
+    /// Room for the hash tree of a full root slot: one hash of 32 bytes per
+    /// block of 4096, and 1 % for the upper levels and the superblock; a
+    /// multiple of 1 MiB.
+    pub const fn verity_slot(&self) -> u64 {
+        let hashes = self.root_slot / 4096 * 32;
+        (hashes + hashes / 100 + 8192).next_multiple_of(1 << 20)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verity_slot_holds_the_tree_of_a_full_root_slot() {
+        let disk = DiskSizes {
+            esp: 1 << 20,
+            seed: 1 << 20,
+            root_slot: 1 << 30,
+            budget: 1 << 30,
+        };
+        // Levels of a tree over 262144 blocks: 2048, 16 and 1 blocks, and the superblock.
+        assert!(disk.verity_slot() >= (2048 + 16 + 1 + 1) * 4096);
+        assert_eq!(disk.verity_slot() % (1 << 20), 0);
+    }
+}

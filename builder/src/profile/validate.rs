@@ -1,0 +1,158 @@
+//! From the merged tree to a [`Profile`]: its shape, its rules, its defaults.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use postern_contract::document::rules::{Rule, apply, text};
+use postern_contract::document::{Complaint, Entry, Findings, Item, Node, Value, shape};
+use postern_contract::gateway::rules as gateway;
+use postern_contract::size::MIB;
+
+use super::model::Profile;
+use super::{files, rules, schema};
+
+/// FAT32 has at least 65525 clusters of at least 512 bytes (Microsoft's FAT
+/// specification), which with its tables takes this much.
+const MIN_ESP_BYTES: u64 = 34 * MIB;
+
+/// Takes the profile out of `root`; what is wrong goes to `findings`.
+pub(super) fn profile(
+    file: PathBuf,
+    mut root: Node,
+    now: Timestamp,
+    findings: &mut Findings,
+) -> Option<Profile> {
+    shape::check(&schema::MERGED, &mut root, findings);
+    apply_rules(&mut root, now, findings);
+    across_values(&Item::root(&root), findings);
+    let mut profile: Profile = findings.read(&root)?;
+    profile.file = file;
+    profile.base.fill_in();
+    keep_first(&mut profile.packages.add);
+    keep_first(&mut profile.packages.remove);
+    keep_first(&mut profile.outputs);
+    profile.outputs.sort_unstable();
+    let mut seen = BTreeSet::new();
+    profile
+        .certificates
+        .retain(|certificate| seen.insert(certificate.pem.clone()));
+    Some(profile)
+}
+
+/// Every rule for a single value.
+fn apply_rules(root: &mut Node, now: Timestamp, findings: &mut Findings) {
+    let rules: &[(&str, &Rule<'_>)] = &[
+        ("name", &text(gateway::label)),
+        ("version", &text(rules::version)),
+        ("base.release", &text(rules::archive_word)),
+        ("base.mirror", &text(rules::mirror)),
+        ("base.snapshot", &text(rules::snapshot)),
+        ("base.archives[].archive", &text(rules::archive_path)),
+        ("base.archives[].mirror", &text(rules::mirror_url)),
+        ("base.archives[].components[]", &text(rules::archive_word)),
+        ("base.archives[].keyring", &files::existing_file),
+        ("base.archives[].token.file", &files::existing_file),
+        ("base.components[]", &text(rules::archive_word)),
+        ("base.suites[].name", &text(rules::archive_word)),
+        ("base.suites[].archive", &text(rules::archive_path)),
+        ("base.keyring", &files::existing_file),
+        ("kernel", &whole_kernel),
+        ("kernel.package", &text(rules::package)),
+        ("kernel.loader", &text(rules::package)),
+        ("kernel.cmdline[]", &text(rules::cmdline_word)),
+        ("firmware[]", &text(rules::package)),
+        ("packages.add[]", &text(rules::package)),
+        ("packages.remove[]", &text(rules::package)),
+        ("k3s.version", &text(rules::k3s_version)),
+        ("k3s.binary.url", &text(rules::download_url)),
+        ("k3s.binary.file", &files::existing_file),
+        ("k3s.binary.sha256", &text(rules::sha256)),
+        ("k3s.images.url", &text(rules::download_url)),
+        ("k3s.images.file", &files::existing_file),
+        ("k3s.images.sha256", &text(rules::sha256)),
+        ("proxy.http", &text(rules::proxy_url)),
+        ("proxy.https", &text(rules::proxy_url)),
+        ("proxy.no-proxy[]", &text(gateway::no_proxy)),
+        ("certificates[]", &|item, findings| {
+            files::certificate(item, now, findings)
+        }),
+        ("users[].name", &text(rules::user)),
+        ("users[].ssh-authorized-keys[]", &text(gateway::ssh_key)),
+        ("overlays[]", &files::existing_directory),
+        (
+            "disk.esp",
+            &text(|text| rules::partition(text, MIN_ESP_BYTES)),
+        ),
+        ("disk.seed", &text(|text| rules::partition(text, MIB))),
+        ("disk.root-slot", &text(|text| rules::partition(text, MIB))),
+        ("disk.budget", &text(rules::budget)),
+    ];
+    apply(root, rules, findings);
+}
+
+/// A kernel that is only a package's name, as a mapping.
+fn whole_kernel(item: &Item<'_>, findings: &mut Findings) -> Option<Value> {
+    if let Value::Map(_) = item.node.value {
+        return Some(item.node.value.clone());
+    }
+    let value = item.checked(item.text()?, findings, rules::package)?.into();
+    let place = item.node.place.clone();
+    Some(Value::Map(vec![Entry {
+        key: "package".to_owned(),
+        place: place.clone(),
+        node: Node { place, value },
+    }]))
+}
+
+/// The rules that hold several values against each other.
+fn across_values(root: &Item<'_>, findings: &mut Findings) {
+    let added = root.at("packages.add[]");
+    for removed in root.at("packages.remove[]") {
+        let Some(name) = removed.node.value.as_text() else {
+            continue;
+        };
+        if added
+            .iter()
+            .any(|added| added.node.value.as_text() == Some(name))
+        {
+            let what = format!("`{name}` is in `packages.add` as well");
+            findings.add(removed.problem(Complaint::new(what, "remove it from one of the two")));
+        }
+    }
+    each_once(root, "users[]", "name", findings);
+    each_once(root, "base.archives[]", "archive", findings);
+    let mut names = BTreeSet::new();
+    let mut contents = BTreeSet::new();
+    for item in root.at("certificates[]") {
+        let value = |key| item.node.get(key)?.value.as_text();
+        let (Some(file), Some(pem)) = (value("file"), value("pem")) else {
+            continue;
+        };
+        if contents.insert(pem) && !names.insert(Path::new(file).file_stem()) {
+            let what = "has the name of another certificate's file";
+            let remedy = "rename one: files are told apart by their names in the image";
+            findings.add(item.problem(Complaint::new(what, remedy)));
+        }
+    }
+}
+
+/// No two mappings of a list have the same value under `key`.
+fn each_once(root: &Item<'_>, list: &str, key: &str, findings: &mut Findings) {
+    let mut seen = BTreeSet::new();
+    for item in root.at(list) {
+        let value = item.node.get(key).and_then(|node| node.value.as_text());
+        if let Some(value) = value
+            && !seen.insert(value)
+        {
+            let what = format!("the {key} `{value}` is there twice");
+            findings.add(item.problem(Complaint::new(what, "keep one of the two")));
+        }
+    }
+}
+
+/// Each value once, where it was first.
+fn keep_first<T: Clone + Ord>(values: &mut Vec<T>) {
+    let mut seen = BTreeSet::new();
+    values.retain(|value| seen.insert(value.clone()));
+}
