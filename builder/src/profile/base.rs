@@ -11,6 +11,7 @@ use url::Url;
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Base {
     /// Debian or Ubuntu.
+    #[schemars(example = &"ubuntu")]
     pub distro: Distro,
     /// Code name: `noble`, `trixie`.
     #[schemars(example = &"noble")]
@@ -88,7 +89,6 @@ pub enum Token {
 /// A supported distribution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
-#[schemars(example = &"ubuntu")]
 pub enum Distro {
     /// Debian.
     Debian,

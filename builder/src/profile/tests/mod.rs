@@ -332,6 +332,11 @@ fn an_error_is_shown_with_its_line() {
     let shown = error.render(false);
     assert!(shown.contains("11 | outputs: [iso]"), "{shown}");
     assert!(shown.contains("^^^"), "{shown}");
+    let without = SMALLEST.replace("base: {distro: ubuntu, release: noble}\n", "");
+    let shown = load(&dir, &without).unwrap_err().render(false);
+    // Values that go together.
+    let remedy = "add `base: {distro: ubuntu, release: noble}`";
+    assert!(shown.contains(remedy), "{shown}");
     let missing = Profile::load(&dir.path().join("none.yaml")).unwrap_err();
     assert!(missing.to_string().contains("none.yaml"), "{missing}");
 }
