@@ -19,7 +19,7 @@ demo *ARGS: build
 
 # Both binaries and the stand-ins
 build:
-    @[ -e {{bin}}/postern-agent ] || echo "First run: cargo compiles about 300 crates with optimisation, which takes about 5 minutes on 2 cores. Later runs compile what changed." >&2
+    @[ -e {{bin}}/postern-agent ] || echo "First run: cargo compiles about 300 crates with optimisation, which takes about 10 minutes on 2 cores. Later runs compile what changed." >&2
     {{cargo}} build --release --workspace --exclude postern-agent --bins
     {{cargo}} build --profile agent --bin postern-agent
     install {{bin}}/../agent/postern-agent {{bin}}/
