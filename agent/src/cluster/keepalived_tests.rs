@@ -94,9 +94,9 @@ fn where_an_address_can_be_served() {
     let machine: Vec<IpNet> = ["192.0.2.7/24", "198.51.100.7/25", "2001:db8::7/64"]
         .map(|net| net.parse().unwrap())
         .into();
-    let told = |text| fits(address(text), &machine).map_err(|why| why.to_string());
-    assert_eq!(told("192.0.2.9"), Ok(()));
-    assert_eq!(told("198.51.100.9"), Ok(()));
+    let shown = |text| fits(address(text), &machine).map_err(|why| why.to_string());
+    assert_eq!(shown("192.0.2.9"), Ok(()));
+    assert_eq!(shown("198.51.100.9"), Ok(()));
     for (text, why) in [
         (
             "203.0.113.9",
@@ -116,7 +116,7 @@ fn where_an_address_can_be_served() {
             "virtual address 192.0.2.0 is the first or last of 192.0.2.0/24, which no machine can have",
         ),
     ] {
-        assert_eq!(told(text), Err(why.to_owned()));
+        assert_eq!(shown(text), Err(why.to_owned()));
     }
     // The machine that has it already.
     let mut holder = machine.clone();

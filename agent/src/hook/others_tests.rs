@@ -57,8 +57,8 @@ impl Machine {
         self
     }
 
-    /// What is told where the image is on `own`, and these ESPs have a loader.
-    fn told(&self, own: &str, config: &str, loaders: &[&str]) -> Vec<String> {
+    /// The warnings where the image is on `own`, and these ESPs have a loader.
+    fn warned(&self, own: &str, config: &str, loaders: &[&str]) -> Vec<String> {
         let (_, manifest) = image();
         let own = Disk {
             node: self.kernel.dev.join(own),
@@ -75,9 +75,9 @@ impl Machine {
             has_loader: &has_loader,
         };
         let root = fs::canonicalize(self.dir.path()).unwrap();
-        let told = warnings(&own, &manifest, config, probe).unwrap();
+        let found = warnings(&own, &manifest, config, probe).unwrap();
         let short = |line: String| line.replace(&format!("{}/", root.display()), "/");
-        told.into_iter().map(short).collect()
+        found.into_iter().map(short).collect()
     }
 }
 
@@ -102,9 +102,9 @@ fn blank() -> Vec<u8> {
 fn one_disk_alone_needs_no_words() {
     let machine = Machine::new(true).with("vda", &image().0, &[DEVICE]);
     let config = r#"{"storage": {"config": [{"type": "disk", "grub_device": true}]}}"#;
-    assert_eq!(machine.told("vda", config, &[]), [""; 0]);
-    assert_eq!(machine.told("vda", "{}", &[]), [""; 0]);
-    assert_eq!(machine.told("vda", "no json", &[]), [""; 0]);
+    assert_eq!(machine.warned("vda", config, &[]), [""; 0]);
+    assert_eq!(machine.warned("vda", "{}", &[]), [""; 0]);
+    assert_eq!(machine.warned("vda", "no json", &[]), [""; 0]);
 }
 
 #[test]
@@ -115,17 +115,17 @@ fn a_stale_esp_is_told_where_uefi_starts_the_machine() {
             .with("sdb", &image().0, &[DEVICE])
             .with("sdc", &blank(), &[DEVICE])
     };
-    let told = machine(true).told("sdb", "{}", &["sdap1", "sdap2"]);
+    let found = machine(true).warned("sdb", "{}", &["sdap1", "sdap2"]);
     assert_eq!(
-        told,
+        found,
         [
             "/dev/sdap1 is an EFI system partition with EFI/BOOT/BOOTX64.EFI: MAAS' local boot may start it and not /dev/sdb; erase that disk (release the machine with erasing)"
         ]
     );
-    assert_eq!(machine(true).told("sdb", "{}", &[]), [""; 0]);
-    let told = machine(false).told("sdb", "{}", &["sdap1"]);
+    assert_eq!(machine(true).warned("sdb", "{}", &[]), [""; 0]);
+    let found = machine(false).warned("sdb", "{}", &["sdap1"]);
     assert_eq!(
-        told,
+        found,
         [
             "/dev/sda has boot code: a BIOS whose first disk it is starts it and not /dev/sdb; change the order of disks, or erase that disk"
         ]
@@ -137,11 +137,11 @@ fn the_same_image_on_a_second_disk_is_told() {
     let machine = Machine::new(true)
         .with("nvme0n1", &image().0, &[DEVICE])
         .with("nvme1n1", &image().0, &[DEVICE]);
-    let told = machine.told("nvme1n1", "{}", &[]);
-    assert_eq!(told.len(), 1, "{told:?}");
+    let found = machine.warned("nvme1n1", "{}", &[]);
+    assert_eq!(found.len(), 1, "{found:?}");
     assert!(
-        told[0].starts_with("/dev/nvme0n1 holds this image too"),
-        "{told:?}"
+        found[0].starts_with("/dev/nvme0n1 holds this image too"),
+        "{found:?}"
     );
 }
 
@@ -153,7 +153,7 @@ fn what_is_no_disk_of_its_own_or_cannot_be_read_is_left_out() {
         .with("sr0", &[], &[DEVICE])
         .with("sdb", &another()[..100 * 512], &[DEVICE]);
     fs::remove_file(machine.kernel.dev.join("sdb")).unwrap();
-    assert_eq!(machine.told("vda", "{}", &[]), [""; 0]);
+    assert_eq!(machine.warned("vda", "{}", &[]), [""; 0]);
 }
 
 #[test]
@@ -175,14 +175,14 @@ fn the_disk_that_maas_chose_is_compared_by_its_serial_number() {
             .with("vdz", &blank(), &[DEVICE]);
         for same in ["S1", "0QEMU_HARDDISK_S1"] {
             let config = config(&format!(r#""serial": "{same}""#));
-            assert_eq!(machine.told(name, &config, &[]), [""; 0], "{name} {same}");
+            assert_eq!(machine.warned(name, &config, &[]), [""; 0], "{name} {same}");
         }
-        let told = machine.told(name, &config(r#""serial": "S2""#), &[]);
-        assert_eq!(told.len(), 1);
-        assert!(told[0].contains("serial number S2"), "{told:?}");
+        let found = machine.warned(name, &config(r#""serial": "S2""#), &[]);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].contains("serial number S2"), "{found:?}");
         assert!(
-            told[0].contains(&format!("/dev/{name} with S1")),
-            "{told:?}"
+            found[0].contains(&format!("/dev/{name} with S1")),
+            "{found:?}"
         );
     }
 }
@@ -192,16 +192,16 @@ fn disks_without_a_serial_number_are_told_if_there_is_a_choice() {
     let config =
         r#"{"storage": {"config": [{"type": "disk", "grub_device": true, "path": "/dev/vdb"}]}}"#;
     let one = Machine::new(true).with("vda", &image().0, &[DEVICE, ("serial", b"")]);
-    assert_eq!(one.told("vda", config, &[]), [""; 0]);
+    assert_eq!(one.warned("vda", config, &[]), [""; 0]);
     let two = one.with("vdb", &blank(), &[DEVICE]);
-    let told = two.told("vda", config, &[]);
+    let found = two.warned("vda", config, &[]);
     assert_eq!(
-        told,
+        found,
         [
             "MAAS knows no serial number of the disk it boots from, so the image went to the first of 2 disks, /dev/vda; give the machine's disks serial numbers and commission it again"
         ]
     );
     // MAAS has one, the disk shows none: nothing to compare.
     let known = config.replace("path", "serial");
-    assert_eq!(two.told("vda", &known, &[]), [""; 0]);
+    assert_eq!(two.warned("vda", &known, &[]), [""; 0]);
 }

@@ -272,8 +272,8 @@ mod tests {
             change(&mut lacking);
             assert_eq!(verdicts(&lacking), [(name.to_owned(), verdict)], "{words}");
             let checks = kernel(&lacking);
-            let told = checks.iter().find(|c| c.name == name).unwrap();
-            assert!(told.evidence.contains(words), "{told:?}");
+            let found = checks.iter().find(|c| c.name == name).unwrap();
+            assert!(found.evidence.contains(words), "{found:?}");
         }
     }
 

@@ -105,7 +105,7 @@ async fn from_a_pod(subject: &Subject<'_>) -> Vec<Check> {
         .collect()
 }
 
-/// What is told while there is none.
+/// The detail while there is none.
 pub fn no_pod(settings: &Settings) -> String {
     let pods = settings.pod_cidr;
     format!("no pod has an address in {pods} yet: the path from a pod was not checked")

@@ -131,7 +131,7 @@ fn across_values(root: &Item<'_>, findings: &mut Findings) {
         };
         if contents.insert(pem) && !names.insert(Path::new(file).file_stem()) {
             let what = "has the name of another certificate's file";
-            let remedy = "rename one: files are told apart by their names in the image";
+            let remedy = "rename one: the image keeps each file under its name";
             findings.add(item.problem(Complaint::new(what, remedy)));
         }
     }

@@ -1,4 +1,4 @@
-//! What a person writes, read so that every mistake in it is told at once.
+//! What a person writes, read so that every mistake in it is reported at once.
 //!
 //! [`read()`] turns YAML into a tree with positions, [`shape::check`] holds it to
 //! the schema that its type derives, [`rules::apply`] puts single values through

@@ -221,7 +221,7 @@ fn key_prefix(kind: &str) -> String {
 mod tests {
     use super::*;
 
-    fn told<T: std::fmt::Debug>(result: Result<T, Complaint>) -> String {
+    fn complaint<T: std::fmt::Debug>(result: Result<T, Complaint>) -> String {
         result.unwrap_err().what
     }
 
@@ -253,7 +253,7 @@ mod tests {
             ("console.spectrocloud.com", "is not a URL"),
             ("https://", "is not a URL"),
         ] {
-            assert_eq!(told(endpoint(bad)), what, "{bad}");
+            assert_eq!(complaint(endpoint(bad)), what, "{bad}");
         }
     }
 
@@ -277,7 +277,7 @@ mod tests {
             ("http://proxy:3128/path", "has more than a host and a port"),
             ("http://proxy:port", "is not a URL"),
         ] {
-            assert_eq!(told(proxy_url(bad)), what, "{bad}");
+            assert_eq!(complaint(proxy_url(bad)), what, "{bad}");
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! A person names a proxy and what to reach without it; [`Proxy::new`] adds
 //! what must never go through a proxy on a gateway. systemd, login shells, apt,
-//! k3s and our own client are all told from here, so they cannot disagree.
+//! k3s and our own client are all configured from here, so they cannot disagree.
 //!
 //! # How programs read an exception
 //!

@@ -1,4 +1,4 @@
-//! The proxy in the words of each program that is told of it.
+//! The proxy as each program that uses it reads it.
 //!
 //! A text with a password is for root alone, so it comes with its mode. The
 //! password still reaches the environment of services, as it must; that is why

@@ -66,14 +66,14 @@ impl Site {
         let done = self.postern("deploy", &args).code(code);
         let output = done.get_output();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let (out, said) = (text(&output.stdout), text(&output.stderr));
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
         for secret in ["SESAME", "TOPSECRET"] {
             assert!(
-                !said.contains(secret) && !out.contains(secret),
-                "{said}{out}"
+                !stderr.contains(secret) && !stdout.contains(secret),
+                "{stderr}{stdout}"
             );
         }
-        (out, said)
+        (stdout, stderr)
     }
 
     fn status(&self) -> Status {
@@ -84,15 +84,15 @@ impl Site {
 #[test]
 fn a_dry_run_tells_and_changes_nothing() {
     let site = site(LifeStep::gateway());
-    let (_, said) = site.deploy(&["--dry-run"], 4);
-    assert!(said.contains("postern upload"), "{said}");
+    let (_, output) = site.deploy(&["--dry-run"], 4);
+    assert!(output.contains("postern upload"), "{output}");
     site.upload();
-    let (out, said) = site.deploy(&["--dry-run"], 0);
+    let (out, output) = site.deploy(&["--dry-run"], 0);
     assert!(
         out.starts_with("allocate and deploy  node-1.maas (4hsthq)  8 cores"),
         "{out}"
     );
-    assert!(said.contains("nothing is changed"), "{said}");
+    assert!(output.contains("nothing is changed"), "{output}");
     let (out, _) = site.deploy(&["--dry-run", "--json"], 0);
     let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
     assert_eq!(plan["machines"][0]["todo"], "allocate");
@@ -104,14 +104,14 @@ fn a_dry_run_tells_and_changes_nothing() {
 fn a_gateway_is_deployed_and_found_again() {
     let site = site(LifeStep::gateway());
     site.upload();
-    let (out, said) = site.deploy(&[], 0);
+    let (out, output) = site.deploy(&[], 0);
     assert_eq!(out, "4hsthq node-1.maas 10.20.0.10\n");
     for wanted in [
         "allocated node-1.maas",
         "gateway is healthy",
         "Palette was not queried",
     ] {
-        assert!(said.contains(wanted), "no {wanted:?} in {said}");
+        assert!(output.contains(wanted), "no {wanted:?} in {output}");
     }
     assert_eq!(site.status(), Status::Deployed);
     let (out, _) = site.deploy(&["--json", "--quiet"], 0);
@@ -131,16 +131,16 @@ fn a_failure_says_why_and_gives_back_if_asked_to() {
     life.push(LifeStep::curtin_fails(log));
     let site = site(life);
     site.upload();
-    let (out, said) = site.deploy(&[], 1);
+    let (out, output) = site.deploy(&[], 1);
     assert_eq!(out, "");
     assert!(
-        said.contains("| postern: installation refused: root-a"),
-        "{said}"
+        output.contains("| postern: installation refused: root-a"),
+        "{output}"
     );
-    assert!(said.contains("--release-on-failure"), "{said}");
+    assert!(output.contains("--release-on-failure"), "{output}");
     assert_eq!(site.status(), Status::FailedDeployment);
-    let (_, said) = site.deploy(&["--release-on-failure"], 1);
-    assert!(said.contains("released node-1.maas (4hsthq)"), "{said}");
+    let (_, output) = site.deploy(&["--release-on-failure"], 1);
+    assert!(output.contains("released node-1.maas (4hsthq)"), "{output}");
     assert_eq!(site.status(), Status::Ready);
 }
 
@@ -150,10 +150,10 @@ fn a_machine_that_does_not_become_a_gateway_fails_in_time() {
     life.push(LifeStep::agent_waits("palette: it does not answer"));
     let site = site(life);
     site.upload();
-    let (_, said) = site.deploy(&["--timeout", "0s"], 1);
+    let (_, output) = site.deploy(&["--timeout", "0s"], 1);
     assert!(
-        said.contains("waiting for palette: it does not answer"),
-        "{said}"
+        output.contains("waiting for palette: it does not answer"),
+        "{output}"
     );
     assert_eq!(site.status(), Status::Deployed, "left as it is");
 }
@@ -195,11 +195,11 @@ fn what_cannot_be_used_is_refused() {
             .args(args)
             .assert()
             .code(code);
-        let said = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
-        assert!(said.contains(wanted), "no {wanted:?} in {said}");
+        let output = String::from_utf8_lossy(&failed.get_output().stderr).into_owned();
+        assert!(output.contains(wanted), "no {wanted:?} in {output}");
         assert!(
-            !said.contains("TOPSECRET") && !said.contains("SESAME"),
-            "{said}"
+            !output.contains("TOPSECRET") && !output.contains("SESAME"),
+            "{output}"
         );
     }
     assert_eq!(site.status(), Status::Ready);
@@ -240,41 +240,41 @@ fn three_machines_become_one_gateway_and_palette_says_so() {
     fs::write(site.dir.path().join("gateway.yaml"), gateway).unwrap();
     site.upload();
     // Before anything is allocated it must be clear where the manifests come from.
-    let (_, said) = site.deploy(&[], 3);
-    assert!(said.contains("SPECTROCLOUD_APIKEY"), "{said}");
+    let (_, output) = site.deploy(&[], 3);
+    assert!(output.contains("SPECTROCLOUD_APIKEY"), "{output}");
     let free = |machine: &Machine| machine.status == Status::Ready;
     assert!(site.region.machines().iter().all(free));
 
     let key_file = site.path("palette-key");
     fs::write(&key_file, &key).unwrap();
-    let (_, said) = site.deploy(&["--palette-api-key-file", &key_file], 0);
+    let (_, output) = site.deploy(&["--palette-api-key-file", &key_file], 0);
     for wanted in [
         "Palette created the gateway edge-1",
         "Palette reports that edge-1 is healthy",
     ] {
-        assert!(said.contains(wanted), "no {wanted:?} in {said}");
+        assert!(output.contains(wanted), "no {wanted:?} in {output}");
     }
-    let told: Vec<_> = site
+    let delivered: Vec<_> = site
         .region
         .machines()
         .into_iter()
         .map(|machine| String::from_utf8(machine.user_data.unwrap().0).unwrap())
         .collect();
-    let token = each_has_its_part(&told);
-    assert!(told.iter().all(|text| !text.contains(&key)));
-    assert!(!said.contains(&token), "{said}");
+    let token = each_has_its_part(&delivered);
+    assert!(delivered.iter().all(|text| !text.contains(&key)));
+    assert!(!output.contains(&token), "{output}");
 }
 
-/// Only the first machine is told how to pair; gives the token that all have.
-fn each_has_its_part(told: &[String]) -> String {
+/// Only the first machine is given what pairs it; returns the token that all have.
+fn each_has_its_part(delivered: &[String]) -> String {
     let line = |text: &str, key: &str| {
         let found = text.lines().find_map(|line| line.trim().strip_prefix(key));
         found
             .unwrap_or_else(|| panic!("no {key} in {text}"))
             .to_owned()
     };
-    let token = line(&told[0], "cluster-token: ");
-    for (text, number) in told.iter().zip(1..) {
+    let token = line(&delivered[0], "cluster-token: ");
+    for (text, number) in delivered.iter().zip(1..) {
         assert_eq!(line(text, "node: "), number.to_string());
         assert_eq!(line(text, "cluster-token: "), token);
         assert_eq!(text.contains("overlord-uid"), number == 1, "{text}");

@@ -30,9 +30,9 @@ async fn a_machine_without_pods_says_so_and_goes_on() {
     bench.boot(1, None, clean).await.unwrap();
     let waited = bench.clock.now().duration_since(before);
     assert!(waited >= SignedDuration::from_mins(2), "{waited:?}");
-    let told = check(&bench, "pod/network");
-    assert_eq!(told.verdict, Verdict::Warn, "{told:?}");
-    assert!(told.evidence.contains("10.42.0.0/16"), "{told:?}");
+    let shown = check(&bench, "pod/network");
+    assert_eq!(shown.verdict, Verdict::Warn, "{shown:?}");
+    assert!(shown.evidence.contains("10.42.0.0/16"), "{shown:?}");
 }
 
 #[tokio::test]

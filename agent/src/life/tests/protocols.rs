@@ -31,11 +31,11 @@ fn intercepted(bench: &Bench, proxy: &Proxy, how: fn(Interception) -> Intercepti
 #[tokio::test]
 async fn a_tunnel_carries_both() {
     let (bench, _proxy) = Bench::proxied_to(true).await;
-    let (verdicts, told) = seen(&bench).await;
-    assert_eq!(verdicts, [Verdict::Pass, Verdict::Pass], "{told}");
+    let (verdicts, shown) = seen(&bench).await;
+    assert_eq!(verdicts, [Verdict::Pass, Verdict::Pass], "{shown}");
     assert!(
-        told.contains("was not tested"),
-        "no more than was seen: {told}"
+        shown.contains("was not tested"),
+        "no more than was seen: {shown}"
     );
 }
 
@@ -43,21 +43,21 @@ async fn a_tunnel_carries_both() {
 async fn inspection_without_http2_leaves_websockets() {
     let (bench, proxy) = Bench::proxied_to(true).await;
     intercepted(&bench, &proxy, |middle| middle);
-    let (verdicts, told) = seen(&bench).await;
-    assert_eq!(verdicts, [Verdict::Warn, Verdict::Pass], "{told}");
+    let (verdicts, shown) = seen(&bench).await;
+    assert_eq!(verdicts, [Verdict::Warn, Verdict::Pass], "{shown}");
 }
 
 #[tokio::test]
 async fn inspection_that_carries_neither_stands_in_the_way() {
     let (bench, proxy) = Bench::proxied_to(true).await;
     intercepted(&bench, &proxy, Interception::refusing_upgrades);
-    let (verdicts, told) = seen(&bench).await;
-    assert_eq!(verdicts, [Verdict::Warn, Verdict::Fail], "{told}");
+    let (verdicts, shown) = seen(&bench).await;
+    assert_eq!(verdicts, [Verdict::Warn, Verdict::Fail], "{shown}");
     assert!(
-        told.contains("refused on the way: status 403 with a web page"),
-        "{told}"
+        shown.contains("refused on the way: status 403 with a web page"),
+        "{shown}"
     );
-    assert!(told.contains("stand-in-proxy"), "who refused: {told}");
+    assert!(shown.contains("stand-in-proxy"), "who refused: {shown}");
     let named = async {
         bench.says("waiting=preflight").await;
         bench.says("websocket: refused on the way").await;

@@ -196,15 +196,15 @@ async fn a_reset_that_is_cut_anywhere_is_finished_at_the_next_boot() {
         let before = bench.files_with("old");
         let (first, _) = bench.world(1, None);
         reset::request(&first, None).unwrap();
-        let told = resume(&first).unwrap().unwrap();
-        assert!(told.contains("restart"), "{told}");
+        let message = resume(&first).unwrap().unwrap();
+        assert!(message.contains("restart"), "{message}");
         assert_eq!(bench.files_with("old"), before, "k3s may still run");
         let (second, _) = bench.world(2, None);
         for act in &ACTIONS[..cut] {
             act.perform(&second.root).unwrap();
         }
-        let told = resume(&second).unwrap().unwrap();
-        assert!(told.contains("was reset"), "{told}");
+        let message = resume(&second).unwrap().unwrap();
+        assert!(message.contains("was reset"), "{message}");
         let left = bench.files_with("old");
         let aside = format!("{}.reset-1", paths::JOURNAL);
         assert_eq!(
@@ -224,8 +224,8 @@ async fn nothing_is_reset_unless_a_person_asked() {
     let (world, _) = bench.world(2, None);
     assert_eq!(resume(&world).unwrap(), None);
     bench.put(REQUEST, "{\"schema\": 9}");
-    let told = resume(&world).unwrap().unwrap();
-    assert!(told.contains("nothing was reset"), "{told}");
+    let message = resume(&world).unwrap().unwrap();
+    assert!(message.contains("nothing was reset"), "{message}");
     assert_eq!(bench.files_with("old"), before);
 }
 

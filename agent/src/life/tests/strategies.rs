@@ -27,10 +27,10 @@ async fn an_api_key_finds_its_gateway_again_instead_of_making_a_second() {
     assert!(matches!(first.registration, Registration::Proven { .. }));
     assert_eq!(bench.count(Route::Register), 0, "the agents register");
     let checks = bench.status().preflight;
-    let told = checks.iter().find(|c| c.name == "palette-version").unwrap();
+    let shown = checks.iter().find(|c| c.name == "palette-version").unwrap();
     assert!(
-        told.evidence.starts_with("4.9.18 (its Edge agent's"),
-        "{told:?}"
+        shown.evidence.starts_with("4.9.18 (its Edge agent's"),
+        "{shown:?}"
     );
     assert_eq!(bench.files_with(KEY), [""; 0]);
     assert!(!bench.console().contains(KEY), "{}", bench.console());

@@ -41,12 +41,12 @@ const KEY: &str = "stand-in-tenant-admin-key";
 /// The machines of a site become ready over this time: MAAS writes their disks at
 /// once, k3s takes about as long on each.
 const READY: Duration = Duration::from_secs(5);
-/// What a fleet is told, and how it pairs.
+/// What a fleet knows of itself, and how it pairs.
 #[derive(Clone, Copy, Debug)]
 struct Site {
     machines: usize,
     keys: bool,
-    told: bool,
+    knows_its_size: bool,
 }
 
 /// What it took.
@@ -160,14 +160,14 @@ impl Fleet {
                 (format!("{{pairing-code: {code}}}"), uid)
             }
         };
-        let told = match self.site.told {
+        let fleet = match self.site.knows_its_size {
             true => format!("\n  fleet: {}", self.site.machines),
             false => String::new(),
         };
         put(
             paths::GATEWAY_FILE,
             &format!(
-                "apiVersion: postern/v1\nname: edge-{number}\npalette:\n  endpoint: https://palette.example\n  pairing: {pairing}{told}\n"
+                "apiVersion: postern/v1\nname: edge-{number}\npalette:\n  endpoint: https://palette.example\n  pairing: {pairing}{fleet}\n"
             ),
         );
         (root, uid)
@@ -285,9 +285,13 @@ impl Fleet {
 async fn pair(site: Site) -> Took {
     let took = Fleet::new(site).await.pairs().await;
     let by = if site.keys { "API key" } else { "pairing code" };
-    let told = if site.told { "told" } else { "untold" };
+    let informed = if site.knows_its_size {
+        "informed"
+    } else {
+        "uninformed"
+    };
     println!(
-        "fleet: {} machines, {by}, {told}: registered in {:.0} s, healthy in {:.0} s, {} requests, {} refused ({:.1} %), at most {} in a second",
+        "fleet: {} machines, {by}, {informed}: registered in {:.0} s, healthy in {:.0} s, {} requests, {} refused ({:.1} %), at most {} in a second",
         site.machines,
         took.registered.as_secs_f64(),
         took.healthy.as_secs_f64(),
@@ -304,7 +308,7 @@ async fn a_thousand_machines_with_codes_pair_in_the_time_their_requests_take() {
     let site = Site {
         machines: FLEET,
         keys: false,
-        told: true,
+        knows_its_size: true,
     };
     let took = pair(site).await;
     assert!(took.registered <= Duration::from_secs(110), "{took:?}");
@@ -316,7 +320,7 @@ async fn a_thousand_machines_with_keys_pair_in_the_time_their_requests_take() {
     let site = Site {
         machines: FLEET,
         keys: true,
-        told: true,
+        knows_its_size: true,
     };
     let took = pair(site).await;
     assert!(took.registered <= Duration::from_secs(330), "{took:?}");
@@ -328,7 +332,7 @@ async fn a_thousand_machines_that_nobody_told_are_refused_about_once_each() {
     let site = Site {
         machines: FLEET,
         keys: false,
-        told: false,
+        knows_its_size: false,
     };
     let took = pair(site).await;
     assert!(took.registered <= Duration::from_secs(150), "{took:?}");
@@ -340,7 +344,7 @@ async fn a_few_machines_do_not_wait_for_each_other() {
     let site = Site {
         machines: 40,
         keys: false,
-        told: false,
+        knows_its_size: false,
     };
     let took = pair(site).await;
     assert_eq!(took.refused, 0, "{took:?}");
@@ -352,7 +356,7 @@ async fn a_thousand_machines_with_keys_that_nobody_told_pair_all_the_same() {
     let site = Site {
         machines: FLEET,
         keys: true,
-        told: false,
+        knows_its_size: false,
     };
     let took = pair(site).await;
     // Three requests each are a bucket that empties more often: some wait twice.
