@@ -159,7 +159,7 @@ first_command ubuntu
         ),
         (
             "ubuntu",
-            "the archives of Ubuntu 24.04 have an older one. Add one that has it",
+            "the archives of Ubuntu 24.04 have an older one. Add an archive that has it",
         ),
     ] {
         let output = root.of(step);
