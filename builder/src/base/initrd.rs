@@ -10,7 +10,8 @@ use anyhow::{Context, bail};
 use fs_err as fs;
 
 use super::initrd_overlay::{self, FILES, LINKS};
-use super::install::{Chroot, bind, mounts};
+use super::install::Chroot;
+use super::mounts::devices;
 use super::plan::InitrdPlan;
 
 /// dracut modules: systemd as init, verity, repart, all block devices; nothing
@@ -34,17 +35,12 @@ pub fn recipe() -> impl serde::Serialize {
 
 /// Makes the initrd that `plan` describes from the installed `root`.
 pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
-    // A view of the root with mounts of its own: whoever reads the root at the
-    // same time must not find a mounted /proc in it.
-    let view = root.with_extension("initrd");
-    fs::create_dir_all(&view)?;
-    bind(root, &view)?;
-    mounts(&view)?;
+    devices(root)?;
     let work = root.join(".postern");
     initrd_overlay::write(&work.join("initrd"))?;
     fs::create_dir_all(work.join("tmp"))?;
     let kernel = kernel_version(root)?;
-    let chroot = Chroot { root: &view, epoch };
+    let chroot = Chroot { root, epoch };
     let mut words = vec!["dracut", "--force", "--kver", &kernel];
     words.extend(["--no-hostonly", "--no-hostonly-cmdline", "--reproducible"]);
     words.extend([

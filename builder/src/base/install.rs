@@ -5,36 +5,34 @@
 //! others and configures everything once, so that each trigger runs once.
 
 use std::io;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
-use nix::mount::{MsFlags, mount};
-use nix::sys::statvfs::{FsFlags, statvfs};
 use postern_contract::host::Command;
 
 use super::dpkg_error::DpkgError;
+use super::jail;
+use super::mounts::{bind, devices, read_only};
 use super::plan::{InstallPlan, Package};
 use crate::source::deb::Deb;
 
 /// Where the store's blobs and the names that dpkg is given are seen inside.
 const INSIDE: &str = ".postern";
 
-/// What dpkg does not unpack, and the one exception: licences stay.
+/// What dpkg does not unpack, and the one exception: licences stay. Nobody is
+/// there to be asked about a configuration file: the one that is there stays.
 const DPKG_OPTIONS: &str = "\
 force-unsafe-io
+force-confdef
+force-confold
 path-exclude=/usr/share/doc/*
 path-include=/usr/share/doc/*/copyright
 path-exclude=/usr/share/info/*
 path-exclude=/usr/share/locale/*
 path-exclude=/usr/share/man/*
 ";
-
-/// Device nodes that maintainer scripts use; bound from the host because a
-/// user namespace may not make any.
-const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 
 /// Installs `plan`'s packages into the empty directory `root`.
 pub fn install(
@@ -51,12 +49,16 @@ pub fn install(
     }
     prepare(root, plan)?;
     let chroot = Chroot { root, epoch };
-    step("Installing essential packages")?;
-    chroot.dpkg("--install", &essential)?;
-    step("Unpacking packages")?;
-    chroot.dpkg("--unpack", &others)?;
-    step("Configuring packages")?;
-    chroot.run_dpkg(&["--configure", "--pending"].map(str::to_owned))?;
+    for (title, action, packages) in [
+        ("Installing essential packages", "--install", &essential),
+        ("Unpacking packages", "--unpack", &others),
+        ("Configuring packages", "--configure", &Vec::new()),
+    ] {
+        step(title)?;
+        if let Some(left) = chroot.dpkg(action, packages)? {
+            step(&left)?;
+        }
+    }
     step("Comparing the package database with the lock")?;
     let found = chroot.run(&[
         "dpkg-query",
@@ -85,6 +87,9 @@ fn unpack(root: &Path, deb: &Path) -> anyhow::Result<()> {
     for entry in data.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
+        if excluded(&path) {
+            continue; // dpkg, which installs this package again, does not unpack it
+        }
         if root.join(&path).is_symlink() && entry.header().entry_type().is_dir() {
             continue; // a directory that the merged /usr made a link
         }
@@ -93,6 +98,16 @@ fn unpack(root: &Path, deb: &Path) -> anyhow::Result<()> {
             .with_context(|| format!("unpacking {} of {}", path.display(), deb.display()))?;
     }
     Ok(())
+}
+
+/// Whether [`DPKG_OPTIONS`] leave this path of a package out.
+fn excluded(path: &Path) -> bool {
+    let path = path.strip_prefix(".").unwrap_or(path);
+    let below = |dir: &str| path.starts_with(dir) && path != Path::new(dir);
+    let doc = below("usr/share/doc") && !path.ends_with("copyright");
+    doc || ["info", "locale", "man"]
+        .iter()
+        .any(|name| below(&format!("usr/share/{name}")))
 }
 
 fn prepare(root: &Path, plan: &InstallPlan) -> anyhow::Result<()> {
@@ -112,7 +127,7 @@ fn prepare(root: &Path, plan: &InstallPlan) -> anyhow::Result<()> {
     fs::write(&policy, "#!/bin/sh\nexit 101\n")?;
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&policy, executable)?;
-    mounts(root)?;
+    devices(root)?;
     let inside = root.join(INSIDE);
     fs::create_dir_all(inside.join("debs"))?;
     fs::create_dir_all(inside.join("blobs"))?;
@@ -125,63 +140,8 @@ fn prepare(root: &Path, plan: &InstallPlan) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Mounts `/proc` and binds the device nodes into `root`; they end with the namespace.
-pub fn mounts(root: &Path) -> anyhow::Result<()> {
-    fs::create_dir_all(root.join("proc"))?;
-    fs::create_dir_all(root.join("dev"))?;
-    let proc = root.join("proc");
-    mount(
-        Some("proc"),
-        &proc,
-        Some("proc"),
-        MsFlags::empty(),
-        None::<&str>,
-    )
-    .context("mounting /proc in the sandbox")?;
-    for name in DEVICES {
-        let node = root.join("dev").join(name);
-        let bound = fs::metadata(&node).is_ok_and(|meta| meta.file_type().is_char_device());
-        if !bound {
-            fs::write(&node, "")?;
-            bind(&Path::new("/dev").join(name), &node)?;
-        }
-    }
-    Ok(())
-}
-
-/// Shows `from` at `to` as well.
-pub fn bind(from: &Path, to: &Path) -> anyhow::Result<()> {
-    mount(Some(from), to, None::<&str>, MsFlags::MS_BIND, None::<&str>)
-        .with_context(|| format!("showing {} in the sandbox", from.display()))
-}
-
-/// Forbids writing to what is shown at `at`. The other options of a mount are
-/// locked in a user namespace and must be repeated (mount_namespaces(7)).
-fn read_only(at: &Path) -> anyhow::Result<()> {
-    let kept = [
-        (FsFlags::ST_NODEV, MsFlags::MS_NODEV),
-        (FsFlags::ST_NOEXEC, MsFlags::MS_NOEXEC),
-        (FsFlags::ST_NOSUID, MsFlags::MS_NOSUID),
-        (FsFlags::ST_NOATIME, MsFlags::MS_NOATIME),
-        (FsFlags::ST_NODIRATIME, MsFlags::MS_NODIRATIME),
-        (FsFlags::ST_RELATIME, MsFlags::MS_RELATIME),
-    ];
-    let found = statvfs(at)?.flags();
-    let mut flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-    for (has, keep) in kept {
-        if found.contains(has) {
-            flags |= keep;
-        }
-    }
-    mount(None::<&str>, at, None::<&str>, flags, None::<&str>)
-        .context("protecting the store from what runs in the sandbox")
-}
-
 fn unprepare(root: &Path) -> anyhow::Result<()> {
     nix::mount::umount(&root.join(INSIDE).join("blobs"))?;
-    // Captured would be the mounted root of procfs, which is not the same for
-    // every builder.
-    nix::mount::umount(&root.join("proc"))?;
     fs::remove_dir_all(root.join(INSIDE))?;
     for file in ["usr/sbin/policy-rc.d", "etc/dpkg/dpkg.cfg.d/postern"] {
         fs::remove_file(root.join(file))?;
@@ -200,42 +160,55 @@ pub struct Chroot<'a> {
 impl Chroot<'_> {
     /// Runs `words` with `/` at the root; returns what it printed.
     pub fn run(&self, words: &[&str]) -> anyhow::Result<Vec<u8>> {
-        Ok(self.command().args(words).run()?)
+        Ok(self.command()?.args(words).run()?)
     }
 
-    fn command(&self) -> Command {
-        Command::new("chroot")
-            .arg(self.root)
-            .cwd(self.root)
+    fn command(&self) -> anyhow::Result<Command> {
+        Ok(jail::command(self.root)?
             .env("DEBIAN_FRONTEND", "noninteractive")
             .env("DEBCONF_NONINTERACTIVE_SEEN", "true")
             // Kernel hooks of dracut and initramfs-tools leave the initrd to us.
             .env("INITRD", "No")
-            .env("SOURCE_DATE_EPOCH", self.epoch.to_string())
+            .env("SOURCE_DATE_EPOCH", self.epoch.to_string()))
     }
 
-    fn dpkg(&self, action: &str, packages: &[&Package]) -> anyhow::Result<()> {
-        if packages.is_empty() {
-            return Ok(());
-        }
+    /// Runs `action` on `packages`, or on all that are pending if none are named.
+    /// Returns what scripts left running, as a message.
+    fn dpkg(&self, action: &str, packages: &[&Package]) -> anyhow::Result<Option<String>> {
         // The lock is a complete solution, so dpkg need not refuse an order of
         // unpacking in which a pre-dependency is not configured yet.
-        let mut words = vec!["--force-depends".to_owned(), action.to_owned()];
-        let name = |p: &&Package| format!("/{INSIDE}/debs/{}", p.file_name());
-        words.extend(packages.iter().map(name));
+        let names = packages.iter();
+        let names = names.map(|p| format!("/{INSIDE}/debs/{}", p.file_name()));
+        let words: Vec<_> = match packages {
+            [] => vec![action.to_owned(), "--pending".to_owned()],
+            _ => ["--force-depends", action]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(names)
+                .collect(),
+        };
         self.run_dpkg(&words)
     }
 
     /// Scripts talk to both outputs; together they are in order.
-    fn run_dpkg(&self, words: &[String]) -> anyhow::Result<()> {
+    fn run_dpkg(&self, words: &[String]) -> anyhow::Result<Option<String>> {
         let shell = self
-            .command()
+            .command()?
             .args(["sh", "-c", "exec dpkg \"$@\" 2>&1", "dpkg"]);
         let output = shell.args(words).run_unchecked()?;
+        let stderr = String::from_utf8_lossy(&output.stderr);
         if output.status.success() {
-            return Ok(());
+            let left = stderr
+                .lines()
+                .find_map(|l| l.strip_prefix(jail::LEFT_RUNNING));
+            return Ok(left
+                .map(|names| format!("packages' scripts left running, and were ended: {names}")));
         }
-        Err(DpkgError::read(&String::from_utf8_lossy(&output.stdout)).into())
+        // Nothing of dpkg: then it was not started, and the sandbox says why.
+        match output.stdout.is_empty() {
+            true => bail!("starting dpkg in the sandbox: {}", stderr.trim()),
+            false => Err(DpkgError::read(&String::from_utf8_lossy(&output.stdout)).into()),
+        }
     }
 }
 
@@ -276,6 +249,24 @@ mod tests {
         assert!(half.to_string().contains("iU b"), "{half}");
         let extra = compare(&locked[..1], "ii a 1:2-3 all\nii c 1 all\n").unwrap_err();
         assert!(extra.to_string().contains("ii c 1 all"), "{extra}");
+    }
+
+    #[test]
+    fn essential_packages_are_unpacked_without_what_dpkg_leaves_out() {
+        for left_out in [
+            "./usr/share/locale/de/x.mo",
+            "./usr/share/man/de/",
+            "./usr/share/doc/a/README",
+        ] {
+            assert!(excluded(Path::new(left_out)), "{left_out}");
+        }
+        for kept in [
+            "./usr/share/doc/a/copyright",
+            "./usr/share/man/",
+            "./usr/share/manual",
+        ] {
+            assert!(!excluded(Path::new(kept)), "{kept}");
+        }
     }
 
     #[test]

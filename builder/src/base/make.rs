@@ -17,7 +17,7 @@ use crate::report::{Report, StepGuard};
 use crate::source::{Digest, Store};
 
 /// Changes whenever the same packages would give another layer or initrd.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 /// Available memory that allows the scratch root to be there: an installed
 /// server with the generic kernel takes under 2 GiB.
 pub const MIN_MEMORY_BYTES: u64 = 4 << 30;

@@ -7,6 +7,8 @@
 //! - `make`: both, unless an earlier build made them
 //! - `plan`: what to make, as data that crosses into the sandbox
 //! - [`sandbox`]: entering it, and the program that runs inside
+//! - `mounts`: what the sandbox's root shows of the machine
+//! - [`jail`]: where one program of the packages runs
 //! - `install`: packages → installed root
 //! - `dpkg_error`: which package did not install, and why
 //! - `scrub`: removes what tells when or where the root was made
@@ -18,7 +20,9 @@ mod dpkg_error;
 mod initrd;
 mod initrd_overlay;
 mod install;
+pub mod jail;
 mod make;
+mod mounts;
 mod plan;
 pub mod sandbox;
 mod scrub;

@@ -16,6 +16,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use postern_contract::host::Command;
 use postern_contract::host::files::write_atomic;
 use runs::Runs;
 use serde::Serialize;
@@ -88,7 +89,7 @@ impl Cache {
         fs::create_dir_all(&root)?;
         let in_use = open_lock_file(&root.join(".busy"))?;
         if in_use.file().try_lock().is_ok() {
-            sweep(&root)?;
+            sweep(&root, report)?;
         }
         in_use.file().lock_shared()?;
         Ok(Self {
@@ -208,7 +209,7 @@ fn runs_key(step: &'static str) -> anyhow::Result<Key> {
 }
 
 /// Removes the scratch directories of every step.
-fn sweep(root: &Path) -> anyhow::Result<()> {
+fn sweep(root: &Path, report: &Report) -> anyhow::Result<()> {
     for step in fs::read_dir(root)? {
         let step = step?.path();
         if !step.is_dir() {
@@ -216,12 +217,28 @@ fn sweep(root: &Path) -> anyhow::Result<()> {
         }
         for entry in fs::read_dir(&step)? {
             let entry = entry?;
-            if entry.file_name().to_string_lossy().starts_with(SCRATCH) {
-                fs::remove_dir_all(entry.path())?;
+            if entry.file_name().to_string_lossy().starts_with(SCRATCH)
+                && let Err(error) = remove(&entry.path())
+            {
+                // It takes space, and is in no build's way.
+                report.note(format!("left by a build that was killed: {error}"));
             }
         }
     }
     Ok(())
+}
+
+/// Removes a scratch directory. What packages made in a build without root
+/// belongs to the user's own range of IDs: only root of their namespace may.
+fn remove(dir: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(dir) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            let unshare = Command::new("unshare").args(["--user", "--map-root-user", "--map-auto"]);
+            unshare.args(["--", "rm", "-rf", "--"]).arg(dir).run()?;
+            Ok(())
+        }
+        other => Ok(other?),
+    }
 }
 
 #[cfg(test)]

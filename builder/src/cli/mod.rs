@@ -128,7 +128,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::Schema(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(Cli::command()),
         Verb::Man(verb) => verb.run(Cli::command()),
-        Verb::Sandbox(verb) => verb.run(),
+        Verb::Sandbox(verb) => return verb.run(),
     }?;
     Ok(ExitCode::SUCCESS)
 }

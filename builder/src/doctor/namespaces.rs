@@ -41,7 +41,9 @@ pub fn sandbox() -> Check {
         false => unshare.args(["--user", "--map-root-user", "--map-auto"]),
     };
     let name = "build sandbox";
-    match unshare.arg("true").run() {
+    // A package's programs run in a user namespace inside it, whoever builds.
+    let unshare = unshare.args(["--", "unshare", "--user", "--mount", "--", "true"]);
+    match unshare.run() {
         Ok(_) if root => Check::new(Work::Build, name, Health::Good, "namespaces, as root"),
         Ok(_) => Check::new(Work::Build, name, Health::Good, "namespaces, without root"),
         Err(error) => {
@@ -54,13 +56,18 @@ pub fn sandbox() -> Check {
 }
 
 fn remedy(root: bool) -> &'static str {
-    if root {
-        return "namespaces are forbidden here, as in an unprivileged container: build on a host, or in a container that may create them";
-    }
     let forbids = |(file, value, _): &&(&str, &str, &str)| {
         fs::read_to_string(file).is_ok_and(|current| current.trim() == *value)
     };
-    match SYSCTLS.iter().find(forbids) {
+    // The last is about root as well.
+    let (unprivileged, everybody) = SYSCTLS.split_at(2);
+    if let Some((.., remedy)) = everybody.iter().find(forbids) {
+        return remedy;
+    }
+    if root {
+        return "namespaces are forbidden here, as in an unprivileged container: build on a host, or in a container that may create them";
+    }
+    match unprivileged.iter().find(forbids) {
         Some((.., remedy)) => remedy,
         None => {
             "install uidmap and give your user a range in /etc/subuid and /etc/subgid, or build as root"

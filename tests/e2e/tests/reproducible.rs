@@ -31,7 +31,12 @@ fn a_script_that_writes_the_time_is_found_out() {
     let clock = Deb::new("tells-the-time", "1").script("postinst", script);
     let world = World::with(vec![("tells-the-time", clock)]).unwrap();
     let out = world.out();
+    let pool = tempfile::tempdir().unwrap();
     let build = world.postern(&["build", "--check-reproducible"], true);
+    // The second build must not find in a pool what the first one made: the
+    // variable reaches both.
+    let build = build.env("POSTERN_POOL", pool.path());
+    let build = build.env("POSTERN_POOL_PUSH", "1");
     let output = build.arg("--out").arg(&out).run_unchecked().unwrap();
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{message}");

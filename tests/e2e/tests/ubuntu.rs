@@ -12,11 +12,10 @@ use postern_sim::archive::Deb;
 
 #[test]
 fn an_ubuntu_shaped_archive_becomes_an_image() {
-    // What a maintainer script sees of the machine that builds.
-    let looks = "#!/bin/sh\ntail -n +3 /proc/net/dev | cut -d: -f1 >/etc/seen-network\n\
-        ls -d /proc/[0-9]* | wc -l >/etc/seen-processes\nls / >/etc/seen-root\n\
-        touch /.postern/blobs/x 2>/etc/seen-store\ntrue\n";
-    let looks = Deb::new("looks-around", "1").script("postinst", looks);
+    let host = tempfile::NamedTempFile::new().unwrap();
+    fs::write(host.path(), SECRET).unwrap();
+    let panic = fs::read("/proc/sys/kernel/panic").unwrap();
+    let looks = Deb::new("looks-around", "1").script("postinst", &looks_around(host.path()));
     let world = World::with(vec![("looks-around", looks)]).unwrap();
 
     let closed = world.postern(&["lock"], false).run_unchecked().unwrap();
@@ -28,7 +27,21 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
     );
     assert!(!file::path_of(&world.profile).exists());
 
-    let image = Artifacts::open(&world.build().unwrap()).unwrap();
+    let build = world
+        .postern(&["build"], true)
+        .arg("--out")
+        .arg(world.out());
+    let build = build.run_unchecked().unwrap();
+    let message = String::from_utf8_lossy(&build.stderr).into_owned();
+    assert!(build.status.success(), "{message}");
+    assert!(
+        message.contains("left running, and were ended: sleep, sleep"),
+        "{message}"
+    );
+    assert_eq!(fs::read("/proc/sys/kernel/panic").unwrap(), panic);
+    assert_eq!(fs::read_to_string(host.path()).unwrap(), SECRET);
+    let dir = String::from_utf8(build.stdout).unwrap();
+    let image = Artifacts::open(Path::new(dir.trim())).unwrap();
     let manifest = image.manifest();
     assert_eq!(
         (manifest.distro.as_str(), manifest.release.as_str()),
@@ -71,10 +84,63 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
     );
 }
 
-/// What a maintainer script saw: no network, few processes, its own root, and
-/// a store it cannot write to.
+/// What a file of the machine that builds says.
+const SECRET: &str = "of the machine that builds";
+
+/// A maintainer script that tries every way to the machine that builds, whose
+/// file `host` it wants to read and to change, and that leaves processes behind.
+fn looks_around(host: &Path) -> String {
+    let host = host.display();
+    format!(
+        r#"#!/bin/bash
+tail -n +3 /proc/net/dev | cut -d: -f1 >/etc/seen-network
+ls -d /proc/[0-9]* | wc -l >/etc/seen-processes
+ls / >/etc/seen-root
+touch /.postern/blobs/x 2>/etc/seen-store
+# The roots, directories and open files of other processes.
+for process in /proc/[0-9]*; do
+    [ "$process" = /proc/$$ ] && continue
+    for way in $process/root $process/cwd/../../../../.. $process/fd/*/../../../..; do
+        cat $way{host} >>/etc/seen-host
+        echo changed >$way{host}
+    done
+    [ $process = /proc/1 ] && cat $process/environ $process/maps >>/etc/seen-processes-of-others
+    nsenter --target ${{process#/proc/}} --mount --pid cat {host} >>/etc/seen-host
+done 2>/dev/null
+# The kernel's settings, also after trying to be rid of the protection.
+umount /proc/sys
+mount -o remount,bind,rw /proc/sys
+mount -t proc proc /mnt && echo 77 >/mnt/sys/kernel/panic
+echo 77 >/proc/sys/kernel/panic
+for file in /proc/sys/kernel/panic /proc/sysrq-trigger; do
+    [ -w $file ] && : 2>/dev/null >>$file && echo $file
+done >/etc/seen-writable
+# Devices and other mounts.
+mknod /root/disk b 254 0 && head -c 1 /root/disk >>/etc/seen-devices
+mount -t sysfs sysfs /mnt && ls /mnt/block >>/etc/seen-devices
+rm -f /root/disk
+# What a script gets from every shell.
+cat <(echo by-descriptor) >/etc/seen-dev
+echo by-stdin | cat /dev/stdin >>/etc/seen-dev
+# Two that outlive it, one of them with the output that the builder reads.
+sleep 100000 </dev/null >/dev/null 2>&1 &
+setsid sleep 100001 &
+true
+"#
+    )
+}
+
+/// What that script saw: no network, few processes, its own root, a store it
+/// cannot write to, and nothing of the machine.
 fn scripts_saw_nothing_of_the_machine(root: &Path) {
-    let seen = |what: &str| fs::read_to_string(root.join("etc").join(what)).unwrap();
+    let seen = |what: &str| fs::read_to_string(root.join("etc").join(what)).unwrap_or_default();
+    // A way that ends in its own root finds what it wrote there itself.
+    let host = seen("seen-host");
+    assert!(!host.contains(SECRET), "{host}");
+    for nothing in ["seen-processes-of-others", "seen-devices", "seen-writable"] {
+        assert_eq!(seen(nothing), "", "{nothing}");
+    }
+    assert_eq!(seen("seen-dev"), "by-descriptor\nby-stdin\n");
     assert_eq!(seen("seen-network").trim(), "lo");
     assert!(seen("seen-processes").trim().parse::<u32>().unwrap() < 15);
     assert!(
