@@ -15,7 +15,7 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
     let host = tempfile::NamedTempFile::new().unwrap();
     fs::write(host.path(), SECRET).unwrap();
     let panic = fs::read("/proc/sys/kernel/panic").unwrap();
-    let looks = Deb::new("looks-around", "1").script("postinst", &looks_around(host.path()));
+    let looks = looks_around(host.path());
     let world = World::with(vec![("looks-around", looks)]).unwrap();
 
     let closed = world.postern(&["lock"], false).run_unchecked().unwrap();
@@ -27,21 +27,9 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
     );
     assert!(!file::path_of(&world.profile).exists());
 
-    let build = world
-        .postern(&["build"], true)
-        .arg("--out")
-        .arg(world.out());
-    let build = build.run_unchecked().unwrap();
-    let message = String::from_utf8_lossy(&build.stderr).into_owned();
-    assert!(build.status.success(), "{message}");
-    assert!(
-        message.contains("left running, and were ended: sleep, sleep"),
-        "{message}"
-    );
+    let image = image_despite_what_scripts_left(&world);
     assert_eq!(fs::read("/proc/sys/kernel/panic").unwrap(), panic);
     assert_eq!(fs::read_to_string(host.path()).unwrap(), SECRET);
-    let dir = String::from_utf8(build.stdout).unwrap();
-    let image = Artifacts::open(Path::new(dir.trim())).unwrap();
     let manifest = image.manifest();
     assert_eq!(
         (manifest.distro.as_str(), manifest.release.as_str()),
@@ -84,14 +72,31 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
     );
 }
 
+/// Builds: the processes that a script left running do not hold it up, and are named.
+fn image_despite_what_scripts_left(world: &World) -> Artifacts {
+    let build = world
+        .postern(&["build"], true)
+        .arg("--out")
+        .arg(world.out());
+    let build = build.run_unchecked().unwrap();
+    let message = String::from_utf8_lossy(&build.stderr).into_owned();
+    assert!(build.status.success(), "{message}");
+    assert!(
+        message.contains("left running, and were ended: sleep, sleep"),
+        "{message}"
+    );
+    let dir = String::from_utf8(build.stdout).unwrap();
+    Artifacts::open(Path::new(dir.trim())).unwrap()
+}
+
 /// What a file of the machine that builds says.
 const SECRET: &str = "of the machine that builds";
 
-/// A maintainer script that tries every way to the machine that builds, whose
+/// A package whose script tries every way to the machine that builds, whose
 /// file `host` it wants to read and to change, and that leaves processes behind.
-fn looks_around(host: &Path) -> String {
+fn looks_around(host: &Path) -> Deb {
     let host = host.display();
-    format!(
+    let script = format!(
         r#"#!/bin/bash
 tail -n +3 /proc/net/dev | cut -d: -f1 >/etc/seen-network
 ls -d /proc/[0-9]* | wc -l >/etc/seen-processes
@@ -127,7 +132,17 @@ sleep 100000 </dev/null >/dev/null 2>&1 &
 setsid sleep 100001 &
 true
 "#
-    )
+    );
+    // Beside that it brings a configuration file that its own script made before it:
+    // dpkg would ask which of the two to keep.
+    Deb::new("looks-around", "1")
+        .script(
+            "preinst",
+            "#!/bin/sh\nmkdir -p /etc/looks && echo made >/etc/looks/conf\n",
+        )
+        .script("conffiles", "/etc/looks/conf\n")
+        .file("etc/looks/conf", 0o644, "brought\n")
+        .script("postinst", &script)
 }
 
 /// What that script saw: no network, few processes, its own root, a store it
@@ -140,6 +155,7 @@ fn scripts_saw_nothing_of_the_machine(root: &Path) {
     for nothing in ["seen-processes-of-others", "seen-devices", "seen-writable"] {
         assert_eq!(seen(nothing), "", "{nothing}");
     }
+    assert_eq!(seen("looks/conf"), "made\n");
     assert_eq!(seen("seen-dev"), "by-descriptor\nby-stdin\n");
     assert_eq!(seen("seen-network").trim(), "lo");
     assert!(seen("seen-processes").trim().parse::<u32>().unwrap() < 15);
