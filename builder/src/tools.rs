@@ -15,7 +15,7 @@ use fs_err as fs;
 use postern_contract::host::Command;
 use serde_json::json;
 
-use crate::cache::{Cache, Key, SCRATCH};
+use crate::cache::{Cache, Key, SCRATCH, code};
 use crate::lock::{Lock, LockedPackage, Reason};
 use crate::profile::Arch;
 use crate::source::deb::Deb;
@@ -58,8 +58,6 @@ const fn programs(arch: Arch) -> &'static [&'static str] {
 
 /// Where packages keep programs, before and after the merge of `/usr`.
 const PROGRAM_DIRS: [&str; 4] = ["usr/sbin", "usr/bin", "sbin", "bin"];
-/// Changes whenever other files of the same packages would be kept.
-const FORMAT: u32 = 2;
 
 /// Programs to run, and the libraries that belong to them.
 #[derive(Debug)]
@@ -89,12 +87,13 @@ impl Tools {
     pub fn make(lock: &Lock, arch: Arch, store: &Store, cache: &Cache) -> anyhow::Result<Self> {
         let packages = lock.tools.iter().map(|p| (&p.name, &p.sha256));
         let packages: BTreeMap<_, _> = packages.collect();
-        let key = Key::of("tools", FORMAT, &json!({"packages": packages}))?;
+        let key = Key::of("tools", code::TOOLS, &json!({"packages": packages}))?;
         let packed = cache.file(&key, |out| {
             pack(&lock.tools, store, out)?;
-            Self::unpack(out, arch, cache, key.digest())?.check(arch)
+            let (digest, _) = Digest::of_reader(fs::File::open(out)?)?;
+            Self::unpack(out, arch, cache, digest)?.check(arch)
         })?;
-        Self::unpack(&packed, arch, cache, key.digest())
+        Self::unpack(&packed.path, arch, cache, packed.sha256)
     }
 
     /// Digest of the tree: an input of everything that its programs make.

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use fs_err as fs;
 
-use super::initrd_overlay::{self, FILES, LINKS};
+use super::initrd_overlay;
 use super::install::Chroot;
 use super::mounts::devices;
 use super::plan::InitrdPlan;
@@ -27,11 +27,6 @@ const DRIVERS: &str = "dm-verity ext4 overlay squashfs vfat nls_ascii nls_cp437 
 /// Programs that `overlays/initrd` and systemd-repart run.
 const PROGRAMS: &str = "blkid cat chmod cp e2fsck grep journalctl mkdir mke2fs mkfs.ext4 mount \
     readlink sleep sync systemctl tail umount";
-
-/// Everything here that an initrd depends on beside its plan.
-pub fn recipe() -> impl serde::Serialize {
-    (MODULES, DRIVERS, PROGRAMS, FILES, LINKS)
-}
 
 /// Makes the initrd that `plan` describes from the installed `root`.
 pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {

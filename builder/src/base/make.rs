@@ -10,14 +10,12 @@ use tempfile::TempDir;
 
 use super::plan::{InitrdPlan, InstallPlan, Package, Plan, RootFrom};
 use super::sandbox;
-use crate::cache::{Cache, Key};
+use crate::cache::{Cache, Key, Made, code};
 use crate::host::memory;
 use crate::lock::LockedPackage;
 use crate::report::{Report, StepGuard};
-use crate::source::{Digest, Store};
+use crate::source::Store;
 
-/// Changes whenever the same packages would give another layer or initrd.
-const FORMAT: u32 = 4;
 /// Available memory that allows the scratch root to be there: an installed
 /// server with the generic kernel takes under 2 GiB.
 pub const MIN_MEMORY_BYTES: u64 = 4 << 30;
@@ -26,13 +24,9 @@ pub const MIN_MEMORY_BYTES: u64 = 4 << 30;
 #[derive(Clone, Debug)]
 pub struct Base {
     /// The installed packages, an uncompressed tar.
-    pub layer: PathBuf,
-    /// Identifies the layer.
-    pub layer_key: Digest,
+    pub layer: Made,
     /// The initrd, an uncompressed cpio archive.
-    pub initrd: PathBuf,
-    /// Identifies the initrd.
-    pub initrd_key: Digest,
+    pub initrd: Made,
 }
 
 /// What the base is made from.
@@ -57,30 +51,23 @@ pub fn make(
     report: &Report,
 ) -> anyhow::Result<Base> {
     let layer_key = layer_key(inputs)?;
-    let initrd_key = initrd_key(&layer_key)?;
     let sandboxed = Sandboxed {
         inputs,
         store,
         report,
     };
     let dir = cache.dir("initrd")?;
-    let wanted = cache.find(&initrd_key)?.is_none().then_some(dir.as_path());
     let mut made = None;
     let layer = cache.file(&layer_key, |out| {
-        // Both in one go when both are missing: the installed root is at hand.
-        made = sandboxed.install(out, wanted)?;
+        // Both in one go: the installed root is at hand.
+        made = Some(sandboxed.install(out, &dir)?);
         Ok(())
     })?;
-    let initrd = cache.file(&initrd_key, |out| match &made {
+    let initrd = cache.file(&initrd_key(&layer)?, |out| match &made {
         Some(dir) => Ok(fs::copy(dir.path().join("initrd"), out).map(|_| ())?),
-        None => sandboxed.initrd(&layer, out),
+        None => sandboxed.initrd(&layer.path, out),
     })?;
-    Ok(Base {
-        layer,
-        layer_key: layer_key.digest(),
-        initrd,
-        initrd_key: initrd_key.digest(),
-    })
+    Ok(Base { layer, initrd })
 }
 
 fn layer_key(inputs: Inputs<'_>) -> anyhow::Result<Key> {
@@ -88,13 +75,11 @@ fn layer_key(inputs: Inputs<'_>) -> anyhow::Result<Key> {
     let packages = packages.map(|p| (&p.name, json!([p.sha256, p.essential])));
     let packages: BTreeMap<_, _> = packages.collect();
     let inputs = json!({"packages": packages, "epoch": inputs.epoch});
-    Key::of("base", FORMAT, &inputs)
+    Key::of("base", code::BASE, &inputs)
 }
 
-fn initrd_key(layer: &Key) -> anyhow::Result<Key> {
-    let recipe = super::initrd::recipe();
-    let inputs = json!({"base": layer.digest(), "recipe": recipe});
-    Key::of("initrd", FORMAT, &inputs)
+fn initrd_key(layer: &Made) -> anyhow::Result<Key> {
+    Key::of("initrd", code::INITRD, &json!({"base": layer.sha256}))
 }
 
 struct Sandboxed<'a> {
@@ -104,9 +89,9 @@ struct Sandboxed<'a> {
 }
 
 impl Sandboxed<'_> {
-    /// Installs the packages to `out`; with a directory for `initrd`, leaves the
-    /// initrd in the scratch directory that is returned.
-    fn install(&self, out: &Path, initrd: Option<&Path>) -> anyhow::Result<Option<TempDir>> {
+    /// Installs the packages to `out`, and leaves the initrd in the scratch
+    /// directory that is returned, made in `dir`.
+    fn install(&self, out: &Path, dir: &Path) -> anyhow::Result<TempDir> {
         let step = self.report.step("Installing packages");
         let blobs = self.store.blobs();
         let package = |locked: &LockedPackage| {
@@ -123,16 +108,16 @@ impl Sandboxed<'_> {
         let packages = self.inputs.packages.iter().map(package);
         let packages = packages.collect::<anyhow::Result<Vec<_>>>()?;
         let count = packages.len();
-        let extra = initrd.map(scratch_in).transpose()?;
+        let beside = scratch_in(dir)?;
         let root = RootFrom::Install(InstallPlan {
             blobs,
             packages,
             out: out.to_owned(),
         });
-        let target = extra.as_ref().map(|dir| dir.path().join("initrd"));
-        self.run(root, target, out, &step)?;
+        let initrd = beside.path().join("initrd");
+        self.run(root, Some(initrd), out, &step)?;
         step.done(format!("{count} packages"));
-        Ok(extra)
+        Ok(beside)
     }
 
     fn initrd(&self, layer: &Path, out: &Path) -> anyhow::Result<()> {

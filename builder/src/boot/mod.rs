@@ -6,7 +6,6 @@ pub mod bios;
 pub mod cmdline;
 pub mod esp;
 pub mod firmware;
-pub mod os_release;
 pub mod pe;
 pub mod uki;
 

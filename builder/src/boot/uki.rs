@@ -6,7 +6,7 @@ use super::pe::{self, NewSection, PeError};
 /// What a UKI carries. What [`Uki::write`] writes, [`Uki::read`] reads back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Uki {
-    /// `.osrel`: which image and version this is, see [`super::os_release::for_image`].
+    /// `.osrel`: the root's `os-release`: which image and version this is.
     pub os_release: String,
     /// `.cmdline`: the kernel's command line, see [`super::Cmdline`].
     pub cmdline: String,

@@ -7,10 +7,10 @@ use std::path::Path;
 use anyhow::Context;
 use fs_err as fs;
 
+use super::BuildContext;
 use super::layers::file_name;
-use super::{BuildContext, FORMAT};
 use crate::artifact::sbom::{self, Bundled, K3sMaterials, Materials};
-use crate::cache::{Cache, Key};
+use crate::cache::{Cache, Key, code};
 use crate::inspect::is_stand_in;
 use crate::lock::LockedProfile;
 use crate::source::Digest;
@@ -67,7 +67,7 @@ impl Bill<'_> {
         let Some(bundle) = &self.locked.profile().k3s.images else {
             return Ok(Vec::new());
         };
-        let key = Key::of("k3s-images", FORMAT, &bundle.sha256)?;
+        let key = Key::of("k3s-images", code::IMAGES, &bundle.sha256)?;
         let list = self.cache.file(&key, |out| {
             let path = self.context.store.file(&bundle.sha256)?;
             let images = sbom::images(&path).with_context(|| {
@@ -77,7 +77,7 @@ impl Bill<'_> {
             fs::write(out, serde_json::to_vec(&images)?)?;
             Ok(())
         })?;
-        Ok(serde_json::from_slice(&fs::read(list)?)?)
+        Ok(serde_json::from_slice(&fs::read(list.path)?)?)
     }
 
     /// The copyright files that the image has kept, by package.

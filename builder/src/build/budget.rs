@@ -38,7 +38,7 @@ pub(super) fn check(
 mod tests {
     use super::*;
     use crate::disk::{Bytes, Identity, Sizes};
-    use crate::layer::{Inputs, LayerBuilder};
+    use crate::layer::LayerBuilder;
     use crate::tree::{MergePolicy, merge};
     use crate::verity::RootHash;
 
@@ -46,7 +46,7 @@ mod tests {
         let mut layer = LayerBuilder::new("test", 9);
         layer.add_file("/usr/bin/big", 0o755, vec![0; 5_000_000])?;
         layer.add_file("/var/lib/dpkg/info/big.list", 0o644, "/usr/bin/big\n")?;
-        let site = layer.finish(Inputs::new("test", 9));
+        let site = layer.finish();
         Ok(merge([(&site.layer, &MergePolicy::AddOnly)], 9)?)
     }
 

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use fs_err as fs;
 
-use super::{BuildContext, FORMAT};
+use super::BuildContext;
 use crate::artifact::{Artifacts, MANIFEST, SUMS};
-use crate::cache::{Cache, Key};
+use crate::cache::{Cache, Key, code};
 use crate::lock::LockedProfile;
 use crate::profile::{Mirror, Profile};
 use crate::source::{self, Archives, Digest};
@@ -32,7 +32,7 @@ pub fn key(locked: &LockedProfile, context: BuildContext<'_>) -> anyhow::Result<
         overlays,
         programs,
     );
-    Key::of("image", FORMAT, &inputs)
+    Key::of("image", code::NONE, &inputs)
 }
 
 /// Names, modes and contents of everything below `dir`.

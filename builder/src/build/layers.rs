@@ -6,11 +6,14 @@ use std::path::Path;
 use postern_contract::image::ImageFacts;
 use postern_contract::problem::Problems;
 use postern_contract::trust::{self, Named};
+use rayon::prelude::*;
 
 use super::BuildContext;
 use crate::base::Base;
 use crate::layer::template::Vars;
-use crate::layer::{SiteLayer, agent, k3s, overlay, proxy, trust as trust_layer, users};
+use crate::layer::{
+    SiteLayer, agent, k3s, os_release, overlay, proxy, trust as trust_layer, users,
+};
 use crate::lock::LockedProfile;
 use crate::profile::{Origin, Profile};
 use crate::source::{Digest, Store};
@@ -20,6 +23,7 @@ use crate::tree::{Layer, MergePolicy, Tree, merge};
 #[derive(Clone, Debug)]
 pub struct Layers {
     base: Layer,
+    base_digest: Digest,
     site: Vec<SiteLayer>,
 }
 
@@ -32,7 +36,8 @@ impl Layers {
     ) -> anyhow::Result<Self> {
         let profile = locked.profile();
         let epoch = locked.lock().source_date_epoch;
-        let base = Layer::open("base", &base.layer)?;
+        let base_digest = base.layer.sha256;
+        let base = Layer::open("base", &base.layer.path)?;
         let tree = merge([(&base, &MergePolicy::AddOnly)], epoch)?;
         let mut site = vec![
             agent::layer(context.agent, &facts(profile), epoch)?,
@@ -51,7 +56,15 @@ impl Layers {
         for dir in &profile.overlays {
             site.push(overlay::layer(dir, &vars, epoch)?);
         }
-        Ok(Self { base, site })
+        let mut layers = Self {
+            base,
+            base_digest,
+            site,
+        };
+        let image = (profile.name.as_str(), profile.version.as_str());
+        let below = layers.merge(epoch)?;
+        layers.site.push(os_release::layer(&below, image, epoch)?);
+        Ok(layers)
     }
 
     /// Merges them.
@@ -61,13 +74,17 @@ impl Layers {
         Ok(merge(all, epoch)?)
     }
 
-    /// Digests of what each site layer was made from, by place and name.
-    pub fn inputs(&self) -> BTreeMap<String, Digest> {
-        let numbered = self.site.iter().enumerate();
-        let input = |(place, site): (usize, &'_ SiteLayer)| format!("{place} {}", site.layer.name);
-        numbered
-            .map(|(place, site)| (input((place, site)), site.inputs))
-            .collect()
+    /// Digests of what each layer holds, by place and name: equal ones merge into
+    /// equal trees.
+    pub fn digests(&self) -> anyhow::Result<BTreeMap<String, Digest>> {
+        let numbered = self.site.par_iter().enumerate();
+        let digest = |(place, site): (usize, &SiteLayer)| {
+            let name = format!("{} {}", place + 1, site.layer.name);
+            Ok((name, site.layer.digest()?))
+        };
+        let site = numbered.map(digest).collect::<anyhow::Result<_>>()?;
+        let base = BTreeMap::from([("0 base".to_owned(), self.base_digest)]);
+        Ok(base.into_iter().chain::<BTreeMap<_, _>>(site).collect())
     }
 
     /// Their number, the base included.
@@ -88,24 +105,15 @@ fn facts(profile: &Profile) -> ImageFacts {
 
 fn k3s_layer(profile: &Profile, store: &Store, epoch: u64) -> anyhow::Result<SiteLayer> {
     let wanted = &profile.k3s;
-    let path = store.file(&wanted.binary.sha256)?;
-    let binary = k3s::StoredFile {
-        path: &path,
-        sha256: wanted.binary.sha256,
-    };
+    let binary = store.file(&wanted.binary.sha256)?;
     let Some(images) = &wanted.images else {
-        return Ok(k3s::layer(binary, None, epoch)?);
+        return Ok(k3s::layer(&binary, None, epoch)?);
     };
-    let path = store.file(&images.sha256)?;
-    let name = file_name(&images.origin);
     let images = k3s::Images {
-        bundle: k3s::StoredFile {
-            path: &path,
-            sha256: images.sha256,
-        },
-        file_name: &name,
+        bundle: &store.file(&images.sha256)?,
+        file_name: &file_name(&images.origin),
     };
-    Ok(k3s::layer(binary, Some(images), epoch)?)
+    Ok(k3s::layer(&binary, Some(images), epoch)?)
 }
 
 fn trust_layer(profile: &Profile, base: &Tree, epoch: u64) -> anyhow::Result<SiteLayer> {

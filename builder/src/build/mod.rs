@@ -7,6 +7,7 @@ mod image;
 mod inputs;
 mod layers;
 mod reproduce;
+mod shipped;
 mod target;
 
 pub use reproduce::reproduce;
@@ -19,9 +20,6 @@ use crate::lock::LockedProfile;
 use crate::report::Report;
 use crate::source::{Access, Store};
 use crate::tools::Tools;
-
-/// Changes whenever the same inputs would give another image.
-const FORMAT: u32 = 1;
 
 /// What a build needs beside the profile.
 #[derive(Clone, Copy, Debug)]

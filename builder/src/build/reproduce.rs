@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use fs_err as fs;
 use postern_contract::host::Command;
+use walkdir::WalkDir;
 
 use super::BuildContext;
 use crate::artifact::SUMS;
@@ -50,7 +51,12 @@ pub fn reproduce(
     let second = again(locked, context, scratch.path())?;
     let (ours, theirs) = (sums(first)?, sums(&second)?);
     if ours == theirs {
-        step.done(format!("{} files, bit for bit the same", ours.len()));
+        let made = made_again(scratch.path())?;
+        step.done(format!(
+            "{} files, bit for bit the same; made again: {}",
+            ours.len(),
+            made.join(", ")
+        ));
         return Ok(());
     }
     let names = ours.keys().chain(theirs.keys());
@@ -79,7 +85,7 @@ fn again(
     scratch: &Path,
 ) -> anyhow::Result<PathBuf> {
     let profile = locked.profile();
-    let (store, out) = (scratch.join("store"), scratch.join("out"));
+    let (store, out) = (store(scratch), scratch.join("out"));
     fs::create_dir_all(&store)?;
     // The packages of the first build, nothing that it made.
     fs_err::os::unix::fs::symlink(
@@ -106,6 +112,27 @@ fn again(
     }
     let output = build.run().context("building the image again")?;
     Ok(PathBuf::from(String::from_utf8(output)?.trim_end()))
+}
+
+/// The steps whose results the second build made: its store had none of them.
+fn made_again(scratch: &Path) -> anyhow::Result<Vec<String>> {
+    let steps = WalkDir::new(store(scratch).join("made")).sort_by_file_name();
+    let mut made = Vec::new();
+    for entry in steps.min_depth(2) {
+        let entry = entry?;
+        let step = entry.path().parent().and_then(Path::file_name);
+        let step = step.unwrap_or_default().to_string_lossy();
+        if entry.path().extension().is_some_and(|kind| kind == "json") {
+            made.push(step.into_owned());
+        }
+    }
+    made.dedup();
+    Ok(made)
+}
+
+/// The second build's store.
+fn store(scratch: &Path) -> PathBuf {
+    scratch.join("store")
 }
 
 /// Digests by name.

@@ -42,14 +42,14 @@ pub(super) fn check(root: &Tree) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::{Inputs, LayerBuilder};
+    use crate::layer::LayerBuilder;
     use crate::tree::{MergePolicy, merge};
 
     fn root(file: &str) -> Tree {
         let mut layer = LayerBuilder::new("test", 9);
         layer.add_file("/usr/bin/curtin", 0o755, "x").unwrap();
         layer.add_file(file, 0o644, "x").unwrap();
-        let site = layer.finish(Inputs::new("test", 9));
+        let site = layer.finish();
         merge([(&site.layer, &MergePolicy::AddOnly)], 9).unwrap()
     }
 

@@ -1,4 +1,5 @@
-//! Results of earlier builds, by the digest of their inputs.
+//! Results of earlier builds, by the digest of their inputs and of the code that
+//! makes them.
 //!
 //! ```text
 //! <store>/made/<step>/<64 hex digits>.json   which blob of the store it is
@@ -10,7 +11,10 @@
 //! store: a result is a function of its inputs, so any machine's will do. Notes
 //! are not: they remember this machine's own directories.
 
+pub mod code;
 mod runs;
+
+pub use code::Code;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,7 +24,7 @@ use postern_contract::host::Command;
 use postern_contract::host::files::write_atomic;
 use runs::Runs;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::report::Report;
 use crate::source::store::{Lock, Slot, open_lock_file};
@@ -47,16 +51,15 @@ pub struct Key {
 }
 
 impl Key {
-    /// The key of what `step` makes from `inputs`. `format` changes whenever
-    /// the step would make other bytes from the same inputs. `build -v` names
+    /// The key of what `step` makes from `inputs` by `code`. `build -v` names
     /// inputs that changed by their keys.
     ///
     /// # Errors
     /// If the inputs cannot be written as JSON.
-    pub fn of(step: &'static str, format: u32, inputs: &impl Serialize) -> anyhow::Result<Self> {
+    pub fn of(step: &'static str, code: Code, inputs: &impl Serialize) -> anyhow::Result<Self> {
         // Keys of a `Value` are sorted.
-        let inputs = serde_json::to_value(inputs)?;
-        let canonical = serde_json::to_vec(&(step, format, &inputs))?;
+        let inputs = json!({"code": code.digest, "inputs": inputs});
+        let canonical = serde_json::to_vec(&(step, &inputs))?;
         Ok(Self {
             step,
             inputs,
@@ -64,18 +67,22 @@ impl Key {
         })
     }
 
-    /// The digest alone, as input of the next step.
-    pub fn digest(&self) -> Digest {
-        self.digest
-    }
-
     /// The place of the result in a store or pool.
-    fn slot(&self) -> Slot {
+    pub fn slot(&self) -> Slot {
         Slot {
             step: self.step.to_owned(),
             key: self.digest,
         }
     }
+}
+
+/// A result in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The file; read-only.
+    pub path: PathBuf,
+    /// Of its bytes: what the next step is made from.
+    pub sha256: Digest,
 }
 
 impl Cache {
@@ -105,12 +112,14 @@ impl Cache {
     ///
     /// # Errors
     /// If the store fails.
-    pub fn find(&self, key: &Key) -> anyhow::Result<Option<PathBuf>> {
+    pub fn find(&self, key: &Key) -> anyhow::Result<Option<Made>> {
         let slot = key.slot();
-        if let Some(path) = self.store.result(&slot)? {
-            return Ok(Some(path));
-        }
-        Ok(self.store.pools().result(&self.store, &slot)?)
+        let path = match self.store.result(&slot)? {
+            Some(path) => Some(path),
+            None => self.store.pools().result(&self.store, &slot)?,
+        };
+        let sha256 = self.store.used(&slot).map(|record| record.sha256);
+        Ok(path.zip(sha256).map(|(path, sha256)| Made { path, sha256 }))
     }
 
     /// The result of `key`, made by `make` at the path it is given if no
@@ -122,19 +131,19 @@ impl Cache {
         &self,
         key: &Key,
         make: impl FnOnce(&Path) -> anyhow::Result<()>,
-    ) -> anyhow::Result<PathBuf> {
+    ) -> anyhow::Result<Made> {
         let dir = self.dir(key.step)?;
         let lock = Lock::exclusive(dir.join(format!(".{}.lock", key.digest)))?;
-        let path = match self.find(key)? {
-            Some(path) => {
+        let made = match self.find(key)? {
+            Some(made) => {
                 self.report
                     .detail(format!("{}: reused, its inputs did not change", key.step));
-                path
+                made
             }
             None => self.make(key, &dir, make)?,
         };
         lock.remove()?;
-        Ok(path)
+        Ok(made)
     }
 
     fn make(
@@ -142,7 +151,7 @@ impl Cache {
         key: &Key,
         dir: &Path,
         make: impl FnOnce(&Path) -> anyhow::Result<()>,
-    ) -> anyhow::Result<PathBuf> {
+    ) -> anyhow::Result<Made> {
         let runs = self.runs(key.step);
         let reason = runs.reason(&key.inputs);
         self.report.detail(format!("{}: made, {reason}", key.step));
@@ -152,7 +161,9 @@ impl Cache {
         let record = self.store.adopt(&made)?;
         self.store.remember(&key.slot(), record)?;
         self.note_runs(key.step, &runs.with(&key.inputs))?;
-        Ok(self.store.file(&record.sha256)?)
+        let path = self.store.file(&record.sha256)?;
+        let sha256 = record.sha256;
+        Ok(Made { path, sha256 })
     }
 
     /// What was noted for `key` on this machine.
@@ -205,7 +216,7 @@ impl Cache {
 }
 
 fn runs_key(step: &'static str) -> anyhow::Result<Key> {
-    Key::of("runs", 1, &step)
+    Key::of("runs", code::NONE, &step)
 }
 
 /// Removes the scratch directories of every step.
@@ -250,12 +261,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let cache = Cache::open(&store, &Report::quiet()).unwrap();
-        let key = Key::of("step", 1, &("a", 2)).unwrap();
+        let key = Key::of("step", code::NONE, &("a", 2)).unwrap();
         assert_eq!(cache.find(&key).unwrap(), None);
         let first = cache.file(&key, |out| Ok(fs::write(out, "made")?)).unwrap();
         let again = cache.file(&key, |_| anyhow::bail!("made twice")).unwrap();
         assert_eq!(first, again);
-        assert_eq!(fs::read(again).unwrap(), b"made");
+        assert_eq!(fs::read(again.path).unwrap(), b"made");
         assert_eq!(cache.find(&key).unwrap(), Some(first));
     }
 
@@ -264,7 +275,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = Store::open(dir.path()).unwrap();
         let cache = Cache::open(&store, &Report::quiet()).unwrap();
-        let key = Key::of("step", 1, &"a").unwrap();
+        let key = Key::of("step", code::NONE, &"a").unwrap();
         let failed = cache.file(&key, |out| {
             fs::write(out, "half")?;
             anyhow::bail!("no")
@@ -292,10 +303,11 @@ mod tests {
     }
 
     #[test]
-    fn other_inputs_steps_and_formats_have_other_keys() {
-        let key = Key::of("step", 1, &"a").unwrap();
-        assert_ne!(key, Key::of("step", 1, &"b").unwrap());
-        assert_ne!(key, Key::of("step", 2, &"a").unwrap());
-        assert_ne!(key.digest(), Key::of("other", 1, &"a").unwrap().digest());
+    fn other_inputs_steps_and_code_have_other_keys() {
+        let key = Key::of("step", code::NONE, &"a").unwrap();
+        assert_ne!(key, Key::of("step", code::NONE, &"b").unwrap());
+        assert_ne!(key, Key::of("step", code::ROOT, &"a").unwrap());
+        let other = Key::of("other", code::NONE, &"a").unwrap();
+        assert_ne!(key.digest, other.digest);
     }
 }

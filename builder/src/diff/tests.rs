@@ -8,7 +8,7 @@ use postern_contract::partitions::Role;
 use super::*;
 use crate::disk::{BootArea, Bytes, Disk, Identity, Images, Layout, Sizes};
 use crate::fs::{ext4, fat, squashfs};
-use crate::layer::{Inputs, LayerBuilder};
+use crate::layer::LayerBuilder;
 use crate::tools::Tools;
 use crate::tree::{MergePolicy, Tree, merge};
 use crate::verity;
@@ -20,7 +20,7 @@ fn tree(files: &[(&str, u32, &str)]) -> Tree {
     for (path, mode, text) in files {
         layer.add_file(path, *mode, *text).unwrap();
     }
-    let site = layer.finish(Inputs::new("test", EPOCH));
+    let site = layer.finish();
     merge([(&site.layer, &MergePolicy::AddOnly)], EPOCH).unwrap()
 }
 

@@ -65,7 +65,7 @@ mod tests {
     use super::*;
     use crate::extent::FileBytes;
     use crate::fs::{ext4 as ext4_image, fat as fat_image};
-    use crate::layer::{Inputs, LayerBuilder};
+    use crate::layer::LayerBuilder;
     use crate::tools::Tools;
     use crate::tree::{MergePolicy, Tree, merge};
     use std::path::Path;
@@ -73,7 +73,7 @@ mod tests {
     fn tree(bytes: usize) -> Tree {
         let mut layer = LayerBuilder::new("test", 1_700_000_000);
         layer.add_file("/a/b", 0o644, vec![7; bytes]).unwrap();
-        let site = layer.finish(Inputs::new("test", 1_700_000_000));
+        let site = layer.finish();
         merge([(&site.layer, &MergePolicy::AddOnly)], 1_700_000_000).unwrap()
     }
 

@@ -138,7 +138,7 @@ pub(super) mod tests {
     use super::*;
     use crate::extent::FileBytes;
     use crate::fs::squashfs;
-    use crate::layer::{Inputs, LayerBuilder};
+    use crate::layer::LayerBuilder;
     use crate::tools::Tools;
     use crate::tree::{MergePolicy, Tree, merge};
 
@@ -159,7 +159,7 @@ pub(super) mod tests {
     ) -> T {
         let mut layer = LayerBuilder::new("test", 9);
         fill(&mut layer);
-        let site = layer.finish(Inputs::new("test", 9));
+        let site = layer.finish();
         let tree = merge([(&site.layer, &MergePolicy::AddOnly)], 9).unwrap();
         with_tree(&tree, look)
     }

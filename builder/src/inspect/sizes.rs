@@ -245,7 +245,7 @@ impl Weights {
 mod tests {
     use super::super::root::tests::with_root;
     use super::*;
-    use crate::layer::{Inputs, LayerBuilder};
+    use crate::layer::LayerBuilder;
     use crate::tree::{MergePolicy, merge};
 
     fn fill(layer: &mut LayerBuilder) {
@@ -280,7 +280,7 @@ mod tests {
         let of_image = with_root(fill, |root| of_root(root).unwrap());
         let mut layer = LayerBuilder::new("test", 9);
         fill(&mut layer);
-        let site = layer.finish(Inputs::new("test", 9));
+        let site = layer.finish();
         let tree = merge([(&site.layer, &MergePolicy::AddOnly)], 9).unwrap();
         assert_eq!(of_tree(&tree).unwrap(), of_image);
         let shown = |weights: &[Weight]| {

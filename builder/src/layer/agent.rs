@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use postern_contract::proxy::has_password;
-use postern_contract::{digest::Digest, image::ImageFacts, paths};
+use postern_contract::{image::ImageFacts, paths};
 
-use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
+use super::{LayerBuilder, LayerError, SiteLayer};
 
 const NAME: &str = "agent";
 /// The name under which people run it.
@@ -28,18 +28,14 @@ pub fn layer(binary: &Path, facts: &ImageFacts, epoch: u64) -> Result<SiteLayer,
         layer: NAME.to_owned(),
         source,
     };
-    // Read once, so that key and content cannot disagree.
     let bytes = fs_err::read(binary).map_err(io)?;
     let mut text = serde_json::to_string_pretty(facts).map_err(|e| io(e.into()))?;
     text.push('\n');
-    let inputs = Inputs::new(NAME, epoch)
-        .with("binary", Digest::of(&bytes).as_bytes())
-        .with("facts", &text);
     let mut layer = LayerBuilder::new(NAME, epoch);
     layer.add_file(paths::AGENT, 0o755, bytes)?;
     layer.add_symlink(COMMAND, relative(paths::AGENT))?;
     layer.add_file(paths::IMAGE_FACTS, 0o644, text)?;
-    Ok(layer.finish(inputs))
+    Ok(layer.finish())
 }
 
 /// `path` as seen from `/usr/bin`: relative links hold under any root.
@@ -86,9 +82,6 @@ mod tests {
             serde_json::from_slice::<ImageFacts>(&text).unwrap(),
             facts(None)
         );
-        fs_err::write(binary.path(), "ELF").unwrap();
-        let other = layer(binary.path(), &facts(None), 9).unwrap();
-        assert_ne!(site.inputs, other.inputs, "another binary is another layer");
     }
 
     #[test]

@@ -2,29 +2,19 @@
 
 use std::path::Path;
 
-use postern_contract::digest::Digest;
 use postern_contract::paths;
 
-use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
+use super::{LayerBuilder, LayerError, SiteLayer};
 
 const NAME: &str = "k3s";
 /// What k3s is when called by these names (k3s, `cmd/k3s/main.go`).
 const COMMANDS: [&str; 3] = ["kubectl", "crictl", "ctr"];
 
-/// A download in the store, its digest checked.
-#[derive(Clone, Copy, Debug)]
-pub struct StoredFile<'a> {
-    /// Where it is on this machine.
-    pub path: &'a Path,
-    /// Of its bytes, for which it stands.
-    pub sha256: Digest,
-}
-
 /// The air-gap image bundle.
 #[derive(Clone, Copy, Debug)]
 pub struct Images<'a> {
-    /// The bundle.
-    pub bundle: StoredFile<'a>,
+    /// Where the bundle is on this machine.
+    pub bundle: &'a Path,
     /// Its file name; k3s tells the compression by the extension.
     pub file_name: &'a str,
 }
@@ -34,13 +24,12 @@ pub struct Images<'a> {
 /// # Errors
 /// If a file cannot be opened or the bundle's name is not one.
 pub fn layer(
-    binary: StoredFile<'_>,
+    binary: &Path,
     images: Option<Images<'_>>,
     epoch: u64,
 ) -> Result<SiteLayer, LayerError> {
-    let mut inputs = Inputs::new(NAME, epoch).with("binary", binary.sha256.to_string());
     let mut layer = LayerBuilder::new(NAME, epoch);
-    layer.add_file_from(paths::K3S, 0o755, binary.path)?;
+    layer.add_file_from(paths::K3S, 0o755, binary)?;
     let dir = paths::K3S.strip_suffix("k3s").unwrap_or_default();
     for command in COMMANDS {
         layer.add_symlink(format!("{dir}{command}"), "k3s")?;
@@ -53,12 +42,10 @@ pub fn layer(
                 help: "name the image bundle as k3s' release does".to_owned(),
             });
         }
-        inputs.add("images", bundle.sha256.to_string());
-        inputs.add("images name", file_name);
         let path = format!("{}/{file_name}", paths::K3S_IMAGES);
-        layer.add_file_from(path, 0o644, bundle.path)?;
+        layer.add_file_from(path, 0o644, bundle)?;
     }
-    Ok(layer.finish(inputs))
+    Ok(layer.finish())
 }
 
 #[cfg(test)]
@@ -74,15 +61,11 @@ mod tests {
     fn installs_k3s_under_all_its_names() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs_err::write(file.path(), "k3s").unwrap();
-        let fetched = |digit: &str| StoredFile {
-            path: file.path(),
-            sha256: digit.repeat(64).parse().unwrap(),
-        };
         let images = Images {
-            bundle: fetched("2"),
+            bundle: file.path(),
             file_name: "k3s-airgap-images-amd64.tar.zst",
         };
-        let site = layer(fetched("1"), Some(images), 9).unwrap();
+        let site = layer(file.path(), Some(images), 9).unwrap();
         let tree = merge([(&site.layer, &MergePolicy::AddOnly)], 9).unwrap();
         insta::assert_snapshot!(tree.to_text().unwrap(), @r"
         drwxr-xr-x 0:0 - /usr
@@ -97,16 +80,10 @@ mod tests {
         -rwxr-xr-x 0:0 3 /usr/local/bin/k3s sha256:86bd33ebf64e
         lrwxrwxrwx 0:0 - /usr/local/bin/kubectl → k3s
         ");
-        let keys = [
-            layer(fetched("1"), None, 9).unwrap().inputs,
-            layer(fetched("3"), Some(images), 9).unwrap().inputs,
-            layer(fetched("1"), Some(images), 8).unwrap().inputs,
-        ];
-        assert!(!keys.contains(&site.inputs));
         let bad = Images {
             file_name: "a/b",
             ..images
         };
-        assert!(layer(fetched("1"), Some(bad), 9).is_err());
+        assert!(layer(file.path(), Some(bad), 9).is_err());
     }
 }

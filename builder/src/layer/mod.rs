@@ -1,7 +1,7 @@
 //! Site layers: what makes an appliance of a distribution, one reason each.
 //!
 //! Every layer is a pure function of typed inputs and takes milliseconds: no
-//! namespace, no chroot, no program. Its key follows from its inputs alone.
+//! namespace, no chroot, no program.
 //!
 //! - [`agent`]: the agent and what the image tells it
 //! - [`k3s`]: Kubernetes and its images
@@ -9,9 +9,11 @@
 //! - [`trust`]: private CAs
 //! - [`users`]: who may log in
 //! - [`overlay`]: directories laid over the root, with [`template`]s in them
+//! - [`os_release`]: which image and version it is
 
 pub mod agent;
 pub mod k3s;
+pub mod os_release;
 pub mod overlay;
 pub mod proxy;
 pub mod template;
@@ -22,26 +24,19 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-use postern_contract::digest::{Digest, Hasher};
 use postern_contract::problem::Problems;
 
 use crate::tree::{
     Content, Entry, Kind, Layer, MergePolicy, PathError, Printable, ReadError, TreePath,
 };
 
-/// Version of what the layers of this module look like. Raise it when the same
-/// inputs begin to give other bytes.
-const FORMAT: &str = "1";
-
-/// A layer, what it may replace, and the digest of all it was made of.
+/// A layer, and what it may replace.
 #[derive(Clone, Debug)]
 pub struct SiteLayer {
     /// The changes.
     pub layer: Layer,
     /// What it replaces of the layers below.
     pub policy: MergePolicy,
-    /// Of every input and of [`FORMAT`]: equal digests mean equal bytes.
-    pub inputs: Digest,
 }
 
 /// Why a layer cannot be made.
@@ -94,40 +89,6 @@ pub enum LayerError {
     /// Mistakes in files that a person wrote.
     #[error(transparent)]
     Problems(#[from] Problems),
-}
-
-/// Digest of a layer's inputs: labelled, each after its length, so that no two
-/// sets of inputs run together.
-#[derive(Clone, Debug)]
-pub struct Inputs(Hasher);
-
-impl Inputs {
-    /// No inputs yet, for the layer `name` whose files have the time `epoch`.
-    pub fn new(name: &str, epoch: u64) -> Self {
-        Self(Hasher::default())
-            .with("format", FORMAT)
-            .with("layer", name)
-            .with("epoch", epoch.to_string())
-    }
-
-    /// With one more input.
-    #[must_use]
-    pub fn with(mut self, label: &str, value: impl AsRef<[u8]>) -> Self {
-        self.add(label, value);
-        self
-    }
-
-    /// Adds one more input.
-    pub fn add(&mut self, label: &str, value: impl AsRef<[u8]>) {
-        for part in [label.as_bytes(), value.as_ref()] {
-            self.0.update(&(part.len() as u64).to_le_bytes());
-            self.0.update(part);
-        }
-    }
-
-    fn finish(self) -> Digest {
-        self.0.digest()
-    }
 }
 
 /// Builds a layer entry by entry; everything is root's and has one time.
@@ -236,12 +197,11 @@ impl LayerBuilder {
         self.layer.entries.contains_key(path)
     }
 
-    /// The layer, made of `inputs`.
-    pub fn finish(self, inputs: Inputs) -> SiteLayer {
+    /// The layer.
+    pub fn finish(self) -> SiteLayer {
         SiteLayer {
             layer: self.layer,
             policy: MergePolicy::MayReplace(self.replaces),
-            inputs: inputs.finish(),
         }
     }
 
@@ -284,7 +244,7 @@ mod tests {
             }
             builder.whiteout("etc/motd").unwrap();
             let mut tar = Vec::new();
-            let site = builder.finish(Inputs::new("site", 7));
+            let site = builder.finish();
             site.layer.write_tar(&mut tar).unwrap();
             tar
         };
@@ -305,32 +265,14 @@ mod tests {
     }
 
     #[test]
-    fn inputs_do_not_run_together() {
-        let digest = |inputs: Inputs| inputs.finish();
-        let ab = digest(Inputs::new("x", 1).with("a", "b").with("c", "d"));
-        assert_ne!(
-            ab,
-            digest(Inputs::new("x", 1).with("a", "bc").with("", "d"))
-        );
-        assert_ne!(
-            ab,
-            digest(Inputs::new("x", 2).with("a", "b").with("c", "d"))
-        );
-        assert_eq!(
-            ab,
-            digest(Inputs::new("x", 1).with("a", "b").with("c", "d"))
-        );
-    }
-
-    #[test]
     fn a_layer_may_replace_what_it_says_only() {
         let mut base = LayerBuilder::new("base", 0);
         base.add_file("etc/a", 0o644, "1").unwrap();
         base.add_file("etc/b", 0o644, "1").unwrap();
         let mut site = base.clone();
         site.may_replace("etc/a").unwrap();
-        let base = base.finish(Inputs::new("base", 0));
-        let site = site.finish(Inputs::new("site", 0));
+        let base = base.finish();
+        let site = site.finish();
         let layers = [&base, &site].map(|l| (&l.layer, &l.policy));
         let error = merge(layers, 0).unwrap_err();
         assert_eq!(error.0.len(), 1);

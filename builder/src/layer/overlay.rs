@@ -22,7 +22,7 @@ use serde::Deserialize;
 use walkdir::{DirEntry, WalkDir};
 
 use super::template::Vars;
-use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
+use super::{LayerBuilder, LayerError, SiteLayer};
 use crate::tree::TreePath;
 
 /// The file that says how, at the overlay's top; not installed.
@@ -57,7 +57,6 @@ pub fn layer(dir: &Path, vars: &Vars, epoch: u64) -> Result<SiteLayer, LayerErro
     let mut reader = Reader {
         dir,
         vars,
-        inputs: Inputs::new(&name, epoch),
         layer: LayerBuilder::new(&name, epoch),
         settings: Settings::default(),
         problems: Vec::new(),
@@ -76,7 +75,6 @@ pub fn layer(dir: &Path, vars: &Vars, epoch: u64) -> Result<SiteLayer, LayerErro
 struct Reader<'a> {
     dir: &'a Path,
     vars: &'a Vars,
-    inputs: Inputs,
     layer: LayerBuilder,
     settings: Settings,
     problems: Vec<Problem>,
@@ -111,7 +109,6 @@ impl Reader<'_> {
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
             let at = [&inside[..inside.len() - name.len()], hidden].concat();
-            self.inputs.add("whiteout", &at);
             return self.layer.whiteout(at);
         }
         if kind.is_dir() {
@@ -119,8 +116,6 @@ impl Reader<'_> {
         }
         if kind.is_symlink() {
             let target = fs_err::read_link(host).map_err(|e| self.layer.io(e))?;
-            self.inputs.add("symlink", inside);
-            self.inputs.add("target", target.as_os_str().as_bytes());
             return self
                 .layer
                 .add_symlink(inside, target.as_os_str().as_bytes());
@@ -144,8 +139,6 @@ impl Reader<'_> {
             (None, None) => 0o755,
             (None, Some(_)) => return Ok(()),
         };
-        self.inputs.add("directory", inside);
-        self.inputs.add("mode", mode.to_le_bytes());
         self.layer.add_dir(inside, mode)
     }
 
@@ -162,9 +155,6 @@ impl Reader<'_> {
         };
         let explicit = self.settings.modes.remove(inside);
         let mode = explicit.unwrap_or(if executable { 0o755 } else { 0o644 });
-        self.inputs.add("file", inside);
-        self.inputs.add("mode", mode.to_le_bytes());
-        self.inputs.add("bytes", &bytes);
         self.layer.add_file(inside, mode, bytes)
     }
 
@@ -205,14 +195,13 @@ impl Reader<'_> {
                     let what = format!("replaces: the overlay has no {path}");
                     self.problem(&file, &what, "correct the path or remove the line");
                 }
-                self.inputs.add("replaces", path.as_bytes());
                 self.layer.may_replace(path.as_bytes())?;
             }
         }
         if !self.problems.is_empty() {
             return Err(Problems(self.problems).into());
         }
-        Ok(self.layer.finish(self.inputs))
+        Ok(self.layer.finish())
     }
 }
 

@@ -4,7 +4,7 @@ use postern_contract::gateway::ProxySettings;
 use postern_contract::proxy::{Proxy, Surroundings};
 use secrecy::ExposeSecret;
 
-use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
+use super::{LayerBuilder, LayerError, SiteLayer};
 
 const NAME: &str = "proxy";
 
@@ -23,7 +23,6 @@ pub fn layer(settings: &ProxySettings, epoch: u64) -> Result<SiteLayer, LayerErr
             help: "put the password into the gateway file".to_owned(),
         });
     }
-    let mut inputs = Inputs::new(NAME, epoch);
     let mut layer = LayerBuilder::new(NAME, epoch);
     for file in [
         proxy.systemd_environment(),
@@ -32,10 +31,9 @@ pub fn layer(settings: &ProxySettings, epoch: u64) -> Result<SiteLayer, LayerErr
     ] {
         let path = file.path.to_string_lossy();
         let text = file.text.expose_secret();
-        inputs.add(&path, text);
         layer.add_file(path.as_bytes(), file.mode, text)?;
     }
-    Ok(layer.finish(inputs))
+    Ok(layer.finish())
 }
 
 #[cfg(test)]
@@ -66,8 +64,6 @@ mod tests {
             assert!(text.contains("http://proxy:3128"), "{path}: {text}");
             assert_eq!(node.entry.mode, 0o644);
         }
-        let other = layer(&settings("http://proxy:3129"), 9).unwrap();
-        assert_ne!(site.inputs, other.inputs);
     }
 
     #[test]

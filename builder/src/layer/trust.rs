@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use postern_contract::paths;
 use postern_contract::trust::{Named, additions};
 
-use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
+use super::{LayerBuilder, LayerError, SiteLayer};
 use crate::tree::{Tree, TreePath};
 
 const NAME: &str = "trust";
@@ -56,13 +56,8 @@ impl BaseTrust {
 pub fn layer(base: &BaseTrust, extra: &[Named], epoch: u64) -> Result<SiteLayer, LayerError> {
     let added = additions(&base.bundle, extra, &base.taken)
         .map_err(|error| not_a_bundle(&error.to_string()))?;
-    let mut inputs = Inputs::new(NAME, epoch).with("bundle", &base.bundle);
-    for name in &base.taken {
-        inputs.add("taken", name);
-    }
     let mut layer = LayerBuilder::new(NAME, epoch);
     for Named { name, certificate } in extra {
-        inputs.add(name, &certificate.pem);
         // A name that the base has already was given a number.
         let file = added.files.iter().find(|(_, pem)| **pem == certificate.pem);
         let stem = file
@@ -79,7 +74,7 @@ pub fn layer(base: &BaseTrust, extra: &[Named], epoch: u64) -> Result<SiteLayer,
     }
     layer.may_replace(paths::CA_BUNDLE)?;
     layer.add_file(paths::CA_BUNDLE, 0o644, added.bundle)?;
-    Ok(layer.finish(inputs))
+    Ok(layer.finish())
 }
 
 fn not_a_bundle(why: &str) -> LayerError {
@@ -135,7 +130,7 @@ mod tests {
         layer
             .add_file("etc/ssl/certs/corp.pem", 0o644, "taken")
             .unwrap();
-        let site = layer.finish(Inputs::new("base", 9));
+        let site = layer.finish();
         merge([(&site.layer, &MergePolicy::AddOnly)], 9).unwrap()
     }
 
@@ -205,24 +200,5 @@ mod tests {
             error.contains("no /etc/ssl/certs/ca-certificates.crt"),
             "{error}"
         );
-    }
-
-    #[test]
-    fn every_input_is_in_the_key() {
-        let (corp, lab) = (authority("corp"), authority("lab"));
-        let base = BaseTrust::default();
-        let key = |base: &BaseTrust, extra: &[&Named]| {
-            let extra: Vec<_> = extra.iter().copied().cloned().collect();
-            layer(base, &extra, 9).unwrap().inputs
-        };
-        let plain = key(&base, &[&corp]);
-        assert_eq!(plain, key(&base, &[&corp]));
-        assert_ne!(plain, key(&base, &[&lab]));
-        assert_ne!(plain, key(&base, &[&corp, &lab]));
-        let taken = BaseTrust {
-            taken: ["corp.pem".to_owned()].into(),
-            ..base
-        };
-        assert_ne!(plain, key(&taken, &[&corp]));
     }
 }

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Inputs, LayerBuilder, LayerError, SiteLayer};
+use super::{LayerBuilder, LayerError, SiteLayer};
 use crate::profile::{User, is_user_name};
 use crate::tree::Tree;
 
@@ -122,7 +122,6 @@ impl Accounts {
 /// # Errors
 /// If a name is bad or taken, or a key is not one line.
 pub fn layer(accounts: &Accounts, users: &[User], epoch: u64) -> Result<SiteLayer, LayerError> {
-    let inputs = inputs(accounts, users, epoch);
     let mut accounts = accounts.clone();
     let mut layer = LayerBuilder::new(NAME, epoch);
     let mut homes = format!("d {HOMES} 0755 root root -\nd {ROOTS_HOME} 0700 root root -\n");
@@ -142,23 +141,7 @@ pub fn layer(accounts: &Accounts, users: &[User], epoch: u64) -> Result<SiteLaye
     layer.add_file("/usr/lib/tmpfiles.d/postern-homes.conf", 0o644, homes)?;
     layer.add_file("/etc/ssh/sshd_config.d/50-postern.conf", 0o644, SSHD)?;
     add_accounts(&mut layer, accounts)?;
-    Ok(layer.finish(inputs))
-}
-
-fn inputs(accounts: &Accounts, users: &[User], epoch: u64) -> Inputs {
-    let mut inputs = Inputs::new(NAME, epoch)
-        .with("passwd", &accounts.passwd)
-        .with("group", &accounts.group)
-        .with("shadow", &accounts.shadow)
-        .with("gshadow", &accounts.gshadow);
-    for user in users {
-        inputs.add("user", &user.name);
-        inputs.add("sudo", [u8::from(user.sudo)]);
-        for key in &user.ssh_authorized_keys {
-            inputs.add("key", key);
-        }
-    }
-    inputs
+    Ok(layer.finish())
 }
 
 fn add_keys(layer: &mut LayerBuilder, user: &User) -> Result<(), LayerError> {
@@ -331,16 +314,5 @@ mod tests {
             let error = layer(&base(), &[user], EPOCH).unwrap_err().to_string();
             assert!(error.contains(says), "{error}");
         }
-    }
-
-    #[test]
-    fn every_input_is_in_the_key() {
-        let key = |users: &[User]| layer(&base(), users, EPOCH).unwrap().inputs;
-        let mut sudoer = user("ops", &["k"]);
-        let plain = key(std::slice::from_ref(&sudoer));
-        sudoer.sudo = true;
-        assert_ne!(plain, key(&[sudoer]));
-        assert_ne!(plain, key(&[user("ops", &["l"])]));
-        assert_eq!(plain, key(&[user("ops", &["k"])]));
     }
 }

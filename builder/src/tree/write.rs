@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use postern_contract::digest::{Digest, Hasher};
 use tar::{EntryType, Header};
 
 use super::content::Content;
@@ -63,6 +64,18 @@ impl Layer {
             write_entry(out, path, entry, link).map_err(|e| naming(path, &self.name, &e))?;
         }
         out.write_all(&END)
+    }
+}
+
+impl Layer {
+    /// Digest of all that the layer holds: names, attributes, contents, whiteouts.
+    ///
+    /// # Errors
+    /// Any I/O error, naming the path at fault.
+    pub fn digest(&self) -> io::Result<Digest> {
+        let mut hasher = Hasher::default();
+        self.write_tar(&mut hasher)?;
+        Ok(hasher.digest())
     }
 }
 

@@ -162,6 +162,11 @@ fn the_root_is_what_the_profile_says_and_holds_no_secret() {
     let root = unpack_root(&image(), dir.path()).unwrap();
     let text = |path: &str| fs::read_to_string(root.join(path)).unwrap();
     assert_eq!(text("etc/machine-id"), "");
+    let release = text("usr/lib/os-release");
+    assert!(
+        release.ends_with("\nIMAGE_ID=demo\nIMAGE_VERSION=0.1.0\n"),
+        "{release}"
+    );
     assert!(text("etc/shadow").lines().any(|l| l.starts_with("root:*:")));
     let issue = text("etc/issue.d/50-postern.issue");
     assert!(

@@ -23,6 +23,8 @@ fn the_demo_has_the_same_bytes_however_it_is_built() {
     let message = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{message}");
     assert!(message.contains("bit for bit the same"), "{message}");
+    let steps = "made again: base, initrd, initrd-zstd, k3s-images, root, tools, verity";
+    assert!(message.contains(steps), "{message}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod outputs;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -9,18 +10,20 @@ use fs_err as fs;
 use postern_contract::partitions::Role;
 use postern_contract::paths;
 use postern_contract::seed::SeedManifest;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::layers::Layers;
-use super::{BuildContext, FORMAT, budget, target};
+use super::shipped::shipped;
+use super::{BuildContext, budget, target};
 use crate::base::Base;
-use crate::boot::{Cmdline, Uki, bios, esp, os_release};
-use crate::cache::{Cache, Key};
+use crate::boot::{Cmdline, Uki, bios, esp};
+use crate::cache::{Cache, Key, code};
 use crate::disk::{BootArea, Bytes, Disk, Identity, Images, Layout, Sizes, seed_manifest};
 use crate::fs::{ext4, fat, squashfs};
-use crate::layer::{Inputs, LayerBuilder};
+use crate::layer::{LayerBuilder, os_release};
 use crate::lock::LockedProfile;
 use crate::report::bytes;
+use crate::source::Digest;
 use crate::source::deb::Deb;
 use crate::tools::Tools;
 use crate::tree::{MergePolicy, Tree, TreePath, merge};
@@ -29,8 +32,6 @@ use outputs::Outputs;
 
 /// zstd level of the initrd: above it the initrd hardly shrinks.
 const INITRD_LEVEL: i32 = 12;
-/// Directories of the root that only a running system fills.
-const EMPTIED: [&str; 5] = ["boot", "dev", "run", "tmp", "var/tmp"];
 
 /// An image in the making.
 pub struct Image<'a> {
@@ -39,7 +40,7 @@ pub struct Image<'a> {
     cache: &'a Cache,
     base: &'a Base,
     tree: Tree,
-    tree_inputs: Value,
+    layers: BTreeMap<String, Digest>,
 }
 
 /// The verified root.
@@ -61,11 +62,6 @@ impl<'a> Image<'a> {
         let step = context.report.step("Merging layers");
         let epoch = locked.lock().source_date_epoch;
         let tree = layers.merge(epoch)?;
-        let inputs = json!({
-            "base": base.layer_key,
-            "layers": layers.inputs(),
-            "epoch": epoch,
-        });
         step.done(format!("{} layers, {} entries", layers.count(), tree.len()));
         Ok(Self {
             locked,
@@ -73,7 +69,7 @@ impl<'a> Image<'a> {
             cache,
             base,
             tree,
-            tree_inputs: inputs,
+            layers: layers.digests()?,
         })
     }
 
@@ -103,7 +99,7 @@ impl<'a> Image<'a> {
             seed: Bytes(profile.disk.seed),
         };
         let layout = Layout::plan(&identity, &sizes)?;
-        budget::check(&layout, profile.disk.budget, || self.shipped())?;
+        budget::check(&layout, profile.disk.budget, || Ok(shipped(&self.tree)?))?;
         let manifest = seed_manifest(
             &identity,
             &layout,
@@ -136,41 +132,33 @@ impl<'a> Image<'a> {
     fn root(&self, tools: &Tools) -> anyhow::Result<Root> {
         let options = squashfs::Options::default();
         let inputs = json!({
-            "tree": self.tree_inputs,
+            "layers": self.layers,
+            "epoch": self.tree.epoch(),
             "options": format!("{options:?}"),
             "tools": tools.digest(),
         });
-        let key = Key::of("root", FORMAT, &inputs)?;
-        let squashfs = self.cache.file(&key, |out| {
+        let key = Key::of("root", code::ROOT, &inputs)?;
+        let root = self.cache.file(&key, |out| {
             let step = self.context.report.step("Making the root file system");
-            let size = squashfs::write(&self.shipped()?, out, &options, tools)?;
+            let size = squashfs::write(&shipped(&self.tree)?, out, &options, tools)?;
             step.done(bytes(size));
             Ok(())
         })?;
-        let salt = Salt::derived(key.digest().to_string().as_bytes());
+        let salt = Salt::derived(root.sha256.as_bytes());
         let uuid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, salt.as_bytes());
-        let tree_key = Key::of("verity", FORMAT, &json!({"root": key.digest()}))?;
+        let tree_key = Key::of("verity", code::VERITY, &json!({"root": root.sha256}))?;
         let verity = self.cache.file(&tree_key, |out| {
             let step = self.context.report.step("Hashing the root");
-            let hash = verity::format(&squashfs, out, salt.as_bytes(), uuid)?;
+            let hash = verity::format(&root.path, out, salt.as_bytes(), uuid)?;
             step.done(format!("root hash {hash}"));
             Ok(())
         })?;
-        let hash = verity::root_hash(&verity)?;
+        let hash = verity::root_hash(&verity.path)?;
         Ok(Root {
-            squashfs,
-            verity,
+            squashfs: root.path,
+            verity: verity.path,
             hash,
         })
-    }
-
-    /// The tree as it is on the root.
-    fn shipped(&self) -> anyhow::Result<Tree> {
-        let mut tree = self.tree.clone();
-        for dir in EMPTIED {
-            tree = tree.without_contents_of(&TreePath::new(dir)?);
-        }
-        Ok(tree)
     }
 
     fn uki(&self, hash: RootHash) -> anyhow::Result<Vec<u8>> {
@@ -179,13 +167,9 @@ impl<'a> Image<'a> {
         let (uname, linux) = self.kernel()?;
         let initrd = self.initrd()?;
         let [stub] = self.boot_files(["/usr/lib/systemd/boot/efi/linuxx64.efi.stub"])?;
-        let release = self.tree.read_file("usr/lib/os-release")?;
+        let release = self.tree.read_file(os_release::PATH)?;
         let uki = Uki {
-            os_release: os_release::for_image(
-                &String::from_utf8_lossy(&release),
-                &profile.name,
-                &profile.version,
-            ),
+            os_release: String::from_utf8_lossy(&release).into_owned(),
             cmdline: Cmdline::new(&hash, "squashfs", &profile.kernel.cmdline)?.to_string(),
             uname,
             initrd,
@@ -221,13 +205,14 @@ impl<'a> Image<'a> {
 
     /// The initrd, compressed here so that it is the same everywhere.
     fn initrd(&self) -> anyhow::Result<Vec<u8>> {
-        let key = Key::of(
-            "initrd-zstd",
-            FORMAT,
-            &json!({"initrd": self.base.initrd_key, "level": INITRD_LEVEL}),
-        )?;
+        let inputs = json!({
+            "initrd": self.base.initrd.sha256,
+            "level": INITRD_LEVEL,
+            "zstd": zstd::zstd_safe::version_string(),
+        });
+        let key = Key::of("initrd-zstd", code::NONE, &inputs)?;
         let file = self.cache.file(&key, |out| {
-            let plain = fs::read(&self.base.initrd)?;
+            let plain = fs::read(&self.base.initrd.path)?;
             // One worker or many give the same bytes, none gives others.
             let mut packed = zstd::Encoder::new(fs::File::create(out)?, INITRD_LEVEL)?;
             packed.multithread(2)?;
@@ -235,7 +220,7 @@ impl<'a> Image<'a> {
             packed.finish()?;
             Ok(())
         })?;
-        Ok(fs::read(file)?)
+        Ok(fs::read(file.path)?)
     }
 
     fn loader(&self) -> anyhow::Result<Vec<u8>> {
@@ -316,7 +301,7 @@ impl<'a> Image<'a> {
     /// A tree of one layer: a small file system of its own.
     fn alone(&self, layer: LayerBuilder) -> anyhow::Result<Tree> {
         let epoch = self.tree.epoch();
-        let site = layer.finish(Inputs::new("alone", epoch));
+        let site = layer.finish();
         Ok(merge([(&site.layer, &MergePolicy::AddOnly)], epoch)?)
     }
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::super::download::server::body;
 use super::super::{Access, FetchError, FetchSummary, Online, RequiredFile, Store, fetch};
 use super::*;
-use crate::cache::{Cache, Key};
+use crate::cache::{Cache, Key, code};
 use crate::profile::Origin;
 use crate::report::{Event, Sink};
 use crate::source::{Archives, Digest};
@@ -80,11 +80,11 @@ impl Machine {
     /// The result of a step; `None` makes it an error to have to make it.
     fn result(&self, key: &Key, content: Option<&[u8]>) -> anyhow::Result<Vec<u8>> {
         let cache = Cache::open(&self.store, &self.report())?;
-        let path = cache.file(key, |out| match content {
+        let made = cache.file(key, |out| match content {
             Some(content) => Ok(fs::write(out, content)?),
             None => anyhow::bail!("it had to be made"),
         })?;
-        Ok(fs::read(path)?)
+        Ok(fs::read(made.path)?)
     }
 
     fn warnings(&self) -> Vec<String> {
@@ -126,7 +126,7 @@ fn local(dir: &TempDir, name: &str, bytes: &[u8]) -> RequiredFile {
 }
 
 fn layer() -> Key {
-    Key::of("base", 1, &"packages").unwrap()
+    Key::of("base", code::NONE, &"packages").unwrap()
 }
 
 /// Every blob of a store or pool is what its name says; how many there are.

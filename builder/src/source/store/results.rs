@@ -48,6 +48,11 @@ impl Store {
         Ok(blob)
     }
 
+    /// The record of a result that was used through this value.
+    pub fn used(&self, slot: &Slot) -> Option<Record> {
+        self.results().get(slot).copied()
+    }
+
     /// Notes that `record` is what belongs in `slot`; its blob is here.
     ///
     /// # Errors

@@ -81,7 +81,7 @@ fn machines_share_packages_and_results() {
     };
     assert_eq!(objects[&name(&body())], body());
     assert_eq!(objects[&name(b"layer")], b"layer");
-    let record = &objects[&format!("fleet/main/made/base/{}.json", layer().digest())];
+    let record = &objects[&format!("fleet/main/made/base/{}.json", layer().slot().key)];
     assert_eq!(Record::parse(record).unwrap().sha256, Digest::of(b"layer"));
     let puts = || {
         cloud

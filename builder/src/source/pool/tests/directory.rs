@@ -66,13 +66,7 @@ fn damage_in_a_pool_is_reported_and_repaired() {
     maker.store.share();
     assert_eq!(fs::read(&blob).unwrap(), b"layer");
 
-    let record = pool.path().join(
-        Slot {
-            step: "base".into(),
-            key: layer().digest(),
-        }
-        .path(),
-    );
+    let record = pool.path().join(layer().slot().path());
     fs::write(&record, "<html>").unwrap();
     let user = Machine::with(&here, Options::default());
     assert!(user.result(&layer(), None).is_err());
@@ -173,7 +167,7 @@ fn many_builds_at_once_on_one_store_make_and_fetch_once() {
                     made.fetch_add(1, Ordering::Relaxed);
                     Ok(fs::write(out, "layer")?)
                 });
-                assert_eq!(fs::read(path.unwrap()).unwrap(), b"layer");
+                assert_eq!(fs::read(path.unwrap().path).unwrap(), b"layer");
                 store.share();
             });
         }

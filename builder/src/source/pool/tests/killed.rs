@@ -57,7 +57,7 @@ fn maker(n: u32, size: usize) -> Machine {
     for i in 0..n {
         let mut bytes = vec![0; size];
         bytes[..4].copy_from_slice(&i.to_le_bytes());
-        let key = Key::of("base", 1, &i).unwrap();
+        let key = Key::of("base", code::NONE, &i).unwrap();
         machine.result(&key, Some(&bytes)).unwrap();
     }
     machine

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::cache::{Cache, Key};
+use crate::cache::{Cache, Key, code};
 use crate::report::Report;
 
 /// A store that no build uses, with three blobs and two results.
@@ -179,9 +179,9 @@ fn pruning_and_building_at_once_never_loses_what_is_used() {
                         store.put(&digest, &[round / 8][..]).unwrap();
                         let path = store.file(&digest).unwrap();
                         let cache = Cache::open(&store, &Report::quiet()).unwrap();
-                        let key = Key::of("step", 1, &(round / 8)).unwrap();
+                        let key = Key::of("step", code::NONE, &(round / 8)).unwrap();
                         let made = cache.file(&key, |out| Ok(fs::write(out, [round / 8])?));
-                        assert_eq!(fs::read(made.unwrap()).unwrap(), [round / 8]);
+                        assert_eq!(fs::read(made.unwrap().path).unwrap(), [round / 8]);
                         assert_eq!(fs::read(path).unwrap(), [round / 8]);
                     }
                 })
@@ -238,15 +238,16 @@ fn a_result_of_another_length_is_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let store = Store::open(dir.path()).unwrap();
     let cache = Cache::open(&store, &Report::quiet()).unwrap();
-    let key = Key::of("step", 1, &"a").unwrap();
+    let key = Key::of("step", code::NONE, &"a").unwrap();
     let path = cache.file(&key, |out| Ok(fs::write(out, "made")?)).unwrap();
+    let path = path.path;
     let mode = fs::metadata(&path).unwrap().permissions();
     assert!(mode.readonly(), "nobody changes it by mistake");
     fs::remove_file(&path).unwrap();
     fs::write(&path, "mad").unwrap();
     assert_eq!(cache.find(&key).unwrap(), None);
     let again = cache.file(&key, |out| Ok(fs::write(out, "made")?)).unwrap();
-    assert_eq!(fs::read(again).unwrap(), b"made");
+    assert_eq!(fs::read(again.path).unwrap(), b"made");
 }
 
 #[test]
