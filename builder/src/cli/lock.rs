@@ -31,7 +31,7 @@ impl Lock {
         let profile = Profile::load(&self.profile)?;
         if self.diff {
             let old = file::read(&profile.file)?;
-            let new = resolve(&profile, &report)?;
+            let new = resolve(&profile, &report)?.in_place_of(&old);
             print!("{}", between(&old, &new));
             return Ok(());
         }

@@ -94,7 +94,26 @@ pub fn downloads(profile: &Profile) -> Vec<LockedDownload> {
 
 /// What changed from one lock to another.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes(pub Vec<Change>);
+pub struct Changes {
+    /// Each package's, sorted by name.
+    pub packages: Vec<Change>,
+    /// What the next build makes again because of them.
+    pub remade: Remade,
+}
+
+/// What the next build makes again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Remade {
+    /// Nothing: the locks stand for the same image.
+    #[default]
+    Nothing,
+    /// The kernel image and the disk.
+    Disk,
+    /// Also the root; installed packages and initrd are reused.
+    Root,
+    /// Everything.
+    All,
+}
 
 /// One package's change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,7 +129,30 @@ pub struct Change {
 /// Which packages changed their version, came or went; sorted by name. Packages
 /// whose bytes changed under the same version count as changed.
 pub fn between(old: &Lock, new: &Lock) -> Changes {
-    let (old, new) = (index(old), index(new));
+    Changes {
+        remade: remade(old, new),
+        packages: changed(&index(old), &index(new)),
+    }
+}
+
+fn remade(old: &Lock, new: &Lock) -> Remade {
+    let bytes = |list: &[LockedPackage]| list.iter().map(|p| p.sha256).collect::<BTreeSet<_>>();
+    let install = |lock: &Lock| (lock.source_date_epoch, bytes(&lock.packages));
+    if install(old) != install(new) {
+        Remade::All
+    } else if bytes(&old.tools) != bytes(&new.tools) || old.downloads != new.downloads {
+        Remade::Root
+    } else if bytes(&old.boot) != bytes(&new.boot) {
+        Remade::Disk
+    } else {
+        Remade::Nothing
+    }
+}
+
+fn changed(
+    old: &BTreeMap<String, &LockedPackage>,
+    new: &BTreeMap<String, &LockedPackage>,
+) -> Vec<Change> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let changed = names.into_iter().filter_map(|name| {
         let (before, after) = (old.get(name), new.get(name));
@@ -121,7 +163,7 @@ pub fn between(old: &Lock, new: &Lock) -> Changes {
             new: after.map(|p| p.version.clone()),
         })
     });
-    Changes(changed.collect())
+    changed.collect()
 }
 
 /// Packages by name. A tool is another thing than the package in the image.
@@ -134,7 +176,7 @@ fn index(lock: &Lock) -> BTreeMap<String, &LockedPackage> {
 
 impl fmt::Display for Changes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for change in &self.0 {
+        for change in &self.packages {
             let name = &change.name;
             match (&change.old, &change.new) {
                 (Some(old), Some(new)) => writeln!(f, "~ {name} {old} -> {new}")?,
@@ -143,6 +185,17 @@ impl fmt::Display for Changes {
                 (None, None) => {}
             }
         }
-        Ok(())
+        writeln!(f, "the next build makes again: {}", self.remade)
+    }
+}
+
+impl fmt::Display for Remade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "nothing",
+            Self::Disk => "the kernel image and the disk",
+            Self::Root => "the root and the disk, on the same installed packages",
+            Self::All => "everything",
+        })
     }
 }

@@ -106,9 +106,10 @@ impl LockedProfile {
     /// # Errors
     /// [`LockError`]; the old lock is then untouched.
     pub fn update(profile: Profile, report: &Report) -> Result<Self, LockError> {
+        // An old lock that cannot be read has nothing to be kept.
+        let old = file::read(&profile.file).ok();
         let lock = resolve(&profile, report)?;
-        file::write(&profile.file, &lock)?;
-        Ok(Self { profile, lock })
+        Self::written(profile, lock, old.as_ref())
     }
 
     /// Updates the packages named in `update`, and of all others only what
@@ -123,8 +124,17 @@ impl LockedProfile {
         report: &Report,
     ) -> Result<Self, LockError> {
         let old = file::read(&profile.file)?;
-        let pins = Pins::all_but(update, old, store)?;
+        let pins = Pins::all_but(update, old.clone(), store)?;
         let lock = resolve_with_pins(&profile, Some(&pins), report)?;
+        Self::written(profile, lock, Some(&old))
+    }
+
+    /// Writes `lock`, in place of `old`.
+    fn written(profile: Profile, lock: Lock, old: Option<&Lock>) -> Result<Self, LockError> {
+        let lock = match old {
+            Some(old) => lock.in_place_of(old),
+            None => lock,
+        };
         file::write(&profile.file, &lock)?;
         Ok(Self { profile, lock })
     }

@@ -108,7 +108,47 @@ fn an_update_tells_what_changed() {
     - kmod 1+sec
     ~ linux 6.8 -> 6.9
     + recommended 1
+    the next build makes again: everything
     ");
+}
+
+#[test]
+fn a_later_date_alone_changes_no_image() {
+    let (_dir, mut archive, profile) = world();
+    let later = |archive: &mut Archive, date: &str| {
+        for suite in ["noble", "noble-updates", "noble-security"] {
+            archive.suite(suite).date = date.parse().unwrap();
+        }
+        archive.publish().unwrap();
+    };
+    later(&mut archive, "2026-01-01T03:04:05Z");
+    let old = open(&profile, Policy::Resolve).unwrap();
+    later(&mut archive, "2026-01-02T03:04:05Z");
+    let new = LockedProfile::update(profile.clone(), &Report::quiet()).unwrap();
+    assert_ne!(new.lock().suites, old.lock().suites);
+    let time = old.lock().source_date_epoch;
+    assert_eq!(new.lock().source_date_epoch, time);
+    let changes = drift::between(old.lock(), new.lock()).to_string();
+    assert_eq!(changes, "the next build makes again: nothing\n");
+
+    // A tool writes the root, and is not in it.
+    archive.add("noble-security", Deb::new("mtools", "99"));
+    later(&mut archive, "2026-01-03T03:04:05Z");
+    let tool = LockedProfile::update(profile.clone(), &Report::quiet()).unwrap();
+    assert_eq!(tool.lock().source_date_epoch, time);
+    let changes = drift::between(new.lock(), tool.lock()).to_string();
+    insta::assert_snapshot!(changes, @r"
+    ~ mtools (tool) 1 -> 99
+    the next build makes again: the root and the disk, on the same installed packages
+    ");
+
+    archive.add(
+        "noble-security",
+        Deb::new("mawk", "1:99").field("Provides", "awk"),
+    );
+    archive.publish().unwrap();
+    let package = LockedProfile::update(profile, &Report::quiet()).unwrap();
+    assert!(package.lock().source_date_epoch > time);
 }
 
 #[test]
@@ -182,7 +222,10 @@ fn one_package_is_updated_and_the_rest_stays_even_if_the_archive_forgot_it() {
     let report = Report::quiet();
     let new = LockedProfile::update_some(profile.clone(), &only, &store, &report).unwrap();
     let changes = drift::between(old.lock(), new.lock()).to_string();
-    insta::assert_snapshot!(changes, @"~ linux 6.8 -> 99:1");
+    insta::assert_snapshot!(changes, @r"
+    ~ linux 6.8 -> 99:1
+    the next build makes again: everything
+    ");
     let stays = |lock: &crate::lock::Lock| {
         let found = lock.packages.iter().find(|p| p.name == "dracut");
         found.map(|p| (p.archive.clone(), p.path.clone()))

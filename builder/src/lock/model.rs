@@ -1,5 +1,7 @@
 //! The lock as data. It is JSON, sorted, one package per line.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::source::Digest;
@@ -14,7 +16,7 @@ pub struct Lock {
     /// differs from the profile's, the lock is stale.
     pub inputs: Digest,
     /// Seconds since the epoch that every time stamp in the image is clamped
-    /// to: the newest date of [`Lock::suites`].
+    /// to: the newest date of [`Lock::suites`] when the packages last changed.
     pub source_date_epoch: u64,
     /// The indices it was resolved from.
     pub suites: Vec<LockedSuite>,
@@ -37,6 +39,22 @@ impl Lock {
             ("boot", &self.boot),
             ("tools", &self.tools),
         ]
+    }
+
+    /// This lock with the time of `old` if both install the same packages: a later
+    /// date alone makes no other image.
+    #[must_use]
+    pub fn in_place_of(mut self, old: &Self) -> Self {
+        if self.installs() == old.installs() {
+            self.source_date_epoch = old.source_date_epoch;
+        }
+        self
+    }
+
+    /// What is installed: the bytes of each package.
+    pub fn installs(&self) -> BTreeMap<&str, Digest> {
+        let packages = self.packages.iter();
+        packages.map(|p| (p.name.as_str(), p.sha256)).collect()
     }
 }
 
