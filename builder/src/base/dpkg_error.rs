@@ -71,11 +71,33 @@ impl fmt::Display for DpkgError {
         for line in &self.output {
             write!(f, "\n  | {line}")?;
         }
-        write!(
-            f,
-            "\n  help: the package does not install in a build sandbox (no network, no services): \
-             remove it in `packages.remove`, or lock another version"
-        )
+        write!(f, "\n  help: {}", self.remedy())
+    }
+}
+
+impl DpkgError {
+    /// What to do, by what the output shows.
+    fn remedy(&self) -> &'static str {
+        let shown = |what: &str| {
+            let mut lines = self.output.iter().chain([&self.reason]);
+            lines.any(|line| line.contains(what))
+        };
+        if shown("/usr/share/doc/") {
+            "a script wants documentation, which images leave out: name the package that \
+             brings it in `packages.docs.keep`"
+        } else if shown("trying to overwrite") {
+            "two packages bring the same file: remove one of them in `packages.remove`"
+        } else if shown("No space left on device") {
+            "the scratch root is full: it is in memory where 4 GiB are free, otherwise in the \
+             store's directory; make room there"
+        } else if shown("Invalid argument") && (shown("chown") || shown("ownership")) {
+            "an owner is outside the IDs that the build has: build as root, or give your user a \
+             range of at least 65536 IDs that covers it in /etc/subuid and /etc/subgid"
+        } else {
+            "the script has no network and no services here. If it asks a question, answer it in \
+             `packages.debconf`; otherwise remove the package in `packages.remove`, or lock \
+             another version"
+        }
     }
 }
 
@@ -95,8 +117,38 @@ mod tests {
         installing package `fails`: installed fails package post-installation script subprocess returned error exit status 7
           | last words
           | to stderr
-          help: the package does not install in a build sandbox (no network, no services): remove it in `packages.remove`, or lock another version
+          help: the script has no network and no services here. If it asks a question, answer it in `packages.debconf`; otherwise remove the package in `packages.remove`, or lock another version
         ");
+    }
+
+    #[test]
+    fn the_help_is_true_of_what_failed() {
+        let after = |line: &str| {
+            let output = format!(
+                "{line}\ndpkg: error processing package a (--configure):\n exit status 1\n"
+            );
+            DpkgError::read(&output).remedy()
+        };
+        for (line, says) in [
+            (
+                "cp: cannot stat '/usr/share/doc/a/x': No such file",
+                "packages.docs.keep",
+            ),
+            (
+                "chown: changing ownership of '/a': Invalid argument",
+                "/etc/subuid",
+            ),
+            (
+                "cp: error writing '/a': No space left on device",
+                "make room",
+            ),
+            (
+                "acme-eula: the licence was not accepted",
+                "packages.debconf",
+            ),
+        ] {
+            assert!(after(line).contains(says), "{line}: {}", after(line));
+        }
     }
 
     #[test]
@@ -106,6 +158,7 @@ mod tests {
         let error = DpkgError::read(output);
         assert_eq!(error.package, "b_1_all.deb");
         assert!(error.reason.starts_with("trying to overwrite"));
+        assert!(error.remedy().contains("same file"));
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! The essential packages are unpacked by us first, because dpkg and the
 //! scripts it runs live in them; then dpkg installs them properly, unpacks all
-//! others and configures everything once, so that each trigger runs once.
+//! others and configures everything once, so that each trigger runs once. Only what
+//! others pre-depend on is configured before those are unpacked.
 
 use std::io;
 use std::path::Path;
@@ -15,6 +16,7 @@ use postern_contract::host::Command;
 use super::dpkg_error::DpkgError;
 use super::jail;
 use super::mounts::{bind, devices, read_only};
+use super::order::{Needs, stages};
 use super::plan::{InstallPlan, Package};
 use crate::source::deb::Deb;
 
@@ -45,19 +47,29 @@ pub fn install(
     step("Unpacking essential packages")?;
     merged_usr(root)?;
     for package in &essential {
-        unpack(root, &plan.blobs.join(&package.blob))?;
+        unpack(root, &plan.blobs.join(&package.blob), &plan.keep_docs)?;
     }
     prepare(root, plan)?;
     let chroot = Chroot { root, epoch };
-    for (title, action, packages) in [
-        ("Installing essential packages", "--install", &essential),
-        ("Unpacking packages", "--unpack", &others),
-        ("Configuring packages", "--configure", &Vec::new()),
-    ] {
-        step(title)?;
-        if let Some(left) = chroot.dpkg(action, packages)? {
-            step(&left)?;
-        }
+    let mut left = Vec::new();
+    step("Installing essential packages")?;
+    // These need each other in circles.
+    left.extend(chroot.dpkg(&["--force-depends", "--install"], &essential)?);
+    answer(&chroot, &plan.debconf)?;
+    step("Unpacking packages")?;
+    for stage in stages(&needs(plan, &essential)?, &needs(plan, &others)?) {
+        let named = |list: &[usize]| list.iter().map(|at| others[*at]).collect::<Vec<_>>();
+        let unpack: &[&str] = match stage.forced {
+            true => &["--force-depends", "--unpack"],
+            false => &["--unpack"],
+        };
+        left.extend(chroot.dpkg(unpack, &named(&stage.unpack))?);
+        left.extend(chroot.configure(&named(&stage.configure))?);
+    }
+    step("Configuring packages")?;
+    left.extend(chroot.run_dpkg(&["--configure", "--pending"].map(str::to_owned))?);
+    for message in left {
+        step(&message)?;
     }
     step("Comparing the package database with the lock")?;
     let found = chroot.run(&[
@@ -67,6 +79,27 @@ pub fn install(
     ])?;
     compare(&plan.packages, &String::from_utf8_lossy(&found))?;
     unprepare(root)
+}
+
+/// What each of `packages` needs.
+fn needs(plan: &InstallPlan, packages: &[&Package]) -> anyhow::Result<Vec<Needs>> {
+    let debs = packages
+        .iter()
+        .map(|p| Deb::open(&plan.blobs.join(&p.blob)));
+    debs.map(|deb| Ok(Needs::of(&deb?)?)).collect()
+}
+
+/// Gives debconf the profile's `answers`, before any package but the essential ones
+/// can ask.
+fn answer(chroot: &Chroot<'_>, answers: &[String]) -> anyhow::Result<()> {
+    if answers.is_empty() {
+        return Ok(());
+    }
+    let file = format!("{INSIDE}/answers");
+    fs::write(chroot.root.join(&file), answers.join("\n") + "\n")?;
+    let set = chroot.run(&["debconf-set-selections", &format!("/{file}")]);
+    set.context("answering the packages' questions: `packages.debconf` in the profile")?;
+    Ok(())
 }
 
 /// `/bin`, `/lib` and `/sbin` are links into `/usr` before any package is
@@ -79,7 +112,7 @@ fn merged_usr(root: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn unpack(root: &Path, deb: &Path) -> anyhow::Result<()> {
+fn unpack(root: &Path, deb: &Path, keep_docs: &[String]) -> anyhow::Result<()> {
     let mut data = Deb::open(deb)?.data()?;
     data.set_preserve_permissions(true);
     data.set_preserve_ownerships(true);
@@ -87,7 +120,7 @@ fn unpack(root: &Path, deb: &Path) -> anyhow::Result<()> {
     for entry in data.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
-        if excluded(&path) {
+        if excluded(&path, keep_docs) {
             continue; // dpkg, which installs this package again, does not unpack it
         }
         if root.join(&path).is_symlink() && entry.header().entry_type().is_dir() {
@@ -100,11 +133,22 @@ fn unpack(root: &Path, deb: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether [`DPKG_OPTIONS`] leave this path of a package out.
-fn excluded(path: &Path) -> bool {
+/// dpkg's options in this build.
+fn options(keep_docs: &[String]) -> String {
+    let mut options = DPKG_OPTIONS.to_owned();
+    for name in keep_docs {
+        options.push_str(&format!("path-include=/usr/share/doc/{name}/*\n"));
+    }
+    options
+}
+
+/// Whether the [`options`] leave this path of a package out.
+fn excluded(path: &Path, keep_docs: &[String]) -> bool {
     let path = path.strip_prefix(".").unwrap_or(path);
     let below = |dir: &str| path.starts_with(dir) && path != Path::new(dir);
-    let doc = below("usr/share/doc") && !path.ends_with("copyright");
+    let kept = |name: &String| path.starts_with(Path::new("usr/share/doc").join(name));
+    let kept = path.ends_with("copyright") || keep_docs.iter().any(kept);
+    let doc = below("usr/share/doc") && !kept;
     doc || ["info", "locale", "man"]
         .iter()
         .any(|name| below(&format!("usr/share/{name}")))
@@ -116,7 +160,8 @@ fn prepare(root: &Path, plan: &InstallPlan) -> anyhow::Result<()> {
     fs::write(dpkg.join("status"), "")?;
     fs::write(dpkg.join("available"), "")?;
     fs::create_dir_all(root.join("etc/dpkg/dpkg.cfg.d"))?;
-    fs::write(root.join("etc/dpkg/dpkg.cfg.d/postern"), DPKG_OPTIONS)?;
+    let options = options(&plan.keep_docs);
+    fs::write(root.join("etc/dpkg/dpkg.cfg.d/postern"), options)?;
     // base-passwd's own script makes these, but needs them to run.
     for name in ["passwd", "group"] {
         let master = root.join(format!("usr/share/base-passwd/{name}.master"));
@@ -172,22 +217,26 @@ impl Chroot<'_> {
             .env("SOURCE_DATE_EPOCH", self.epoch.to_string()))
     }
 
-    /// Runs `action` on `packages`, or on all that are pending if none are named.
+    /// Has dpkg do `action` with the archives of `packages`, if there are any.
     /// Returns what scripts left running, as a message.
-    fn dpkg(&self, action: &str, packages: &[&Package]) -> anyhow::Result<Option<String>> {
-        // The lock is a complete solution, so dpkg need not refuse an order of
-        // unpacking in which a pre-dependency is not configured yet.
-        let names = packages.iter();
-        let names = names.map(|p| format!("/{INSIDE}/debs/{}", p.file_name()));
-        let words: Vec<_> = match packages {
-            [] => vec![action.to_owned(), "--pending".to_owned()],
-            _ => ["--force-depends", action]
-                .map(str::to_owned)
-                .into_iter()
-                .chain(names)
-                .collect(),
-        };
-        self.run_dpkg(&words)
+    fn dpkg(&self, action: &[&str], packages: &[&Package]) -> anyhow::Result<Option<String>> {
+        let archives = packages.iter();
+        let archives = archives.map(|p| format!("/{INSIDE}/debs/{}", p.file_name()));
+        self.run_on(action, archives.collect())
+    }
+
+    /// Configures `packages`, which are unpacked, if there are any.
+    fn configure(&self, packages: &[&Package]) -> anyhow::Result<Option<String>> {
+        let names = packages.iter().map(|p| p.name.clone());
+        self.run_on(&["--configure"], names.collect())
+    }
+
+    fn run_on(&self, action: &[&str], what: Vec<String>) -> anyhow::Result<Option<String>> {
+        if what.is_empty() {
+            return Ok(None);
+        }
+        let action = action.iter().map(|word| (*word).to_owned());
+        self.run_dpkg(&action.chain(what).collect::<Vec<_>>())
     }
 
     /// Scripts talk to both outputs; together they are in order.
@@ -258,15 +307,27 @@ mod tests {
             "./usr/share/man/de/",
             "./usr/share/doc/a/README",
         ] {
-            assert!(excluded(Path::new(left_out)), "{left_out}");
+            assert!(excluded(Path::new(left_out), &[]), "{left_out}");
         }
         for kept in [
             "./usr/share/doc/a/copyright",
             "./usr/share/man/",
             "./usr/share/manual",
         ] {
-            assert!(!excluded(Path::new(kept)), "{kept}");
+            assert!(!excluded(Path::new(kept), &[]), "{kept}");
         }
+    }
+
+    #[test]
+    fn documentation_stays_where_the_profile_keeps_it() {
+        let keep = ["acme".to_owned()];
+        assert!(!excluded(
+            Path::new("./usr/share/doc/acme/examples/x"),
+            &keep
+        ));
+        assert!(excluded(Path::new("./usr/share/doc/acme-more/x"), &keep));
+        let last = options(&keep).lines().last().map(str::to_owned);
+        assert_eq!(last.unwrap(), "path-include=/usr/share/doc/acme/*");
     }
 
     #[test]

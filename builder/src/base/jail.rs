@@ -5,8 +5,8 @@
 //!
 //! 1. the sandbox starts [`command`];
 //! 2. [`enter`] is PID 1. It makes the scratch root its whole file system
-//!    (pivot_root(2)), mounts a /proc that knows only this jail, and gives the
-//!    third its user IDs;
+//!    (pivot_root(2)), mounts a /proc and a /dev/pts that know only this jail, and
+//!    gives the third its user IDs;
 //! 3. [`step_down`] becomes the program. Its user namespace is a child of the one
 //!    that made the mounts, so they are locked for it (mount_namespaces(7)), and
 //!    PID 1, its files and its root are out of its reach (ptrace(2)), even if
@@ -115,6 +115,14 @@ fn move_into(root: &Path) -> anyhow::Result<()> {
         none,
     )
     .context("mounting /proc in the sandbox")?;
+    mount(
+        Some("devpts"),
+        &root.join("dev/pts"),
+        Some("devpts"),
+        MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC,
+        Some("newinstance,ptmxmode=0666,mode=620"),
+    )
+    .context("mounting /dev/pts in the sandbox")?;
     chdir(root)?;
     // The old root comes to lie over the new one, and goes (pivot_root(2)).
     pivot_root(".", ".").context("changing the root in the sandbox")?;

@@ -13,6 +13,7 @@ use super::sandbox;
 use crate::cache::{Cache, Key, Made, code};
 use crate::host::memory;
 use crate::lock::LockedPackage;
+use crate::profile::Packages;
 use crate::report::{Report, StepGuard};
 use crate::source::Store;
 
@@ -34,6 +35,8 @@ pub struct Base {
 pub struct Inputs<'a> {
     /// Locked packages; all of them are in the store.
     pub packages: &'a [LockedPackage],
+    /// What the profile says of them.
+    pub settings: &'a Packages,
     /// Every time stamp is clamped to this.
     pub epoch: u64,
     /// This builder's own binary.
@@ -74,7 +77,12 @@ fn layer_key(inputs: Inputs<'_>) -> anyhow::Result<Key> {
     let packages = inputs.packages.iter();
     let packages = packages.map(|p| (&p.name, json!([p.sha256, p.essential])));
     let packages: BTreeMap<_, _> = packages.collect();
-    let inputs = json!({"packages": packages, "epoch": inputs.epoch});
+    let inputs = json!({
+        "packages": packages,
+        "epoch": inputs.epoch,
+        "debconf": inputs.settings.debconf,
+        "docs": inputs.settings.docs.keep,
+    });
     Key::of("base", code::BASE, &inputs)
 }
 
@@ -112,6 +120,8 @@ impl Sandboxed<'_> {
         let root = RootFrom::Install(InstallPlan {
             blobs,
             packages,
+            keep_docs: self.inputs.settings.docs.keep.clone(),
+            debconf: self.inputs.settings.debconf.clone(),
             out: out.to_owned(),
         });
         let initrd = beside.path().join("initrd");

@@ -9,6 +9,7 @@
 //! - [`sandbox`]: entering it, and the program that runs inside
 //! - `mounts`: what the sandbox's root shows of the machine
 //! - [`jail`]: where one program of the packages runs
+//! - `order`: which packages are configured before others are unpacked
 //! - `install`: packages → installed root
 //! - `dpkg_error`: which package did not install, and why
 //! - `scrub`: removes what tells when or where the root was made
@@ -23,6 +24,7 @@ mod install;
 pub mod jail;
 mod make;
 mod mounts;
+mod order;
 mod plan;
 pub mod sandbox;
 mod scrub;

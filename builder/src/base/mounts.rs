@@ -14,18 +14,19 @@ use nix::sys::statvfs::{FsFlags, statvfs};
 /// user namespace may not make any.
 const DEVICES: [&str; 5] = ["null", "zero", "full", "random", "urandom"];
 /// Links that every shell expects (systemd's `dev-setup.c` makes the same).
-const LINKS: [(&str, &str); 4] = [
+const LINKS: [(&str, &str); 5] = [
     ("fd", "/proc/self/fd"),
     ("stdin", "/proc/self/fd/0"),
     ("stdout", "/proc/self/fd/1"),
     ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
 ];
 
 /// Binds the device nodes into `root`; they end with the namespace.
 pub fn devices(root: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(root.join("proc"))?;
     let dev = root.join("dev");
-    fs::create_dir_all(&dev)?;
+    fs::create_dir_all(dev.join("pts"))?;
     for name in DEVICES {
         let node = dev.join(name);
         let bound = fs::metadata(&node).is_ok_and(|meta| meta.file_type().is_char_device());

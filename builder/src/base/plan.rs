@@ -36,6 +36,10 @@ pub struct InstallPlan {
     pub blobs: PathBuf,
     /// All of them, in the order of the lock.
     pub packages: Vec<Package>,
+    /// Packages whose documentation is installed.
+    pub keep_docs: Vec<String>,
+    /// Answers to the packages' questions, as debconf-set-selections(1) reads them.
+    pub debconf: Vec<String>,
     /// Where to leave the layer, an uncompressed tar.
     pub out: PathBuf,
 }

@@ -70,6 +70,7 @@ pub fn build(locked: &LockedProfile, context: BuildContext<'_>) -> anyhow::Resul
 fn base(locked: &LockedProfile, context: BuildContext<'_>, cache: &Cache) -> anyhow::Result<Base> {
     let inputs = base::Inputs {
         packages: &locked.lock().packages,
+        settings: &locked.profile().packages,
         epoch: locked.lock().source_date_epoch,
         program: context.program,
     };

@@ -61,12 +61,13 @@ mod tests {
     /// What may be used without being part of the code: it says where bytes come
     /// from and go to, not what they are.
     /// The tools' own digest is an input.
-    const CARRIERS: [&str; 8] = [
+    const CARRIERS: [&str; 9] = [
         "crate::cache",
         "crate::extent",
         "crate::host::memory",
         "crate::lock",
         "crate::profile::Arch",
+        "crate::profile::Packages",
         "crate::report",
         "crate::source",
         "crate::tools::Tools",

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::Reason;
-use crate::source::deb822::Stanza;
+use crate::source::deb822::{Stanza, relations};
 
 /// A chosen package and what it relates to, by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -22,12 +22,12 @@ impl Node {
     /// Reads what matters here from a package's stanza.
     pub fn of(stanza: &Stanza) -> Self {
         let field = |key: &str| stanza.get(key).unwrap_or_default();
-        let mut depends = groups(field("Pre-Depends"));
-        depends.extend(groups(field("Depends")));
+        let mut depends = relations(field("Pre-Depends"));
+        depends.extend(relations(field("Depends")));
         Self {
             name: field("Package").to_owned(),
             essential: field("Essential") == "yes",
-            provides: groups(field("Provides")).into_iter().flatten().collect(),
+            provides: relations(field("Provides")).into_iter().flatten().collect(),
             depends,
         }
     }
@@ -41,24 +41,6 @@ pub struct Inclusion {
     pub reason: Reason,
     /// Essential, or in the closure of such packages' dependencies.
     pub essential: bool,
-}
-
-/// The names in a relation field (deb-control(5)): `a (>= 1) | b:any, c` →
-/// `[[a, b], [c]]`. Versions are left out: the solver has minded them.
-pub fn groups(field: &str) -> Vec<Vec<String>> {
-    let name = |alternative: &str| {
-        let word = alternative
-            .split(['(', '[', '<'])
-            .next()
-            .unwrap_or_default();
-        let name = word.split(':').next().unwrap_or_default().trim();
-        (!name.is_empty()).then(|| name.to_owned())
-    };
-    field
-        .split(',')
-        .map(|group| group.split('|').filter_map(name).collect::<Vec<_>>())
-        .filter(|group| !group.is_empty())
-        .collect()
 }
 
 /// Why each of `nodes` is in, given the names that were requested. The reason
@@ -163,7 +145,7 @@ mod tests {
             ("a,\nb (= 1) , ,", &[&["a"], &["b"]]),
         ];
         for (field, expected) in cases {
-            assert_eq!(groups(field), expected, "{field}");
+            assert_eq!(relations(field), expected, "{field}");
         }
     }
 
@@ -171,8 +153,8 @@ mod tests {
         Node {
             name: name.to_owned(),
             essential,
-            provides: groups(provides).into_iter().flatten().collect(),
-            depends: groups(depends),
+            provides: relations(provides).into_iter().flatten().collect(),
+            depends: relations(depends),
         }
     }
 

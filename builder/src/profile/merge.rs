@@ -7,9 +7,11 @@
 use postern_contract::document::{Entry, Node, Value, dotted};
 
 /// Lists that gather: what the base wants is still wanted.
-const APPENDED: [&str; 5] = [
+const APPENDED: [&str; 7] = [
     "packages.add",
     "packages.remove",
+    "packages.docs.keep",
+    "packages.debconf",
     "firmware",
     "overlays",
     "certificates",

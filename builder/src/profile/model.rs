@@ -119,6 +119,21 @@ pub struct Packages {
     pub add: Vec<String>,
     /// Never installed, even if something would pull them in.
     pub remove: Vec<String>,
+    /// Which documentation is installed.
+    pub docs: Docs,
+    /// Answers to questions that packages ask while they are configured, each a line
+    /// as `debconf-set-selections` reads it: package, question, type, value. Never a
+    /// password: everybody with the image could read it.
+    #[schemars(example = &["acme acme/accept-licence boolean true"])]
+    pub debconf: Vec<String>,
+}
+
+/// Which documentation is installed beside licences.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Docs {
+    /// Packages that keep theirs, because a script of theirs or a person needs it.
+    pub keep: Vec<String>,
 }
 
 /// The k3s that the gateway runs.

@@ -157,6 +157,35 @@ pub(super) fn package(text: &str) -> Result<String, Complaint> {
     )
 }
 
+/// An answer for debconf (debconf-set-selections(1), debconf-devel(7), "Type").
+pub(super) fn debconf(text: &str) -> Result<String, Complaint> {
+    const TYPES: [&str; 7] = [
+        "boolean",
+        "error",
+        "multiselect",
+        "note",
+        "select",
+        "string",
+        "text",
+    ];
+    let mut words = text.split_whitespace();
+    let (owner, question, kind) = (words.next(), words.next(), words.next());
+    let whole = owner.is_some_and(is_package_name) && question.is_some_and(|q| q.contains('/'));
+    match kind {
+        // It is not repeated: it may hold the password.
+        Some("password") => Err(Complaint::new(
+            "a password, which everybody with the image could read",
+            "let the machine set it at its first boot",
+        )),
+        Some(kind) if whole && TYPES.contains(&kind) && !text.contains('\n') => Ok(text.to_owned()),
+        _ => complain(
+            text,
+            "an answer for debconf",
+            "write package, question, type and value: `acme acme/accept-licence boolean true`",
+        ),
+    }
+}
+
 /// One word for the kernel's command line.
 pub(super) fn cmdline_word(text: &str) -> Result<String, Complaint> {
     cmdline::check_word(text).map(|()| text.to_owned())
@@ -254,6 +283,22 @@ mod tests {
         ] {
             assert_eq!(budget(text).ok(), bytes, "{text}");
         }
+    }
+
+    #[test]
+    fn answers_are_lines_without_a_password() {
+        debconf("acme acme/accept-licence boolean true").unwrap();
+        debconf("acme acme/name string").unwrap();
+        for bad in [
+            "acme",
+            "acme accept boolean true",
+            "acme acme/x bool true",
+            "a a/b note x\ny",
+        ] {
+            debconf(bad).unwrap_err();
+        }
+        let refused = debconf("acme acme/root password hush").unwrap_err();
+        assert!(!format!("{refused:?}").contains("hush"), "{refused:?}");
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(super) fn profile(
     profile.base.fill_in();
     keep_first(&mut profile.packages.add);
     keep_first(&mut profile.packages.remove);
+    keep_first(&mut profile.packages.docs.keep);
     keep_first(&mut profile.outputs);
     profile.outputs.sort_unstable();
     let mut seen = BTreeSet::new();
@@ -64,6 +65,8 @@ fn apply_rules(root: &mut Node, now: Timestamp, findings: &mut Findings) {
         ("firmware[]", &text(rules::package)),
         ("packages.add[]", &text(rules::package)),
         ("packages.remove[]", &text(rules::package)),
+        ("packages.docs.keep[]", &text(rules::package)),
+        ("packages.debconf[]", &text(rules::debconf)),
         ("k3s.version", &text(rules::k3s_version)),
         ("k3s.binary.url", &text(rules::download_url)),
         ("k3s.binary.file", &files::existing_file),

@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
+use super::deb822::{Stanza, stanzas};
+
 /// First bytes of every `ar` archive.
 const AR_MAGIC: &[u8; 8] = b"!<arch>\n";
 /// Bytes of a member's header.
@@ -100,6 +102,23 @@ impl Deb {
     /// See [`Deb::data`].
     pub fn control(&self) -> Result<Tar, DebError> {
         self.tar("control.tar")
+    }
+
+    /// The `control` stanza.
+    ///
+    /// # Errors
+    /// [`DebError`] if there is none.
+    pub fn stanza(&self) -> Result<Stanza, DebError> {
+        let failed = |e| io_error(&self.path, e);
+        for entry in self.control()?.entries().map_err(failed)? {
+            let mut entry = entry.map_err(failed)?;
+            if absolute(&entry.path_bytes()) == "/control" {
+                let mut text = String::new();
+                entry.read_to_string(&mut text).map_err(failed)?;
+                return Ok(stanzas(&text).into_iter().next().unwrap_or_default());
+            }
+        }
+        Err(self.refuse("it has no control file"))
     }
 
     /// The bytes of regular files among the installed ones, by absolute path.

@@ -47,6 +47,24 @@ pub fn stanzas(text: &str) -> Vec<Stanza> {
     stanzas
 }
 
+/// The names in a relation field (deb-control(5)): `a (>= 1) | b:any, c` →
+/// `[[a, b], [c]]`. Versions are left out: the solver has minded them.
+pub fn relations(field: &str) -> Vec<Vec<String>> {
+    let name = |alternative: &str| {
+        let word = alternative
+            .split(['(', '[', '<'])
+            .next()
+            .unwrap_or_default();
+        let name = word.split(':').next().unwrap_or_default().trim();
+        (!name.is_empty()).then(|| name.to_owned())
+    };
+    field
+        .split(',')
+        .map(|group| group.split('|').filter_map(name).collect::<Vec<_>>())
+        .filter(|group| !group.is_empty())
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

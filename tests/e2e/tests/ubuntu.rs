@@ -16,7 +16,7 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
     fs::write(host.path(), SECRET).unwrap();
     let panic = fs::read("/proc/sys/kernel/panic").unwrap();
     let looks = looks_around(host.path());
-    let world = World::with(vec![("looks-around", looks)]).unwrap();
+    let world = world_with(looks);
 
     let closed = world.postern(&["lock"], false).run_unchecked().unwrap();
     let message = String::from_utf8_lossy(&closed.stderr).into_owned();
@@ -52,7 +52,9 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
     let root = unpack_root(&image, dir.path()).unwrap();
     let release = fs::read_to_string(root.join("usr/lib/os-release")).unwrap();
     assert!(release.contains("ID=ubuntu"), "{release}");
+    assert!(release.ends_with("IMAGE_ID=ubuntu-shaped\nIMAGE_VERSION=0.1.0\n"));
     scripts_saw_nothing_of_the_machine(&root);
+    scripts_got_what_they_want(&root);
     let (_, uki) = image.get(Kind::Uki).unwrap();
     let section = dir.path().join("osrel");
     let objcopy = Command::new("objcopy").args(["-O", "binary", "--only-section=.osrel"]);
@@ -87,6 +89,78 @@ fn image_despite_what_scripts_left(world: &World) -> Artifacts {
     );
     let dir = String::from_utf8(build.stdout).unwrap();
     Artifacts::open(Path::new(dir.trim())).unwrap()
+}
+
+/// What the profile says of its packages.
+const PACKAGES: &str = "packages:
+  docs: {keep: [acme-doc]}
+  debconf: [acme-eula acme-eula/accept boolean true]
+";
+
+/// An archive and a profile with `looks` and the packages below.
+fn world_with(looks: Deb) -> World {
+    let mut packages = wants_what_profiles_give();
+    packages.push(("looks-around", looks));
+    let world = World::with(packages).unwrap();
+    let profile = fs::read_to_string(&world.profile).unwrap();
+    fs::write(&world.profile, profile.replace("packages:\n", PACKAGES)).unwrap();
+    world
+}
+
+/// Packages whose scripts need documentation, an answer, and a pre-dependency that is
+/// configured.
+fn wants_what_profiles_give() -> Vec<(&'static str, Deb)> {
+    let doc = Deb::new("acme-doc", "1")
+        .file(
+            "usr/share/doc/acme-doc/examples/a.conf",
+            0o644,
+            "level=info\n",
+        )
+        .script(
+            "postinst",
+            "#!/bin/sh\ncp /usr/share/doc/acme-doc/examples/a.conf /etc/acme-doc.conf\n",
+        );
+    let confmodule = "#!/bin/sh\nset -e\n. /usr/share/debconf/confmodule\n";
+    let eula = Deb::new("acme-eula", "1")
+        .field("Depends", "debconf")
+        .script(
+            "templates",
+            "Template: acme-eula/accept\nType: boolean\nDefault: false\nDescription: Accept?\n",
+        )
+        .script(
+            "config",
+            &format!("{confmodule}db_input critical acme-eula/accept || true\ndb_go\n"),
+        )
+        .script(
+            "postinst",
+            &format!("{confmodule}db_get acme-eula/accept\n[ \"$RET\" = true ]\necho accepted >/etc/acme-eula\n"),
+        );
+    let common = Deb::new("acme-common", "1")
+        .script("postinst", "#!/bin/sh\necho configured >/etc/acme-common\n");
+    let server = Deb::new("acme-server", "1")
+        .field("Pre-Depends", "acme-common (>= 1)")
+        .script(
+            "preinst",
+            "#!/bin/sh\nset -e\nread found </etc/acme-common\n\
+             echo \"found what it pre-depends on, $found\" >/etc/acme-server\n",
+        );
+    vec![
+        ("acme-doc", doc),
+        ("acme-eula", eula),
+        ("acme-server", server),
+        ("acme-common", common),
+    ]
+}
+
+/// What those packages wrote.
+fn scripts_got_what_they_want(root: &Path) {
+    let wanted = |what: &str| fs::read_to_string(root.join("etc").join(what)).unwrap();
+    assert_eq!(wanted("acme-doc.conf"), "level=info\n");
+    assert_eq!(wanted("acme-eula"), "accepted\n");
+    assert_eq!(
+        wanted("acme-server"),
+        "found what it pre-depends on, configured\n"
+    );
 }
 
 /// What a file of the machine that builds says.
@@ -127,6 +201,7 @@ rm -f /root/disk
 # What a script gets from every shell.
 cat <(echo by-descriptor) >/etc/seen-dev
 echo by-stdin | cat /dev/stdin >>/etc/seen-dev
+script --quiet --command 'tty >>/etc/seen-dev' /dev/null </dev/null
 # Two that outlive it, one of them with the output that the builder reads.
 sleep 100000 </dev/null >/dev/null 2>&1 &
 setsid sleep 100001 &
@@ -156,7 +231,7 @@ fn scripts_saw_nothing_of_the_machine(root: &Path) {
         assert_eq!(seen(nothing), "", "{nothing}");
     }
     assert_eq!(seen("looks/conf"), "made\n");
-    assert_eq!(seen("seen-dev"), "by-descriptor\nby-stdin\n");
+    assert_eq!(seen("seen-dev"), "by-descriptor\nby-stdin\n/dev/pts/0\n");
     assert_eq!(seen("seen-network").trim(), "lo");
     assert!(seen("seen-processes").trim().parse::<u32>().unwrap() < 15);
     assert!(
