@@ -52,18 +52,49 @@ pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The one kernel that is installed.
+/// The one kernel that is installed. A tree of modules is no sign of one: headers
+/// and modules built elsewhere have theirs too.
 fn kernel_version(root: &Path) -> anyhow::Result<String> {
-    let dir = root.join("usr/lib/modules");
-    let names: Result<Vec<_>, _> = match fs::read_dir(&dir) {
+    let names: Result<Vec<_>, _> = match fs::read_dir(root.join("boot")) {
         Ok(entries) => entries.map(|e| e.map(|e| e.file_name())).collect(),
         Err(_) => Ok(Vec::new()),
     };
-    match names?.as_slice() {
-        [one] => Ok(one.to_string_lossy().into_owned()),
+    let release = |name: std::ffi::OsString| {
+        let name = name.to_string_lossy().into_owned();
+        name.strip_prefix("vmlinuz-").map(str::to_owned)
+    };
+    let mut releases: Vec<_> = names?.into_iter().filter_map(release).collect();
+    releases.sort_unstable();
+    match releases.as_slice() {
+        [one] => Ok(one.clone()),
         [] => bail!("no kernel was installed\n  help: check `kernel.package` in the profile"),
         several => bail!(
             "several kernels were installed, but an image has one: {several:?}\n  help: remove all but one in `packages.remove`"
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_beside_a_kernel_are_not_a_kernel() {
+        let root = tempfile::tempdir().unwrap();
+        for dir in [
+            "boot",
+            "usr/lib/modules/6.12-1",
+            "usr/lib/modules/6.12-1-common",
+        ] {
+            fs::create_dir_all(root.path().join(dir)).unwrap();
+        }
+        let error = kernel_version(root.path()).unwrap_err().to_string();
+        assert!(error.contains("no kernel"), "{error}");
+        fs::write(root.path().join("boot/vmlinuz-6.12-1"), "").unwrap();
+        fs::write(root.path().join("boot/config-6.12-1"), "").unwrap();
+        assert_eq!(kernel_version(root.path()).unwrap(), "6.12-1");
+        fs::write(root.path().join("boot/vmlinuz-6.13-1"), "").unwrap();
+        let error = kernel_version(root.path()).unwrap_err().to_string();
+        assert!(error.contains(r#"["6.12-1", "6.13-1"]"#), "{error}");
     }
 }

@@ -54,9 +54,7 @@ pub struct Cmdline(Vec<String>);
 
 /// The command line is longer than the kernel keeps.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "the kernel command line has {0} bytes, and the kernel keeps {MAX_BYTES}\n  help: remove words from `kernel.cmdline`"
-)]
+#[error("makes the kernel command line {0} bytes long, and the kernel keeps {MAX_BYTES}")]
 pub struct CmdlineError(pub usize);
 
 impl Cmdline {

@@ -1,6 +1,6 @@
 //! The layers of an image in their order, made from a locked profile.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use postern_contract::image::ImageFacts;
@@ -123,6 +123,9 @@ fn trust_layer(profile: &Profile, base: &Tree, epoch: u64) -> anyhow::Result<Sit
         let parsed = trust::parse(&certificate.pem)?;
         named.extend(Named::all(&stem.to_string_lossy(), parsed));
     }
+    // Two files may have the same one.
+    let mut seen = BTreeSet::new();
+    named.retain(|named: &Named| seen.insert(named.certificate.pem.clone()));
     let base = trust_layer::BaseTrust::of(base)?;
     Ok(trust_layer::layer(&base, &named, epoch)?)
 }

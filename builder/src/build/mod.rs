@@ -3,6 +3,7 @@
 
 mod bill;
 mod budget;
+mod bundle;
 mod image;
 mod inputs;
 mod layers;
@@ -52,6 +53,10 @@ pub fn build(locked: &LockedProfile, context: BuildContext<'_>) -> anyhow::Resul
         return Ok(dir);
     }
     inputs::fetch(locked, context)?;
+    if let Some(images) = &locked.profile().k3s.images {
+        let path = context.store.file(&images.sha256)?;
+        bundle::check(&path, &layers::file_name(&images.origin))?;
+    }
     let tools = Tools::make(
         locked.lock(),
         locked.profile().base.arch,

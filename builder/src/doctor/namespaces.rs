@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fs_err as fs;
-use nix::unistd::{User, geteuid};
+use nix::unistd::{Uid, User, geteuid};
 use postern_contract::host::Command;
 
 use super::{Check, Health, Work};
@@ -89,7 +89,10 @@ pub fn ranges() -> Vec<Check> {
 
 fn range(file: &Path, user: &str) -> Check {
     let text = fs::read_to_string(file).unwrap_or_default();
-    let (name, count) = (file.display().to_string(), allocated_ids(&text, user));
+    let (name, count) = (
+        file.display().to_string(),
+        allocated_ids(&text, user, geteuid()),
+    );
     let health = match count >= MIN_IDS {
         true => Health::Good,
         false => Health::Bad,
@@ -103,11 +106,13 @@ fn range(file: &Path, user: &str) -> Check {
     }
 }
 
-/// How many IDs `user` may use (subuid(5): `user:first:count`).
-fn allocated_ids(text: &str, user: &str) -> u64 {
+/// How many IDs `user` may use (subuid(5): `user:first:count`, where the user
+/// stands by name or by number).
+fn allocated_ids(text: &str, user: &str, uid: Uid) -> u64 {
     let mine = text.lines().filter_map(|line| {
         let mut fields = line.trim().split(':');
-        (fields.next()? == user).then_some(())?;
+        let whose = fields.next()?;
+        (whose == user || whose == uid.to_string()).then_some(())?;
         fields.nth(1)?.parse::<u64>().ok()
     });
     mine.sum()
@@ -119,9 +124,10 @@ mod tests {
 
     #[test]
     fn counts_the_ranges_of_one_user() {
-        let text = "root:1:5\nbuilder:100000:65536\nbuilder:200000:1\n# x\nbuilder2:1:9\n";
-        assert_eq!(allocated_ids(text, "builder"), 65_537);
-        assert_eq!(allocated_ids(text, "nobody"), 0);
-        assert_eq!(allocated_ids("builder:x\n", "builder"), 0);
+        let text = "root:1:5\nbuilder:100000:65536\n1000:200000:1\n# x\nbuilder2:1:9\n";
+        let ids = |text, user| allocated_ids(text, user, Uid::from_raw(1000));
+        assert_eq!(ids(text, "builder"), 65_537);
+        assert_eq!(ids(text, "nobody"), 1);
+        assert_eq!(ids("10001:1:5\nbuilder:x\n", "builder"), 0);
     }
 }

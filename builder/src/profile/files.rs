@@ -67,7 +67,7 @@ pub(super) fn existing_directory(item: &Item<'_>, findings: &mut Findings) -> Op
     existing(item, Path::is_dir, "a directory", findings).map(Value::from)
 }
 
-/// A file with one CA certificate, as a [`Certificate`](super::Certificate).
+/// A file with CA certificates, as a [`Certificate`](super::Certificate).
 pub(super) fn certificate(
     item: &Item<'_>,
     now: Timestamp,
@@ -82,12 +82,11 @@ pub(super) fn certificate(
             return None;
         }
     };
-    let mut found = read_certificates(item, &text, now, findings);
-    if found.len() > 1 {
-        let what = format!("holds {} certificates", found.len());
-        let remedy = "split it: one certificate a file, so that each has a name";
-        findings.add(item.problem(Complaint::new(what, remedy)));
+    let found = read_certificates(item, &text, now, findings);
+    if found.is_empty() {
+        return None;
     }
+    let pem = found.into_iter().map(|found| found.pem).collect::<String>();
     let entry = |(key, text): (&str, String)| Entry {
         key: key.to_owned(),
         place: item.node.place.clone(),
@@ -96,6 +95,6 @@ pub(super) fn certificate(
             value: text.into(),
         },
     };
-    let entries = [("file", file), ("pem", found.pop()?.pem)].map(entry);
+    let entries = [("file", file), ("pem", pem)].map(entry);
     Some(Value::Map(entries.into()))
 }

@@ -46,8 +46,8 @@ pub struct Profile {
     /// The proxy of every machine with this image, unless its gateway file names
     /// one. Never with a password.
     pub proxy: Option<ProxySettings>,
-    /// Files with one CA certificate each, PEM. The name of the file names it in
-    /// the image.
+    /// Files with CA certificates, PEM. The name of the file names them in the
+    /// image, with a number if there are several.
     #[serde(default)]
     #[schemars(with = "Vec<PathBuf>")]
     pub certificates: Vec<Certificate>,

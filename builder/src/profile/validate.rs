@@ -11,6 +11,8 @@ use postern_contract::size::MIB;
 
 use super::model::Profile;
 use super::{files, rules, schema};
+use crate::boot::Cmdline;
+use crate::verity::RootHash;
 
 /// FAT32 has at least 65525 clusters of at least 512 bytes (Microsoft's FAT
 /// specification), which with its tables takes this much.
@@ -123,6 +125,7 @@ fn across_values(root: &Item<'_>, findings: &mut Findings) {
             findings.add(removed.problem(Complaint::new(what, "remove it from one of the two")));
         }
     }
+    whole_cmdline(root, findings);
     each_once(root, "users[]", "name", findings);
     each_once(root, "base.archives[]", "archive", findings);
     let mut names = BTreeSet::new();
@@ -137,6 +140,17 @@ fn across_values(root: &Item<'_>, findings: &mut Findings) {
             let remedy = "rename one: the image keeps each file under its name";
             findings.add(item.problem(Complaint::new(what, remedy)));
         }
+    }
+}
+
+/// The words for the kernel fit its command line, beside the build's own.
+fn whole_cmdline(root: &Item<'_>, findings: &mut Findings) {
+    let words = root.at("kernel.cmdline[]").into_iter();
+    let words = words.filter_map(|word| Some(word.node.value.as_text()?.to_owned()));
+    let hash = RootHash::new([0; 32]);
+    let line = Cmdline::new(&hash, "squashfs", &words.collect::<Vec<_>>());
+    if let (Err(error), Some(item)) = (line, root.at("kernel.cmdline").pop()) {
+        findings.add(item.problem(Complaint::new(error.to_string(), "remove words")));
     }
 }
 

@@ -70,6 +70,17 @@ pub fn proxy_url(text: &str) -> Result<Url, Complaint> {
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return complain("has more than a host and a port");
     }
+    // Go takes no proxy at all then, and says nothing.
+    let escapes = text.split('%').skip(1).map(|rest| rest.as_bytes());
+    let mut escapes = escapes.map(|rest| rest.get(..2).unwrap_or_default());
+    let hex = |pair: &[u8]| pair.len() == 2 && pair.iter().all(u8::is_ascii_hexdigit);
+    if !escapes.all(hex) {
+        let what = "has a `%` that is not followed by two hexadecimal digits";
+        return Err(Complaint::new(
+            what,
+            "write `%25` for a `%` in a user name or password",
+        ));
+    }
     // `Url` forgets a port that is the scheme's own, so the text is asked.
     let authority = text.trim_end_matches('/').rsplit(['@', '/']).next();
     let port = authority.and_then(|a| a.rsplit_once(':'));

@@ -87,6 +87,8 @@ impl Secrets for HostSecrets {
             return Err(complain(what));
         }
         let text = fs::read_to_string(&path).map_err(|error| complain(error.to_string()))?;
+        // Some editors put a byte order mark in front, which is no part of the value.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         Ok(SecretString::from(text))
     }
 
@@ -115,6 +117,9 @@ mod tests {
         fs::write(dir.path().join("code"), "SESAME\n").unwrap();
         let secrets = HostSecrets::beside(&dir.path().join("edge.yaml"));
         assert_eq!(secrets.file("code").unwrap().expose_secret(), "SESAME\n");
+        fs::write(dir.path().join("marked"), "\u{feff}SESAME\r\n").unwrap();
+        let marked = secrets.file("marked").unwrap();
+        assert_eq!(marked.expose_secret(), "SESAME\r\n");
         let absolute = dir.path().join("code");
         secrets.file(absolute.to_str().unwrap()).unwrap();
         let missing = secrets.file("other").unwrap_err();

@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 const MAX_MANIFEST_BYTES: u64 = 16 << 20;
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const GZIP: [u8; 2] = [0x1f, 0x8b];
+const BZIP2: &[u8] = b"BZh";
+const LZ4: [u8; 4] = [0x04, 0x22, 0x4d, 0x18];
 
 /// A container image in a bundle.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -39,13 +41,17 @@ struct Listed {
 }
 
 /// The images in the bundle at `path`, sorted. One without `manifest.json` has
-/// none that can be named.
+/// none that can be named, nor has one packed with bzip2 or lz4, which k3s reads
+/// and this builder does not.
 ///
 /// # Errors
-/// If it is not a tar, or is compressed otherwise than with gzip or zstd.
+/// If it is not a tar.
 pub fn images(path: &Path) -> io::Result<Vec<Bundled>> {
     let mut head = Vec::new();
     fs::File::open(path)?.take(4).read_to_end(&mut head)?;
+    if head.starts_with(BZIP2) || head.starts_with(&LZ4) {
+        return Ok(Vec::new());
+    }
     let file = BufReader::new(fs::File::open(path)?);
     let plain: Box<dyn Read> = if head.starts_with(&ZSTD) {
         Box::new(zstd::Decoder::with_buffer(file)?)

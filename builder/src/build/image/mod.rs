@@ -144,6 +144,9 @@ impl<'a> Image<'a> {
             step.done(bytes(size));
             Ok(())
         })?;
+        let slot = self.locked.profile().disk.root_slot;
+        let size = fs::metadata(&root.path)?.len();
+        budget::check_root(size, slot, || Ok(shipped(&self.tree)?))?;
         let salt = Salt::derived(root.sha256.as_bytes());
         let uuid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, salt.as_bytes());
         let tree_key = Key::of("verity", code::VERITY, &json!({"root": root.sha256}))?;
@@ -176,6 +179,7 @@ impl<'a> Image<'a> {
             linux,
         };
         let uki = uki.write(&stub)?;
+        budget::check_esp(uki.len() as u64, profile.disk.esp)?;
         step.done(bytes(uki.len() as u64));
         Ok(uki)
     }

@@ -310,16 +310,17 @@ fn each_rule_has_its_words() {
 }
 
 #[test]
-fn a_certificate_has_one_name_and_is_there_once() {
+fn a_file_may_have_several_certificates_and_is_there_once() {
     let dir = workplace();
-    put(&dir, "tests/two.pem", &format!("{CA}{CA}"));
+    put(&dir, "tests/two.pem", &format!("# ours\r\n{CA}{CA}"));
+    put(&dir, "tests/empty.pem", "# nothing yet\n");
     put(&dir, "tests/again.pem", CA);
     let with = |list: &str| format!("{SMALLEST}certificates: [{list}]\n");
-    let found = problems(&dir, &with("../tests/two.pem"));
-    assert!(
-        found[0].contains("certificates[0]: holds 2 certificates"),
-        "{found:#?}"
-    );
+    let profile = load(&dir, &with("../tests/two.pem")).unwrap();
+    let pem = &profile.certificates[0].pem;
+    assert_eq!(pem.matches("BEGIN CERTIFICATE").count(), 2);
+    let found = problems(&dir, &with("../tests/empty.pem"));
+    assert!(found[0].contains("certificates[0]"), "{found:#?}");
     let twice = "../tests/fixtures/rehearsal-ca.pem, ../tests/again.pem";
     let profile = load(&dir, &with(twice)).unwrap();
     assert_eq!(profile.certificates.len(), 1);
