@@ -15,18 +15,15 @@ use crate::verity::RootHash;
 ///
 /// - `console`: the last one is `/dev/console`; both show the boot, and a
 ///   machine without a serial port falls back to the first.
-/// - `lsm`: Debian's and Ubuntu's usual list without `bpf`, whose program made
-///   systemd wait half a minute in emulation and that nothing here uses.
 /// - `panic`: a machine that nobody can walk to restarts, so that boot counting
 ///   can fall back to the other slot.
 ///
 /// `systemd.gpt_auto=0` is left out on purpose: with `root=` given, all that
 /// systemd-gpt-auto-generator(8) finds on this disk is the ESP, which
 /// `systemd-bless-boot.service` needs mounted to mark a UKI as good.
-const DEFAULTS: [(&str, &str); 4] = [
+const DEFAULTS: [(&str, &str); 3] = [
     ("console", "tty0"),
     ("console", "ttyS0,115200"),
-    ("lsm", "lockdown,yama,apparmor"),
     ("panic", "30"),
 ];
 
@@ -58,13 +55,18 @@ pub struct Cmdline(Vec<String>);
 pub struct CmdlineError(pub usize);
 
 impl Cmdline {
-    /// The command line for one root file system, of type `fstype`
-    /// (`squashfs`), with the profile's further words, each of which
-    /// [`check_word`] has accepted.
+    /// The command line for one root file system, of type `fstype` (`squashfs`),
+    /// and a kernel with the security modules `lsm` (see [`super::lsm`]), with the
+    /// profile's further words, each of which [`check_word`] has accepted.
     ///
     /// # Errors
     /// [`CmdlineError`].
-    pub fn new(root: &RootHash, fstype: &str, extra: &[String]) -> Result<Self, CmdlineError> {
+    pub fn new(
+        root: &RootHash,
+        fstype: &str,
+        lsm: Option<&str>,
+        extra: &[String],
+    ) -> Result<Self, CmdlineError> {
         let mut words = vec![
             format!("roothash={root}"),
             "root=/dev/mapper/root".to_owned(),
@@ -74,9 +76,10 @@ impl Cmdline {
             "systemd.verity_root_options=panic-on-corruption".to_owned(),
         ];
         let given = |key: &str| extra.iter().any(|word| key_of(word) == key);
+        let lsm = lsm.map(|modules| ("lsm", modules));
+        let defaults = DEFAULTS.into_iter().chain(lsm);
         words.extend(
-            DEFAULTS
-                .iter()
+            defaults
                 .filter(|(key, _)| !given(key))
                 .map(|(key, value)| format!("{key}={value}")),
         );
@@ -137,12 +140,13 @@ mod tests {
 
     fn line(extra: &[&str]) -> Result<String, CmdlineError> {
         let extra: Vec<_> = extra.iter().map(ToString::to_string).collect();
-        Cmdline::new(&RootHash::new([0xab; 32]), "squashfs", &extra).map(|l| l.to_string())
+        let lsm = Some("landlock,yama");
+        Cmdline::new(&RootHash::new([0xab; 32]), "squashfs", lsm, &extra).map(|l| l.to_string())
     }
 
     #[test]
     fn boots_the_verified_root() {
-        insta::assert_snapshot!(line(&["quiet"]).unwrap(), @"roothash=abababababababababababababababababababababababababababababababab root=/dev/mapper/root rootfstype=squashfs ro systemd.verity_root_options=panic-on-corruption console=tty0 console=ttyS0,115200 lsm=lockdown,yama,apparmor panic=30 quiet");
+        insta::assert_snapshot!(line(&["quiet"]).unwrap(), @"roothash=abababababababababababababababababababababababababababababababab root=/dev/mapper/root rootfstype=squashfs ro systemd.verity_root_options=panic-on-corruption console=tty0 console=ttyS0,115200 panic=30 lsm=landlock,yama quiet");
     }
 
     #[test]

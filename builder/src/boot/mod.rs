@@ -6,6 +6,7 @@ pub mod bios;
 pub mod cmdline;
 pub mod esp;
 pub mod firmware;
+pub mod lsm;
 pub mod pe;
 pub mod uki;
 

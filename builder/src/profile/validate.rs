@@ -148,7 +148,7 @@ fn whole_cmdline(root: &Item<'_>, findings: &mut Findings) {
     let words = root.at("kernel.cmdline[]").into_iter();
     let words = words.filter_map(|word| Some(word.node.value.as_text()?.to_owned()));
     let hash = RootHash::new([0; 32]);
-    let line = Cmdline::new(&hash, "squashfs", &words.collect::<Vec<_>>());
+    let line = Cmdline::new(&hash, "squashfs", None, &words.collect::<Vec<_>>());
     if let (Err(error), Some(item)) = (line, root.at("kernel.cmdline").pop()) {
         findings.add(item.problem(Complaint::new(error.to_string(), "remove words")));
     }

@@ -21,6 +21,17 @@ pub const TOKEN: &str = "UBUNTU-PRO-TOKEN";
 /// The variable that the profile says it is in.
 pub const TOKEN_VARIABLE: &str = "POSTERN_TEST_PRO_TOKEN";
 
+/// Packages of firmware that the shipped base names; here they are empty.
+const FIRMWARE: [&str; 7] = [
+    "amd-misc",
+    "intel-misc",
+    "minimal",
+    "misc",
+    "netronome",
+    "qlogic",
+    "realtek",
+];
+
 /// The archive, its server and the profile.
 #[derive(Debug)]
 pub struct World {
@@ -63,6 +74,10 @@ impl World {
         archive.add("noble-updates", meta.field("Depends", &needs));
         let fixed = Deb::new("only-with-pro", "1~esm1").arch("amd64");
         archive.add("noble-infra-security", fixed);
+        for vendor in FIRMWARE {
+            let name = format!("linux-firmware-{vendor}");
+            archive.add("noble-updates", Deb::new(&name, "20240318.1"));
+        }
         let mut asked = vec!["only-with-pro"];
         for (name, deb) in more {
             archive.add("noble", deb);

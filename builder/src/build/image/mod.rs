@@ -16,7 +16,7 @@ use super::layers::Layers;
 use super::shipped::shipped;
 use super::{BuildContext, budget, target};
 use crate::base::Base;
-use crate::boot::{Cmdline, Uki, bios, esp};
+use crate::boot::{Cmdline, Uki, bios, esp, lsm};
 use crate::cache::{Cache, Key, code};
 use crate::disk::{BootArea, Bytes, Disk, Identity, Images, Layout, Sizes, seed_manifest};
 use crate::fs::{ext4, fat, squashfs};
@@ -171,9 +171,14 @@ impl<'a> Image<'a> {
         let initrd = self.initrd()?;
         let [stub] = self.boot_files(["/usr/lib/systemd/boot/efi/linuxx64.efi.stub"])?;
         let release = self.tree.read_file(os_release::PATH)?;
+        let config = self.tree.read_file(format!("boot/config-{uname}")).ok();
+        let config = config.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let lsm = config.as_deref().and_then(lsm::without_bpf);
+        let words = &profile.kernel.cmdline;
+        let cmdline = Cmdline::new(&hash, "squashfs", lsm.as_deref(), words)?;
         let uki = Uki {
             os_release: String::from_utf8_lossy(&release).into_owned(),
-            cmdline: Cmdline::new(&hash, "squashfs", &profile.kernel.cmdline)?.to_string(),
+            cmdline: cmdline.to_string(),
             uname,
             initrd,
             linux,
