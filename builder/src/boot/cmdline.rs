@@ -43,7 +43,7 @@ const RESERVED_KEYS: [&str; 9] = [
 /// Longest command line the x86-64 kernel keeps, in bytes without the final
 /// zero (`COMMAND_LINE_SIZE`, arch/x86/include/asm/setup.h), less what GRUB
 /// puts in front of it: `BOOT_IMAGE=(uki)N+N `, twice eight digits.
-const MAX_BYTES: usize = 2047 - 34;
+pub const MAX_BYTES: usize = 2047 - 34;
 
 /// A command line that boots a verified root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,9 @@ pub struct Cmdline(Vec<String>);
 
 /// The command line is longer than the kernel keeps.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("makes the kernel command line {0} bytes long, and the kernel keeps {MAX_BYTES}")]
+#[error(
+    "the kernel command line has {0} bytes, and the kernel keeps {MAX_BYTES}\n  help: remove words from `kernel.cmdline`"
+)]
 pub struct CmdlineError(pub usize);
 
 impl Cmdline {

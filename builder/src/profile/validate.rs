@@ -11,7 +11,7 @@ use postern_contract::size::MIB;
 
 use super::model::Profile;
 use super::{files, rules, schema};
-use crate::boot::Cmdline;
+use crate::boot::cmdline::{Cmdline, CmdlineError, MAX_BYTES};
 use crate::verity::RootHash;
 
 /// FAT32 has at least 65525 clusters of at least 512 bytes (Microsoft's FAT
@@ -149,8 +149,11 @@ fn whole_cmdline(root: &Item<'_>, findings: &mut Findings) {
     let words = words.filter_map(|word| Some(word.node.value.as_text()?.to_owned()));
     let hash = RootHash::new([0; 32]);
     let line = Cmdline::new(&hash, "squashfs", None, &words.collect::<Vec<_>>());
-    if let (Err(error), Some(item)) = (line, root.at("kernel.cmdline").pop()) {
-        findings.add(item.problem(Complaint::new(error.to_string(), "remove words")));
+    if let (Err(CmdlineError(bytes)), Some(item)) = (line, root.at("kernel.cmdline").pop()) {
+        let what = format!(
+            "makes the kernel command line {bytes} bytes long, and the kernel keeps {MAX_BYTES}"
+        );
+        findings.add(item.problem(Complaint::new(what, "remove words")));
     }
 }
 

@@ -27,6 +27,14 @@ pub(super) const ADDED: &[(&str, &str)] = &[
         "certificates[0]: holds a private key",
     ),
     ("certificates: [../tests]", "is not a file"),
+    (
+        "packages: {debconf: [a a/b password SESAME]}",
+        "packages.debconf[0]: a password, which everybody with the image could read",
+    ),
+    (
+        "packages: {docs: {keep: ['no name']}}",
+        "packages.docs.keep[0]: `no name` is not a package name",
+    ),
     ("overlays: [../tests/two.pem]", "is not a directory"),
     (
         "packages: {add: [curl, Jq], remove: [curl]}",

@@ -310,6 +310,24 @@ fn each_rule_has_its_words() {
 }
 
 #[test]
+fn words_that_the_kernel_would_cut_off_are_refused_before_a_build() {
+    let dir = workplace();
+    let kernel = format!(
+        "kernel: {{package: linux-image-generic, cmdline: [{}]}}",
+        "x".repeat(2000)
+    );
+    let found = problems(
+        &dir,
+        &SMALLEST.replace("kernel: linux-image-generic", &kernel),
+    );
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(
+        found[0].contains("kernel.cmdline: makes the kernel command line 2"),
+        "{found:#?}"
+    );
+}
+
+#[test]
 fn a_file_may_have_several_certificates_and_is_there_once() {
     let dir = workplace();
     put(&dir, "tests/two.pem", &format!("# ours\r\n{CA}{CA}"));
