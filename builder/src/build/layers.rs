@@ -17,7 +17,7 @@ use crate::layer::{
 use crate::lock::LockedProfile;
 use crate::profile::{Origin, Profile};
 use crate::source::{Digest, Store};
-use crate::tree::{Layer, MergePolicy, Tree, merge};
+use crate::tree::{Layer, MergePolicy, Tree, TreePath, merge};
 
 /// The base layer and the site layers over it.
 #[derive(Clone, Debug)]
@@ -54,7 +54,12 @@ impl Layers {
         )?);
         let vars = Vars::of(profile).map_err(Problems)?;
         for dir in &profile.overlays {
-            site.push(overlay::layer(dir, &vars, epoch)?);
+            let below = |path: &TreePath| {
+                let of_site = |site: &SiteLayer| site.layer.entries.contains_key(path);
+                tree.get(path.as_bytes()).is_some() || site.iter().any(of_site)
+            };
+            let layer = overlay::layer(dir, &vars, &below, epoch)?;
+            site.push(layer);
         }
         let mut layers = Self {
             base,

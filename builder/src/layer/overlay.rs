@@ -2,9 +2,12 @@
 //!
 //! Files are 0644, or 0755 if they are executable on disk; `*.tera` are
 //! rendered and lose that ending; symbolic links stay as they are; `.wh.NAME`
-//! removes `NAME` below. Directories with something in them say nothing about
-//! their mode, so `/tmp` stays what it is; empty ones are made. An optional
-//! `overlay.yaml` at the top gives other modes and names what may be replaced:
+//! removes `NAME` below. Directories say nothing about their mode, so `/tmp` stays
+//! what it is; empty ones are made where there are none. `.gitkeep` and a
+//! `README.md` at the top are for people and left out; what an editor or a system
+//! left behind is refused, and so is a set-user-ID bit or a capability, which no
+//! checkout keeps. An optional `overlay.yaml` at the top gives other modes and names
+//! what may be replaced:
 //!
 //! ```yaml
 //! modes: { etc/postern/secret.d: "0700" }
@@ -31,6 +34,18 @@ const SETTINGS: &str = "overlay.yaml";
 const TEMPLATE: &[u8] = b".tera";
 /// Beginning of a name that removes.
 const WHITEOUT: &[u8] = b".wh.";
+/// At the top for people, not for the machine.
+const README: &[u8] = b"README.md";
+/// Makes git keep a directory that is empty.
+const GIT_KEEP: &[u8] = b".gitkeep";
+/// Names that nobody means to install.
+const LEFT_BEHIND: [&[u8]; 4] = [b".git", b".svn", b".DS_Store", b"Thumbs.db"];
+/// Their endings: backups and swap files of editors.
+const LEFT_BEHIND_ENDINGS: [&[u8]; 3] = [b"~", b".swp", b".orig"];
+/// Set-user-ID, set-group-ID and sticky.
+const SPECIAL_BITS: u32 = 0o7000;
+/// The extended attribute that holds capabilities (capabilities(7)).
+const CAPABILITY: &str = "security.capability";
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -46,17 +61,23 @@ struct Settings {
     replaces: Vec<TreePath>,
 }
 
-/// The layer of the overlay at `dir`, its templates rendered with `vars`. Named
-/// after the directory.
+/// The layer of the overlay at `dir`, its templates rendered with `vars`, to be laid
+/// over what has the directories that `below` knows. Named after the overlay.
 ///
 /// # Errors
 /// Every mistake in the overlay at once, or the first I/O error.
-pub fn layer(dir: &Path, vars: &Vars, epoch: u64) -> Result<SiteLayer, LayerError> {
+pub fn layer(
+    dir: &Path,
+    vars: &Vars,
+    below: &dyn Fn(&TreePath) -> bool,
+    epoch: u64,
+) -> Result<SiteLayer, LayerError> {
     let base = dir.file_name().unwrap_or(dir.as_os_str()).to_string_lossy();
     let name = format!("overlay {base}");
     let mut reader = Reader {
         dir,
         vars,
+        below,
         layer: LayerBuilder::new(&name, epoch),
         settings: Settings::default(),
         problems: Vec::new(),
@@ -65,8 +86,20 @@ pub fn layer(dir: &Path, vars: &Vars, epoch: u64) -> Result<SiteLayer, LayerErro
         .settings()
         .map_err(|source| reader.layer.io(source))?;
     // Sorted, so that problems come in an order a person can follow.
-    for entry in WalkDir::new(dir).min_depth(1).sort_by_file_name() {
+    let mut walk = WalkDir::new(dir)
+        .min_depth(1)
+        .sort_by_file_name()
+        .into_iter();
+    while let Some(entry) = walk.next() {
         let entry = entry.map_err(|e| reader.layer.io(e.into()))?;
+        if is_left_behind(entry.file_name().as_bytes()) {
+            let what = "is not meant for a machine";
+            reader.problem(entry.path(), what, "remove it from the overlay");
+            if entry.file_type().is_dir() {
+                walk.skip_current_dir();
+            }
+            continue;
+        }
         reader.entry(&entry)?;
     }
     reader.finish()
@@ -75,6 +108,7 @@ pub fn layer(dir: &Path, vars: &Vars, epoch: u64) -> Result<SiteLayer, LayerErro
 struct Reader<'a> {
     dir: &'a Path,
     vars: &'a Vars,
+    below: &'a dyn Fn(&TreePath) -> bool,
     layer: LayerBuilder,
     settings: Settings,
     problems: Vec<Problem>,
@@ -104,7 +138,7 @@ impl Reader<'_> {
             .as_bytes();
         let name = entry.file_name().as_bytes();
         let kind = entry.file_type();
-        if inside == SETTINGS.as_bytes() {
+        if inside == SETTINGS.as_bytes() || inside == README || name == GIT_KEEP {
             return Ok(());
         }
         if let Some(hidden) = name.strip_prefix(WHITEOUT) {
@@ -132,14 +166,17 @@ impl Reader<'_> {
     }
 
     fn dir(&mut self, host: &Path, inside: &[u8]) -> Result<(), LayerError> {
-        let explicit = self.settings.modes.remove(inside);
-        let mut within = fs_err::read_dir(host).map_err(|e| self.layer.io(e))?;
-        let mode = match (explicit, within.next()) {
-            (Some(mode), _) => mode,
-            (None, None) => 0o755,
-            (None, Some(_)) => return Ok(()),
-        };
-        self.layer.add_dir(inside, mode)
+        if let Some(mode) = self.settings.modes.remove(inside) {
+            return self.layer.add_dir(inside, mode);
+        }
+        let within = fs_err::read_dir(host).map_err(|e| self.layer.io(e))?;
+        let mut names = within.filter_map(Result::ok).map(|entry| entry.file_name());
+        let is_empty = names.all(|name| name.as_bytes() == GIT_KEEP);
+        let is_there = TreePath::new(inside).is_ok_and(|path| (self.below)(&path));
+        match is_empty && !is_there {
+            true => self.layer.add_dir(inside, 0o755),
+            false => Ok(()),
+        }
     }
 
     fn file(&mut self, host: &Path, inside: &[u8]) -> Result<(), LayerError> {
@@ -154,6 +191,20 @@ impl Reader<'_> {
             None => (inside, bytes),
         };
         let explicit = self.settings.modes.remove(inside);
+        if explicit.is_none() && metadata.permissions().mode() & SPECIAL_BITS != 0 {
+            let what = "has a set-user-ID, set-group-ID or sticky bit, which a checkout loses";
+            self.problem(
+                host,
+                what,
+                "write its mode under `modes` in the overlay's overlay.yaml",
+            );
+        }
+        if xattr::get(host, CAPABILITY).is_ok_and(|value| value.is_some()) {
+            let what = "has capabilities, which a checkout loses";
+            let remedy =
+                "give them to its unit with `AmbientCapabilities=`, or bring it in a package";
+            self.problem(host, what, remedy);
+        }
         let mode = explicit.unwrap_or(if executable { 0o755 } else { 0o644 });
         self.layer.add_file(inside, mode, bytes)
     }
@@ -203,6 +254,13 @@ impl Reader<'_> {
         }
         Ok(self.layer.finish())
     }
+}
+
+fn is_left_behind(name: &[u8]) -> bool {
+    // Of a container's layers: "nothing of the directory below" (OCI image layer).
+    let opaque = name == b".wh..wh..opq";
+    let ending = |ending: &&[u8]| name.ends_with(ending);
+    opaque || LEFT_BEHIND.contains(&name) || LEFT_BEHIND_ENDINGS.iter().any(ending)
 }
 
 fn parse(file: &str, text: &str) -> Result<Settings, Vec<Problem>> {

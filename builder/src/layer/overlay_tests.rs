@@ -15,6 +15,11 @@ fn overlay(files: &[(&str, &str)]) -> tempfile::TempDir {
     dir
 }
 
+/// The layer over a base without directories.
+fn made(dir: &Path) -> Result<SiteLayer, LayerError> {
+    layer(dir, &Vars::default(), &|_| false, 9)
+}
+
 fn tree(site: &SiteLayer) -> Tree {
     merge([(&site.layer, &MergePolicy::AddOnly)], 9).unwrap()
 }
@@ -37,7 +42,7 @@ fn mirrors_a_directory() {
     fs_err::set_permissions(tool, std::fs::Permissions::from_mode(0o700)).unwrap();
     symlink("../etc/motd", dir.path().join("usr/link")).unwrap();
     fs_err::create_dir(dir.path().join("srv")).unwrap();
-    let site = layer(dir.path(), &Vars::default(), 9).unwrap();
+    let site = made(dir.path()).unwrap();
     insta::assert_snapshot!(tree(&site).to_text().unwrap(), @r"
     drwxr-xr-x 0:0 - /etc
     -rw-r--r-- 0:0 1 /etc/issue sha256:d4735e3a265e
@@ -71,7 +76,7 @@ fn every_change_changes_the_digest() {
         let dir = overlay(files);
         let named = dir.path().join("site");
         fs_err::create_dir_all(&named).unwrap();
-        let site = layer(&named, &Vars::default(), 9).unwrap();
+        let site = made(&named).unwrap();
         site.layer.digest().unwrap()
     };
     let plain = digest(&[("site/a", "1")]);
@@ -97,9 +102,7 @@ fn all_mistakes_come_at_once() {
         ("bad.tera", "x\n{{ nobody }}"),
     ]);
     let _socket = UnixListener::bind(dir.path().join("socket")).unwrap();
-    let error = layer(dir.path(), &Vars::default(), 9)
-        .unwrap_err()
-        .to_string();
+    let error = made(dir.path()).unwrap_err().to_string();
     for says in [
         "overlay.yaml: modes.a: `9z` is not a mode",
         "modes.../b: the path has a `.` or `..` part",
@@ -117,20 +120,65 @@ fn settings_that_do_nothing_are_mistakes() {
         ("overlay.yaml", "modes: {b: '0644'}\nreplaces: [/c]\n"),
         ("a", ""),
     ]);
-    let error = layer(dir.path(), &Vars::default(), 9)
-        .unwrap_err()
-        .to_string();
+    let error = made(dir.path()).unwrap_err().to_string();
     assert!(error.contains("modes: the overlay has no /b"), "{error}");
     assert!(error.contains("replaces: the overlay has no /c"), "{error}");
     let dir = overlay(&[("overlay.yaml", "mode: {}\n")]);
-    let error = layer(dir.path(), &Vars::default(), 9)
-        .unwrap_err()
-        .to_string();
+    let error = made(dir.path()).unwrap_err().to_string();
     assert!(
         error.contains("overlay.yaml:1:1") && error.contains("mode"),
         "{error}"
     );
-    let missing = layer(Path::new("/no/overlay"), &Vars::default(), 9).unwrap_err();
+    let missing = made(Path::new("/no/overlay")).unwrap_err();
     let missing = format!("{:#}", anyhow::Error::from(missing));
     assert!(missing.contains("/no/overlay"), "{missing}");
+}
+
+#[test]
+fn an_empty_directory_leaves_the_one_below_as_it_is() {
+    let dir = overlay(&[
+        ("var/tmp/.gitkeep", ""),
+        ("srv/new/.gitkeep", ""),
+        ("README.md", "for people"),
+        ("usr/README.md", "for the machine"),
+    ]);
+    let below = |path: &TreePath| path.as_bytes() == b"var/tmp";
+    let site = layer(dir.path(), &Vars::default(), &below, 9).unwrap();
+    let names = site.layer.entries.keys().map(ToString::to_string);
+    assert_eq!(Vec::from_iter(names), ["/srv/new", "/usr/README.md"]);
+}
+
+#[test]
+fn what_nobody_means_to_install_is_refused() {
+    let dir = overlay(&[
+        (".git/HEAD", "x"),
+        ("etc/.DS_Store", ""),
+        ("etc/.motd.swp", ""),
+        ("etc/motd~", ""),
+        ("opt/.wh..wh..opq", ""),
+        ("usr/bin/tool", "x"),
+    ]);
+    let tool = dir.path().join("usr/bin/tool");
+    fs_err::set_permissions(&tool, std::fs::Permissions::from_mode(0o4755)).unwrap();
+    // cap_net_raw, as setcap(8) writes it.
+    let capability = b"\x01\0\0\x02\0\x20\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+    xattr::set(&tool, CAPABILITY, capability).unwrap();
+    let error = made(dir.path()).unwrap_err().to_string();
+    for says in [
+        "/.git: is not meant for a machine",
+        "/etc/.DS_Store: is not meant",
+        "/etc/.motd.swp: is not meant",
+        "/etc/motd~: is not meant",
+        "/opt/.wh..wh..opq: is not meant",
+        "/tool: has a set-user-ID",
+        "/tool: has capabilities",
+    ] {
+        assert!(error.contains(says), "{says}\n{error}");
+    }
+    assert!(!error.contains("HEAD"), "{error}");
+    let said = "modes: {usr/bin/tool: '4755'}\n";
+    let dir = overlay(&[("usr/bin/tool", "x"), ("overlay.yaml", said)]);
+    let site = made(dir.path()).unwrap();
+    let tool = TreePath::new("usr/bin/tool").unwrap();
+    assert_eq!(site.layer.entries[&tool].mode, 0o4755);
 }
