@@ -6,10 +6,13 @@ use clap::Args;
 
 use super::{Global, print_json};
 use crate::doctor::{Health, Table, Work, run_checks};
+use crate::profile::Profile;
 
 /// Check whether this machine can build and rehearse
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// Try the archives of this profile too
+    profile: Option<PathBuf>,
     /// Kind of work to check for
     #[arg(long = "for", value_enum, default_value_t = Work::Rehearse, value_name = "WORK")]
     work: Work,
@@ -23,7 +26,9 @@ pub struct Doctor {
 
 impl Doctor {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
-        let checks = run_checks(self.work, &global.store_dir()?, &self.out);
+        let profile = self.profile.map(|file| Profile::load(&file)).transpose()?;
+        let store = global.store_dir()?;
+        let checks = run_checks(self.work, &store, &self.out, profile.as_ref());
         if self.json {
             print_json(&checks)?;
         } else {

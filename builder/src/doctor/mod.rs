@@ -1,6 +1,7 @@
 //! Checks whether this machine can build and rehearse. Each says what it found
 //! and what to do; nothing is changed.
 
+mod archives;
 mod namespaces;
 mod programs;
 mod resources;
@@ -9,6 +10,8 @@ use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
+
+use crate::profile::Profile;
 
 /// What a machine should be able to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
@@ -71,14 +74,16 @@ impl Check {
 }
 
 /// Checks everything that `work` needs, a build's needs first. `store` and
-/// `out` are where packages and images go; they need not exist yet.
-pub fn run_checks(work: Work, store: &Path, out: &Path) -> Vec<Check> {
+/// `out` are where packages and images go; they need not exist yet. The archives
+/// are those of `profile`.
+pub fn run_checks(work: Work, store: &Path, out: &Path, profile: Option<&Profile>) -> Vec<Check> {
     let mut checks = programs::for_building();
     checks.push(namespaces::sandbox());
     checks.extend(namespaces::ranges());
     checks.push(resources::memory());
     checks.push(resources::disk("space for the store", store));
     checks.push(resources::disk("space for images", out));
+    checks.extend(profile.into_iter().flat_map(|p| archives::reached(&p.base)));
     if work == Work::Rehearse {
         checks.extend(programs::for_rehearsing());
         checks.push(resources::virtualisation());
@@ -128,7 +133,12 @@ mod tests {
     #[test]
     fn a_machine_that_runs_these_tests_can_build_and_rehearse() {
         let dir = tempfile::tempdir().unwrap();
-        let checks = run_checks(Work::Rehearse, dir.path(), &dir.path().join("not/yet"));
+        let checks = run_checks(
+            Work::Rehearse,
+            dir.path(),
+            &dir.path().join("not/yet"),
+            None,
+        );
         let bad: Vec<_> = checks.iter().filter(|c| c.health == Health::Bad).collect();
         assert!(bad.is_empty(), "{bad:#?}");
         assert!(checks.len() > 10, "{checks:#?}");

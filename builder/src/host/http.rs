@@ -7,8 +7,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use reqwest::{Certificate, Client, NoProxy, Proxy, redirect};
+use reqwest::{Certificate, Client, Proxy, redirect};
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
+
+use super::proxies::Proxies;
 
 /// How long a server may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -36,13 +39,15 @@ pub fn causes(error: reqwest::Error) -> String {
     chain.collect::<Vec<_>>().join(": ")
 }
 
-/// Which proxy each scheme goes through; `None` is a direct connection.
-#[derive(Clone, Debug, Default)]
-pub struct Proxies {
-    /// For `http://`.
-    pub http: Option<SecretString>,
-    /// For `https://`.
-    pub https: Option<SecretString>,
+/// `url` with this login; `None` if it is an address that can have none, such as of
+/// a file.
+pub fn with_login(mut url: Url, user: &str, password: &SecretString) -> Option<Url> {
+    // What looks like an escape already would be left alone.
+    let escaped = |text: &str| text.replace('%', "%25");
+    url.set_username(&escaped(user)).ok()?;
+    let password = escaped(password.expose_secret());
+    url.set_password(Some(&password)).ok()?;
+    Some(url)
 }
 
 /// A client that uses the environment's proxies.
@@ -53,20 +58,24 @@ pub fn client() -> Result<Client, HttpError> {
     limited().build().map_err(HttpError)
 }
 
-/// A client that uses these proxies, except for hosts in `NO_PROXY`.
+/// A client that reaches each server as `proxies` says.
 ///
 /// # Errors
 /// If the system's CA store cannot be read, or a proxy is no URL; the message
 /// does not show the proxy.
-pub fn client_through(proxies: &Proxies) -> Result<Client, HttpError> {
-    let mut builder = limited().no_proxy();
-    if let Some(http) = &proxies.http {
-        builder = builder.proxy(bypassing(Proxy::http(http.expose_secret()))?);
+pub fn client_through(proxies: Proxies) -> Result<Client, HttpError> {
+    let every = proxies
+        .servers
+        .values()
+        .chain([&proxies.http, &proxies.https]);
+    for proxy in every.flatten() {
+        Proxy::all(proxy.expose_secret()).map_err(|e| HttpError(e.without_url()))?;
     }
-    if let Some(https) = &proxies.https {
-        builder = builder.proxy(bypassing(Proxy::https(https.expose_secret()))?);
-    }
-    builder.build().map_err(HttpError)
+    let route = Proxy::custom(move |url| {
+        let proxy = proxies.route(url).as_ref()?;
+        Some(proxy.expose_secret().to_owned())
+    });
+    limited().proxy(route).build().map_err(HttpError)
 }
 
 /// A client for signed addresses: it follows no redirect, which would pass the
@@ -131,11 +140,6 @@ pub fn client_for_palette(certificates: &[String]) -> Result<Client, HttpError> 
 fn without_redirects(builder: reqwest::ClientBuilder) -> Result<Client, HttpError> {
     let builder = builder.redirect(redirect::Policy::none()).referer(false);
     builder.build().map_err(HttpError)
-}
-
-fn bypassing(proxy: reqwest::Result<Proxy>) -> Result<Proxy, HttpError> {
-    let proxy = proxy.map_err(|e| HttpError(e.without_url()))?;
-    Ok(proxy.no_proxy(NoProxy::from_env()))
 }
 
 fn limited() -> reqwest::ClientBuilder {

@@ -6,4 +6,5 @@ pub mod http;
 pub mod maas;
 pub mod memory;
 pub mod palette;
+pub mod proxies;
 pub mod retry;

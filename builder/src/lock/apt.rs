@@ -7,17 +7,19 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use percent_encoding::percent_decode_str;
 use postern_contract::host::files::write_atomic;
 use postern_contract::host::{Command, CommandError};
 use tempfile::TempDir;
 use url::Url;
 
 use super::apt_conf;
+use super::armour;
 use super::index_error::IndexError;
 use super::model::LockedPackage;
 use super::pins::{self, Pins};
 use super::uris;
-use crate::profile::{Base, Suite};
+use crate::profile::{Base, ExtraArchive, Suite};
 use crate::source::deb822::{self, Stanza};
 use crate::source::{Archives, Digest};
 
@@ -78,9 +80,8 @@ impl Apt {
         }
         fs::write(apt.path("state/status"), "")?;
         for suite in &base.suites {
-            let keyring = base.keyring_of(&suite.archive);
-            let copy = apt.keyring(keyring)?;
-            fs::copy(keyring, copy)?;
+            let (content, copy) = apt.keyring(base.keyring_of(&suite.archive))?;
+            fs::write(copy, content)?;
         }
         let sources = apt.sources()?;
         let config = apt_conf::config(apt.dir.path(), base, archives.proxies());
@@ -88,6 +89,7 @@ impl Apt {
         // Sources and proxies may hold passwords; the directory is 0700 as well.
         write_atomic(&apt.path("sources.list"), sources.as_bytes(), 0o600)?;
         write_atomic(&apt.path("apt.conf"), config.as_bytes(), 0o600)?;
+        fs::write(apt.path("preferences"), priorities(base, archives))?;
         Ok(apt)
     }
 
@@ -104,8 +106,7 @@ impl Apt {
             return Ok(());
         }
         let stderr = String::from_utf8_lossy(&output.stderr);
-        let (suites, keyring) = (&self.base.suites, &self.base.keyring);
-        let error = IndexError::read(&stderr, suites, keyring);
+        let error = IndexError::read(&stderr, &self.sources_of_suites()?, &self.base);
         Err(AptError::Index(Box::new(error)))
     }
 
@@ -119,7 +120,9 @@ impl Apt {
         fs::create_dir_all(&dir)?;
         fs::write(dir.join("Packages"), &pins.index)?;
         fs::write(dir.join("Release"), "Origin: kept\n")?;
-        fs::write(self.path("preferences"), &pins.preferences)?;
+        let mut preferences = fs::read_to_string(self.path("preferences"))?;
+        preferences.push_str(&pins.preferences);
+        fs::write(self.path("preferences"), preferences)?;
         let mut sources = fs::read_to_string(self.path("sources.list"))?;
         // Ours: of packages that were verified when they came into the store.
         sources.push_str(&format!("deb [trusted=yes] file:{} ./\n", dir.display()));
@@ -187,47 +190,69 @@ impl Apt {
         Ok(names.lines().map(str::to_owned).collect())
     }
 
-    /// The signed release file of a suite, as fetched.
+    /// The signed release file of a suite, as fetched: with its signature inside,
+    /// or beside it in `Release.gpg`.
     ///
     /// # Errors
     /// If apt has none: [`Apt::update`] must have succeeded.
-    pub fn in_release(&self, suite: &Suite) -> Result<Vec<u8>, AptError> {
-        let name = lists_name(&format!(
-            "/{}/dists/{}/InRelease",
-            suite.archive, suite.name
-        ));
-        for entry in fs::read_dir(self.path("state/lists"))? {
-            let entry = entry?;
-            if entry.file_name().to_string_lossy().ends_with(&name) {
-                return Ok(fs::read(entry.path())?);
+    pub fn release_file(&self, suite: &Suite) -> Result<Vec<u8>, AptError> {
+        let place = release_directory(self.address(suite)?.as_str(), suite);
+        for name in ["InRelease", "Release"] {
+            let file = lists_name(&format!("{place}{name}"));
+            let file = self.path("state/lists").join(file);
+            if file.try_exists()? {
+                return Ok(fs::read(file)?);
             }
         }
         let Suite { name, archive } = suite;
-        let none = format!("suite {name} of archive {archive} has no InRelease file");
+        let none = format!("suite {name} of archive {archive} has no release file");
         Err(AptError::Output(none))
+    }
+
+    /// The address of a suite's archive, as others may read it.
+    fn address(&self, suite: &Suite) -> Result<Url, AptError> {
+        let archive = &suite.archive;
+        let url = self.archives.base(archive);
+        let none = || format!("the mirror has no address for archive {archive}");
+        Ok(without_login(url.ok_or_else(|| AptError::Output(none()))?))
+    }
+
+    /// The suites, each with its archive's address.
+    fn sources_of_suites(&self) -> Result<Vec<(Suite, Url)>, AptError> {
+        let suites = self.base.suites.iter();
+        let with_address = |suite: &Suite| Ok((suite.clone(), self.address(suite)?));
+        suites.map(with_address).collect()
     }
 
     fn path(&self, below: &str) -> PathBuf {
         self.dir.path().join(below)
     }
 
-    /// Where a keyring is copied to. apt tells the two forms of keyrings by
-    /// their suffix, and its sources cannot hold every path.
-    fn keyring(&self, file: &Path) -> Result<PathBuf, AptError> {
-        let content = fs::read(file).map_err(AptError::Keyring)?;
-        let form = match content.starts_with(b"-----BEGIN PGP") {
-            true => "asc",
-            false => "gpg",
+    /// What is in a keyring as apt takes it, and where it is copied to. apt tells
+    /// the two forms of keyrings by their suffix, takes an armoured one that has
+    /// text before its keys for damaged, and its sources cannot hold every path.
+    fn keyring(&self, file: &Path) -> Result<(Vec<u8>, PathBuf), AptError> {
+        let mut content = fs::read(file).map_err(AptError::Keyring)?;
+        let form = match armour::keys(&content) {
+            Some(keys) => {
+                content = keys;
+                "asc"
+            }
+            None => "gpg",
         };
-        Ok(self.path(&format!("{}.{form}", Digest::of(&content))))
+        let copy = self.path(&format!("{}.{form}", Digest::of(&content)));
+        Ok((content, copy))
     }
 
     /// Users and passwords of the archives, in apt's own file for them
-    /// (apt_auth.conf(5)): apt's messages show addresses.
+    /// (apt_auth.conf(5)): apt's messages show addresses. There they stand as they
+    /// are, in URLs with escapes.
     fn logins(&self) -> String {
+        let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let login = |(_, url): (&str, &Url)| {
-            let (user, password) = (url.username(), url.password()?);
+            let (user, password) = (plain(url.username()), plain(url.password()?));
             let place = without_login(url);
+            let place = place.as_str().trim_end_matches('/');
             Some(format!(
                 "machine {place}/ login {user} password {password}\n"
             ))
@@ -239,13 +264,13 @@ impl Apt {
         let arch = self.base.arch.debian();
         let line = |suite: &Suite| {
             let Suite { name, archive } = suite;
-            let url = self.archives.base(archive).ok_or_else(|| {
-                AptError::Output(format!("the mirror has no address for archive {archive}"))
-            })?;
-            let url = without_login(url);
-            let keyring = self.keyring(self.base.keyring_of(archive))?;
+            let url = self.address(suite)?;
+            let (_, keyring) = self.keyring(self.base.keyring_of(archive))?;
             let keyring = keyring.display();
-            let components = self.base.components_of(archive).join(" ");
+            let components = match name.ends_with('/') {
+                true => String::new(), // a flat archive has none
+                false => self.base.components_of(archive).join(" "),
+            };
             Ok(format!(
                 "deb [arch={arch} signed-by={keyring}] {url} {name} {components}\n"
             ))
@@ -291,15 +316,38 @@ fn without_login(url: &Url) -> Url {
     url
 }
 
-/// The end of the name under which apt keeps an index: it escapes some
-/// characters and writes `/` as `_` (`URItoFileName` in apt).
-fn lists_name(path: &str) -> String {
-    let escaped = path.chars().map(|c| match c {
+/// Where a suite's release file is, with a slash at the end.
+fn release_directory(archive: &str, suite: &Suite) -> String {
+    let archive = archive.trim_end_matches('/');
+    match suite.name.strip_suffix('/') {
+        Some(directory) => format!("{archive}/{directory}/"),
+        None => format!("{archive}/dists/{}/", suite.name),
+    }
+}
+
+/// The name under which apt keeps what it fetched from a URL: without the scheme,
+/// some characters escaped, and `/` as `_` (`URItoFileName` in apt).
+fn lists_name(url: &str) -> String {
+    let place = url.split_once(':').map_or(url, |(_, rest)| rest);
+    let place = place.strip_prefix("//").unwrap_or(place);
+    let escaped = place.chars().map(|c| match c {
         '/' => "_".to_owned(),
         c if r#"\|{}[]<>"^~_=!@#$%^&*"#.contains(c) => format!("%{:02x}", u32::from(c)),
         c => c.to_string(),
     });
     escaped.collect()
+}
+
+/// The profile's priorities of its archives (apt_preferences(5)).
+fn priorities(base: &Base, archives: &Archives) -> String {
+    let of = |extra: &ExtraArchive| {
+        let host = archives.base(&extra.archive)?.host_str();
+        let (host, priority) = (host.unwrap_or_default(), extra.priority?);
+        Some(format!(
+            "Package: *\nPin: origin \"{host}\"\nPin-Priority: {priority}\n\n"
+        ))
+    };
+    base.extra_archives.iter().filter_map(of).collect()
 }
 
 #[cfg(test)]
@@ -308,7 +356,27 @@ mod tests {
 
     #[test]
     fn knows_how_apt_names_its_lists() {
-        let name = lists_name("/my_debian/dists/trixie-updates/InRelease");
-        assert_eq!(name, "_my%5fdebian_dists_trixie-updates_InRelease");
+        let suite = |name: &str| Suite {
+            name: name.to_owned(),
+            archive: "any".to_owned(),
+        };
+        let cases = [
+            (
+                "http://m.example:81/my_debian",
+                "trixie-updates",
+                "m.example:81_my%5fdebian_dists_trixie-updates_InRelease",
+            ),
+            (
+                "https://m.example/",
+                "trixie",
+                "m.example_dists_trixie_InRelease",
+            ),
+            ("https://m.example/", "./", "m.example_._InRelease"),
+            ("file:///srv/flat", "amd64/", "_srv_flat_amd64_InRelease"),
+        ];
+        for (archive, name, expected) in cases {
+            let place = release_directory(archive, &suite(name));
+            assert_eq!(lists_name(&format!("{place}InRelease")), expected);
+        }
     }
 }

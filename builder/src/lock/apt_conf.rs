@@ -4,12 +4,12 @@ use std::path::Path;
 
 use secrecy::ExposeSecret;
 
-use crate::host::http::Proxies;
+use crate::host::proxies::{Proxies, Route};
 use crate::profile::Base;
 
 /// The settings of an apt whose directories are in `dir`. apt reads `APT_CONFIG`
 /// before any other file, so it never reads the host's directories.
-pub fn config(dir: &Path, base: &Base, proxies: Option<&Proxies>) -> String {
+pub fn config(dir: &Path, base: &Base, proxies: &Proxies) -> String {
     let dir = dir.display();
     let mut config = format!(
         r#"Dir "{dir}";
@@ -38,13 +38,19 @@ APT::Architectures {{ "{arch}"; }};
         // Old states of an archive are expired.
         config.push_str("Acquire::Check-Valid-Until \"false\";\n");
     }
-    if let Some(proxies) = proxies {
-        let mut proxy = |scheme: &str, proxy: Option<&str>| {
-            let value = proxy.unwrap_or("DIRECT").replace(['"', '\\', '\n'], "");
-            config.push_str(&format!("Acquire::{scheme}::Proxy \"{value}\";\n"));
-        };
-        proxy("http", proxies.http.as_ref().map(|p| p.expose_secret()));
-        proxy("https", proxies.https.as_ref().map(|p| p.expose_secret()));
+    // Each is named: of its environment apt gets nothing.
+    let mut proxy = |key: String, route: &Route| {
+        let value = route.as_ref().map_or("DIRECT", |p| p.expose_secret());
+        let value = value.replace(['"', '\\', '\n'], "");
+        config.push_str(&format!("Acquire::{key} \"{value}\";\n"));
+    };
+    proxy("http::Proxy".to_owned(), &proxies.http);
+    proxy("https::Proxy".to_owned(), &proxies.https);
+    for ((scheme, host), route) in &proxies.servers {
+        if host.contains(':') {
+            continue; // apt takes the colons of IPv6 for the ends of names
+        }
+        proxy(format!("{scheme}::Proxy::{host}"), route);
     }
     config
 }

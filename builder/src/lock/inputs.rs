@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::profile::{Mirror, Profile};
+use crate::profile::{ArchivePlace, Mirror, Profile};
 use crate::source::Digest;
 use crate::tools;
 
@@ -17,14 +17,21 @@ pub fn digest(profile: &Profile) -> Digest {
         Mirror::Url(url) => url.to_string(),
     };
     let suites: Vec<_> = base.suites.iter().map(|s| [&s.archive, &s.name]).collect();
-    // The token opens an archive; what is in it does not depend on whose it is.
+    // A token or login opens an archive; what is in it does not depend on whose it is.
     let archives: Vec<_> = base
         .extra_archives
         .iter()
         .map(|e| {
             let keyring = e.keyring.as_ref().and_then(|file| file.file_name());
             let keyring = keyring.map(|name| name.to_string_lossy());
-            json!([e.archive, e.mirror.as_str(), e.components, keyring])
+            let place = match &e.place {
+                ArchivePlace::Mirror(url) => url.to_string(),
+                ArchivePlace::Url(url) => format!("={url}"),
+            };
+            match e.priority {
+                None => json!([e.archive, place, e.components, keyring]),
+                Some(priority) => json!([e.archive, place, e.components, keyring, priority]),
+            }
         })
         .collect();
     let k3s = &profile.k3s;

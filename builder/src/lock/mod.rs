@@ -7,6 +7,9 @@
 
 mod apt;
 mod apt_conf;
+#[cfg(test)]
+mod archives_tests;
+mod armour;
 pub mod closure;
 pub mod drift;
 pub mod file;
@@ -19,7 +22,7 @@ mod pins;
 mod required_files;
 mod resolve;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod uris;
 
 pub use apt::AptError;

@@ -12,7 +12,7 @@ use super::model::{Lock, LockedPackage, LockedSuite};
 use super::names::nearest;
 use super::pins::{self, Pins};
 use super::{drift, file, inputs};
-use crate::profile::{Arch, Profile, Suite, is_package_name};
+use crate::profile::{Arch, Base, Profile, Suite, is_package_name};
 use crate::report::Report;
 use crate::source::mirror::MirrorError;
 use crate::source::{Archives, Digest, deb822};
@@ -80,13 +80,21 @@ pub fn resolve_with_pins(
     let releases: Vec<Release> = base
         .suites
         .iter()
-        .map(|suite| Release::read(suite, &apt.in_release(suite)?))
+        .map(|suite| Release::read(suite, &apt.release_file(suite)?))
         .collect::<Result<_, _>>()?;
     let newest = releases.iter().map(|r| r.date).max().unwrap_or_default();
     step.done(format!("{} suites, newest of {newest}", releases.len()));
 
     let step = report.step("Choosing packages");
     let mut packages = chosen(profile, &apt)?;
+    let overriding = overriding(base, &packages);
+    if !overriding.is_empty() {
+        let of = base.distro.id();
+        let those = overriding.join(", ");
+        report.note(format!(
+            "in place of {of}'s own essential packages: {those}"
+        ));
+    }
     let mut boot = vec![loader(profile, &apt)?];
     let mut tools = tools_of(base.arch, &apt)?;
     if let Some(pins) = pins {
@@ -106,6 +114,16 @@ pub fn resolve_with_pins(
         tools,
         downloads: drift::downloads(profile),
     })
+}
+
+/// The packages that every system of the distribution has, where they come from an
+/// archive of the profile's own: `NAME VERSION of ARCHIVE`.
+pub(super) fn overriding(base: &Base, packages: &[LockedPackage]) -> Vec<String> {
+    let essential = packages.iter().filter(|package| package.essential);
+    let added = essential.filter(|package| base.extra_archive(&package.archive).is_some());
+    added
+        .map(|p| format!("{} {} of {}", p.name, p.version, p.archive))
+        .collect()
 }
 
 /// Names the archives that pinned packages once came from.
@@ -264,8 +282,10 @@ impl Release {
         let field = |key: &str| all.iter().find_map(|stanza| stanza.get(key));
         // apt only warns about this, but with an old suite in a new one's place
         // a mirror can serve old packages under a good signature.
+        // The smallest archives name themselves in no way, a flat one has no suite.
         let names = [field("Codename"), field("Suite")];
-        if !names.contains(&Some(name)) {
+        let is_named = names.iter().any(Option::is_some) && !name.ends_with('/');
+        if is_named && !names.contains(&Some(name)) {
             let found: BTreeSet<_> = names.into_iter().flatten().collect();
             let found = found.into_iter().collect::<Vec<_>>().join(", ");
             return Err(error(format!("is of `{found}`")));

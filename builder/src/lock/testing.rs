@@ -23,6 +23,7 @@ pub fn profile() -> Profile {
             arch: Arch::Amd64,
             mirror: Mirror::Host,
             snapshot: None,
+            proxy: None,
             extra_archives: Vec::new(),
             suites: vec![Suite {
                 name: "trixie".to_owned(),

@@ -24,6 +24,11 @@ pub struct Base {
     #[serde(default)]
     #[schemars(with = "String")]
     pub mirror: Mirror,
+    /// How this machine reaches the archives: `direct`, or a proxy's URL. Without
+    /// it: as its apt does, else by `http_proxy`, `https_proxy` and `no_proxy` of
+    /// the environment.
+    #[schemars(with = "Option<String>", example = &"http://proxy.example:3128")]
+    pub proxy: Option<BuildProxy>,
     /// The archives as they were at this time, `20260930T000000Z`, from Ubuntu's
     /// snapshot service, or below `mirror` if that is a URL, as Debian needs it.
     pub snapshot: Option<String>,
@@ -49,10 +54,12 @@ fn is_unset(path: &Path) -> bool {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Suite {
-    /// Name under `dists/`.
+    /// Name under `dists/`; with a slash at its end, the directory of a flat
+    /// archive, as in `sources.list`.
     #[schemars(example = &"noble-security")]
     pub name: String,
-    /// Path below the mirror: `ubuntu`, `debian-security`.
+    /// Path below the mirror: `ubuntu`, `debian-security`; or an archive in
+    /// `base.archives`.
     #[schemars(example = &"ubuntu")]
     pub archive: String,
 }
@@ -61,19 +68,68 @@ pub struct Suite {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct ExtraArchive {
-    /// Path below its mirror, as suites name it.
+    /// Path below its mirror, as suites name it; with `url`, any name.
     #[schemars(example = &"infra/ubuntu")]
     pub archive: String,
-    /// The address above it.
-    #[schemars(with = "String", example = &"https://esm.ubuntu.com")]
-    pub mirror: Url,
+    /// Where it is.
+    #[serde(flatten)]
+    pub place: ArchivePlace,
     /// Without it: as everywhere.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<String>,
     /// Keyring that must have signed its suites. Without it: `base.keyring`.
     pub keyring: Option<PathBuf>,
-    /// Where the token is kept that opens it; it is read when it is used.
+    /// Where the token is kept that opens it for the user `bearer`; it is read
+    /// when it is used.
     pub token: Option<Token>,
+    /// Who opens it, instead of a token.
+    pub login: Option<Login>,
+    /// How apt prefers its packages (apt_preferences(5)). Without it: 500, as all
+    /// others, of which the newest version counts.
+    pub priority: Option<u16>,
+}
+
+/// Where an archive is.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ArchivePlace {
+    /// The address above it.
+    #[schemars(with = "String", example = &"https://esm.ubuntu.com")]
+    Mirror(Url),
+    /// Its own address.
+    #[schemars(with = "String", example = &"https://packages.example")]
+    Url(Url),
+}
+
+/// A user name, and where the password is kept.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Login {
+    /// The name.
+    pub user: String,
+    /// Read when it is used.
+    pub password: Token,
+}
+
+/// How packages are fetched.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum BuildProxy {
+    /// Without a proxy.
+    Direct,
+    /// Through this proxy.
+    Url(Url),
+}
+
+impl TryFrom<String> for BuildProxy {
+    type Error = url::ParseError;
+
+    fn try_from(text: String) -> Result<Self, url::ParseError> {
+        match text.as_str() {
+            "direct" => Ok(BuildProxy::Direct),
+            text => Url::parse(text).map(BuildProxy::Url),
+        }
+    }
 }
 
 /// Where a secret is kept, never the secret itself.
@@ -203,7 +259,7 @@ impl Distro {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum Mirror {
-    /// The archive this machine's own apt uses; only when it is the same distribution.
+    /// What this machine's own apt uses.
     #[default]
     Host,
     /// `http(s)://…` or `file:///…`, the parent of [`Suite::archive`].

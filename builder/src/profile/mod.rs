@@ -15,7 +15,9 @@ mod rules;
 pub mod schema;
 mod validate;
 
-pub use base::{Arch, Base, Distro, ExtraArchive, Mirror, Suite, Token};
+pub use base::{
+    Arch, ArchivePlace, Base, BuildProxy, Distro, ExtraArchive, Login, Mirror, Suite, Token,
+};
 pub use disk::DiskSizes;
 pub use load::LoadError;
 pub use model::{Certificate, Download, K3s, Kernel, Origin, Output, Packages, Profile, User};

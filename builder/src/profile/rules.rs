@@ -45,9 +45,22 @@ pub(super) fn archive_word(text: &str) -> Result<String, Complaint> {
     )
 }
 
+/// A suite, or the directory of a flat archive (sources.list(5)).
+pub(super) fn suite(text: &str) -> Result<String, Complaint> {
+    let directory = text.strip_suffix('/').map(|path| path.split('/'));
+    let is_flat = directory
+        .is_some_and(|mut parts| parts.all(|part| part == "." || archive_word(part).is_ok()));
+    match is_flat {
+        true => Ok(text.to_owned()),
+        false => archive_word(text),
+    }
+}
+
 /// Archive path below the mirror's root.
 pub(super) fn archive_path(text: &str) -> Result<String, Complaint> {
-    if text.split('/').all(|part| archive_word(part).is_ok()) {
+    let inner = |c: char| c.is_ascii_alphanumeric() || "-._:+~".contains(c);
+    let part = |part| word(part, |c| c.is_ascii_alphanumeric(), inner);
+    if text.split('/').all(part) {
         return Ok(text.to_owned());
     }
     complain(
@@ -80,6 +93,47 @@ pub(super) fn mirror_url(text: &str) -> Result<Url, Complaint> {
     }
     without_user_info(&url)?;
     Ok(url)
+}
+
+/// The address of an archive itself.
+pub(super) fn archive_url(text: &str) -> Result<Url, Complaint> {
+    let remedy = "write the archive's URL, as in `sources.list`: `https://packages.example`";
+    mirror_url(text).map_err(|complaint| Complaint::new(complaint.what, remedy))
+}
+
+/// How this machine reaches the archives.
+pub(super) fn build_proxy(text: &str) -> Result<String, Complaint> {
+    if text == "direct" {
+        return Ok(text.to_owned());
+    }
+    let url = rules::proxy_url(text)?;
+    if !url.username().is_empty() || url.password().is_some() {
+        let remedy = "leave `base.proxy` out, and set `http_proxy` and `https_proxy` in the environment or `Acquire::http::Proxy` in apt's configuration";
+        let what = "holds a user name or password, and a profile is kept in the open";
+        return Err(Complaint::new(what, remedy));
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+/// A user name that opens an archive.
+pub(super) fn login_user(text: &str) -> Result<String, Complaint> {
+    let plain = |c: char| c.is_ascii_graphic() && c != ':';
+    match !text.is_empty() && text.chars().all(plain) {
+        true => Ok(text.to_owned()),
+        false => complain(text, "a user name", "write it without blanks and colons"),
+    }
+}
+
+/// A priority of apt_preferences(5) that leaves the choice among archives.
+pub(super) fn priority(text: &str) -> Result<u64, Complaint> {
+    match text.parse() {
+        Ok(priority @ 1..=1000) => Ok(priority),
+        _ => complain(
+            text,
+            "a priority",
+            "write a number from 1 to 1000; other archives have 500",
+        ),
+    }
 }
 
 /// A time as both distributions' snapshot services write it.
@@ -325,6 +379,13 @@ mod tests {
         assert_eq!(partition("64MiB", MIB).unwrap(), 64 * MIB);
         archive_path("debian-security").unwrap();
         archive_path("mirrors/debian").unwrap();
+        archive_path("mirrors:8/debian").unwrap();
+        for text in ["noble-security", "./", "amd64/", "a/./b/"] {
+            suite(text).unwrap();
+        }
+        build_proxy("direct").unwrap();
+        build_proxy("http://proxy.example:3128").unwrap();
+        assert_eq!(priority("990").unwrap(), 990);
     }
 
     #[test]
@@ -363,6 +424,20 @@ mod tests {
         }
         for text in ["/debian", "debian/", "a//b", "../x", ""] {
             archive_path(text).unwrap_err();
+        }
+        for text in ["/", "../", "a//", "/a/", "a b"] {
+            suite(text).unwrap_err();
+        }
+        for text in ["none", "http://proxy.example", "ftp://proxy.example:1"] {
+            build_proxy(text).unwrap_err();
+        }
+        let complaint = build_proxy("http://joe:SESAME@proxy.example:3128").unwrap_err();
+        assert!(
+            !format!("{complaint:?}").contains("SESAME"),
+            "{complaint:?}"
+        );
+        for text in ["0", "1001", "-1", "high"] {
+            priority(text).unwrap_err();
         }
         for text in ["root", "Me", "1me", ""] {
             user(text).unwrap_err();

@@ -8,6 +8,7 @@ use postern_contract::document::rules::{Rule, apply, text};
 use postern_contract::document::{Complaint, Entry, Findings, Item, Node, Value, shape};
 use postern_contract::gateway::rules as gateway;
 use postern_contract::size::MIB;
+use url::Url;
 
 use super::model::Profile;
 use super::{files, rules, schema};
@@ -50,14 +51,19 @@ fn apply_rules(root: &mut Node, now: Timestamp, findings: &mut Findings) {
         ("version", &text(rules::version)),
         ("base.release", &text(rules::archive_word)),
         ("base.mirror", &text(rules::mirror)),
+        ("base.proxy", &text(rules::build_proxy)),
         ("base.snapshot", &text(rules::snapshot)),
         ("base.archives[].archive", &text(rules::archive_path)),
         ("base.archives[].mirror", &text(rules::mirror_url)),
+        ("base.archives[].url", &text(rules::archive_url)),
         ("base.archives[].components[]", &text(rules::archive_word)),
         ("base.archives[].keyring", &files::existing_file),
         ("base.archives[].token.file", &files::existing_file),
+        ("base.archives[].login.user", &text(rules::login_user)),
+        ("base.archives[].login.password.file", &files::existing_file),
+        ("base.archives[].priority", &text(rules::priority)),
         ("base.components[]", &text(rules::archive_word)),
-        ("base.suites[].name", &text(rules::archive_word)),
+        ("base.suites[].name", &text(rules::suite)),
         ("base.suites[].archive", &text(rules::archive_path)),
         ("base.keyring", &files::existing_file),
         ("kernel", &whole_kernel),
@@ -128,6 +134,7 @@ fn across_values(root: &Item<'_>, findings: &mut Findings) {
     whole_cmdline(root, findings);
     each_once(root, "users[]", "name", findings);
     each_once(root, "base.archives[]", "archive", findings);
+    archives(root, findings);
     let mut names = BTreeSet::new();
     let mut contents = BTreeSet::new();
     for item in root.at("certificates[]") {
@@ -138,6 +145,37 @@ fn across_values(root: &Item<'_>, findings: &mut Findings) {
         if contents.insert(pem) && !names.insert(Path::new(file).file_stem()) {
             let what = "has the name of another certificate's file";
             let remedy = "rename one: the image keeps each file under its name";
+            findings.add(item.problem(Complaint::new(what, remedy)));
+        }
+    }
+}
+
+/// An archive has one login; a priority, which apt gives to hosts, one archive.
+fn archives(root: &Item<'_>, findings: &mut Findings) {
+    let all = root.at("base.archives[]");
+    let host = |item: &Item<'_>| {
+        let place = item.node.get("url").or_else(|| item.node.get("mirror"))?;
+        let url = Url::parse(place.value.as_text()?).ok()?;
+        Some(url.host_str().unwrap_or_default().to_owned())
+    };
+    let common = root.at("base.mirror").pop().and_then(|item| {
+        let url = Url::parse(item.node.value.as_text()?).ok()?;
+        Some(url.host_str().unwrap_or_default().to_owned())
+    });
+    for (i, item) in all.iter().enumerate() {
+        if item.node.get("token").is_some() && item.node.get("login").is_some() {
+            let what = "has a `token` and a `login`";
+            findings.add(item.problem(Complaint::new(what, "keep one of the two")));
+        }
+        let mut others = all.iter().enumerate().filter(|(j, _)| *j != i);
+        let shared = host(item).is_some_and(|own| {
+            others.any(|(_, other)| host(other).as_ref() == Some(&own))
+                || common.as_ref() == Some(&own)
+        });
+        if shared && item.node.get("priority").is_some() {
+            let what =
+                "has a `priority`, which apt gives to a host, and another archive is on that host";
+            let remedy = "leave `priority` out, or name one of the two by another host name";
             findings.add(item.problem(Complaint::new(what, remedy)));
         }
     }

@@ -1,28 +1,29 @@
 //! Where the archives are: the profile's mirror as a URL per archive.
 //!
-//! `mirror: host` takes them from this machine's own apt: `sources.list`
-//! (sources.list(5), one line each) and `sources.list.d/*.sources` (deb822).
+//! `mirror: host` takes them from this machine's own apt ([`host_apt`]). Each is
+//! reached through one proxy, whoever fetches from it: the profile's, else that of
+//! this machine's apt, else the environment's.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::path::Path;
 
 use fs_err as fs;
 use postern_contract::host::CommandError;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::host_apt;
+use super::host_apt::{self, HostApt, HostAptError, Target};
 use super::transfer::masked;
-use crate::host::http::Proxies;
-use crate::profile::{Base, ExtraArchive, Mirror, Token};
+use crate::host::http;
+use crate::host::proxies::{self, Proxies, Route};
+use crate::profile::{ArchivePlace, Base, BuildProxy, ExtraArchive, Mirror, Token};
 
 /// A base URL for each archive of a profile, and how to get there.
 #[derive(Clone)]
 pub struct Archives {
     bases: BTreeMap<String, Url>,
-    proxies: Option<Proxies>,
+    proxies: Proxies,
 }
 
 impl fmt::Debug for Archives {
@@ -38,7 +39,7 @@ impl fmt::Debug for Archives {
 pub enum MirrorError {
     /// `mirror: host` on a machine of another distribution.
     #[error(
-        "base.mirror is `host`, but this machine is {found}, not {wanted}\n  help: write `mirror: URL` with the address of a {wanted} mirror"
+        "base.mirror is `host`, but this machine is {found}, not {wanted}, and its apt has no archive of {wanted}\n  help: write `mirror: URL` with the address of a {wanted} mirror"
     )]
     OtherDistribution {
         /// `ID=` of this machine.
@@ -48,11 +49,14 @@ pub enum MirrorError {
     },
     /// The machine's apt does not use such an archive.
     #[error(
-        "base.mirror is `host`, but this machine's apt has no source whose address ends in `/{archive}`\n  help: add one, or write `mirror: URL`, the address above `/{archive}`"
+        "base.mirror is `host`, but none of this machine's apt sources is the archive `{archive}`{}\n  help: add one whose address ends in `/{archive}`, or write `mirror: URL`, the address above `/{archive}`",
+        listed(.found)
     )]
     NoArchive {
         /// Archive path that is missing.
         archive: String,
+        /// The addresses that the machine's apt has.
+        found: Vec<String>,
     },
     /// The mirror's URL cannot have paths below it.
     #[error(
@@ -64,9 +68,9 @@ pub enum MirrorError {
         "base.snapshot needs `base.mirror` to name a snapshot service of {0}\n  help: write `mirror: URL`, the address above `<archive>/<time>`"
     )]
     NoSnapshots(&'static str),
-    /// The token for an archive is missing.
+    /// The token or password for an archive is missing.
     #[error(
-        "there is no token for archive {archive}: {place}\n  help: provide it where `base.archives` in the profile says, or remove the archive there"
+        "there is no token or password for archive {archive}: {place}\n  help: provide it where `base.archives` in the profile says, or remove the archive there"
     )]
     NoToken {
         /// The archive.
@@ -74,12 +78,17 @@ pub enum MirrorError {
         /// What is missing where.
         place: String,
     },
-    /// The machine's configuration cannot be read.
-    #[error("reading this machine's apt configuration")]
+    /// A file with a token or password cannot be read.
+    #[error("reading what opens an archive")]
     Read(#[from] io::Error),
-    /// apt-config failed.
+    /// The machine's apt cannot be asked.
     #[error(transparent)]
-    Command(#[from] CommandError),
+    HostApt(#[from] HostAptError),
+}
+
+fn listed(addresses: &[String]) -> String {
+    let lines = addresses.iter().map(|address| format!("\n  | {address}"));
+    lines.collect()
 }
 
 impl Archives {
@@ -88,69 +97,39 @@ impl Archives {
     /// # Errors
     /// [`MirrorError`].
     pub fn of(base: &Base) -> Result<Self, MirrorError> {
-        let mut archives = match (&base.mirror, &base.snapshot) {
-            (Mirror::Url(url), snapshot) => Self::below(url, snapshot.as_deref(), base),
+        let apt = HostApt::default();
+        let mut bases = match (&base.mirror, &base.snapshot) {
+            (Mirror::Url(url), snapshot) => below(url, snapshot.as_deref(), base)?,
             (Mirror::Host, Some(time)) => {
                 let none = MirrorError::NoSnapshots(base.distro.id());
                 let service = base.distro.snapshots().ok_or(none)?;
                 let url = Url::parse(service);
                 let url = url.map_err(|_| MirrorError::NotABase(service.to_owned()))?;
-                Self::below(&url, Some(time), base)
+                below(&url, Some(time), base)?
             }
-            (Mirror::Host, None) => Ok(Self {
-                proxies: Some(host_apt::configured_proxies()?),
-                ..Self::of_machine(base, Path::new("/"))?
-            }),
-        }?;
+            (Mirror::Host, None) if names(base).next().is_none() => BTreeMap::new(),
+            (Mirror::Host, None) => {
+                let id = fs::read_to_string("/etc/os-release").unwrap_or_default();
+                of_machine(base, &apt.targets()?, &host_apt::os_release_id(&id))?
+            }
+        };
         for extra in &base.extra_archives {
-            let url = extra_url(extra)?;
-            archives.bases.insert(extra.archive.clone(), url);
+            bases.insert(extra.archive.clone(), extra_url(extra)?);
         }
-        Ok(archives)
+        let logins = if_installed(apt.logins())?.unwrap_or_default();
+        for url in bases.values_mut() {
+            logins.add_to(url);
+        }
+        let proxies = proxies(base, &apt, bases.values())?;
+        Ok(Self { bases, proxies })
     }
 
     /// No archives: for downloads that are not packages.
-    pub const fn none() -> Self {
+    pub fn none() -> Self {
         Self {
             bases: BTreeMap::new(),
-            proxies: None,
+            proxies: Proxies::default(),
         }
-    }
-
-    fn below(url: &Url, snapshot: Option<&str>, base: &Base) -> Result<Self, MirrorError> {
-        let bases = names(base).map(|archive| {
-            let path = match snapshot {
-                Some(time) => format!("{archive}/{time}"),
-                None => archive.to_owned(),
-            };
-            let below = joined(url, &path).ok_or_else(|| MirrorError::NotABase(masked(url)));
-            Ok((archive.to_owned(), below?))
-        });
-        Ok(Self {
-            bases: bases.collect::<Result<_, MirrorError>>()?,
-            proxies: None,
-        })
-    }
-
-    /// What the apt of the machine whose root is `root` uses.
-    fn of_machine(base: &Base, root: &Path) -> Result<Self, MirrorError> {
-        let found = host_apt::os_release_id(&fs::read_to_string(root.join("etc/os-release"))?);
-        let wanted = base.distro.id();
-        if found != wanted {
-            return Err(MirrorError::OtherDistribution { found, wanted });
-        }
-        let entries = host_apt::entries(root)?;
-        let bases = names(base).map(|archive| {
-            let url = host_apt::pick(&entries, archive, base.distro);
-            let url = url.ok_or_else(|| MirrorError::NoArchive {
-                archive: archive.to_owned(),
-            });
-            Ok((archive.to_owned(), url?))
-        });
-        Ok(Self {
-            bases: bases.collect::<Result<_, MirrorError>>()?,
-            proxies: None,
-        })
     }
 
     /// Adds an archive.
@@ -194,9 +173,96 @@ impl Archives {
             .map(|(name, _)| name.as_str())
     }
 
-    /// The proxies that apt uses for these archives, when they are its own.
-    pub const fn proxies(&self) -> Option<&Proxies> {
-        self.proxies.as_ref()
+    /// The way to these archives.
+    pub const fn proxies(&self) -> &Proxies {
+        &self.proxies
+    }
+}
+
+/// The archives on the common mirror.
+fn below(
+    url: &Url,
+    snapshot: Option<&str>,
+    base: &Base,
+) -> Result<BTreeMap<String, Url>, MirrorError> {
+    let bases = names(base).map(|archive| {
+        let path = match snapshot {
+            Some(time) => format!("{archive}/{time}"),
+            None => archive.to_owned(),
+        };
+        let below = joined(url, &path).ok_or_else(|| MirrorError::NotABase(masked(url)));
+        Ok((archive.to_owned(), below?))
+    });
+    bases.collect()
+}
+
+/// The archives that a machine's apt has these targets for; `id` is its
+/// distribution's.
+fn of_machine(
+    base: &Base,
+    targets: &[Target],
+    id: &str,
+) -> Result<BTreeMap<String, Url>, MirrorError> {
+    let wanted = base.distro.id();
+    let bases = names(base).map(|archive| {
+        let url = host_apt::pick(targets, archive, base, id == wanted);
+        let url = url.ok_or_else(|| match id == wanted {
+            true => MirrorError::NoArchive {
+                archive: archive.to_owned(),
+                found: host_apt::shown(targets),
+            },
+            false => MirrorError::OtherDistribution {
+                found: id.to_owned(),
+                wanted,
+            },
+        });
+        Ok((archive.to_owned(), url?))
+    });
+    bases.collect()
+}
+
+/// The way to each of the archives, and to where they redirect.
+fn proxies<'a>(
+    base: &Base,
+    apt: &HostApt,
+    archives: impl Iterator<Item = &'a Url>,
+) -> Result<Proxies, MirrorError> {
+    let route = |url: &Url| route(base, apt, url);
+    let mut proxies = Proxies::default();
+    for url in archives {
+        if let Some(server) = proxies::server(url).filter(|(scheme, _)| scheme != "file") {
+            proxies.servers.insert(server, route(url)?);
+        }
+    }
+    if !proxies.servers.is_empty() {
+        // A name that no setting mentions.
+        let elsewhere = |scheme| Url::parse(&format!("{scheme}://elsewhere.invalid/"));
+        let none = |_| MirrorError::NotABase("elsewhere.invalid".to_owned());
+        proxies.http = route(&elsewhere("http").map_err(none)?)?;
+        proxies.https = route(&elsewhere("https").map_err(none)?)?;
+    }
+    Ok(proxies)
+}
+
+/// The way to `url`: as the profile says, else as apt, else as the environment.
+fn route(base: &Base, apt: &HostApt, url: &Url) -> Result<Route, MirrorError> {
+    match &base.proxy {
+        Some(BuildProxy::Direct) => return Ok(None),
+        Some(BuildProxy::Url(proxy)) => return Ok(Some(SecretString::from(proxy.as_str()))),
+        None => {}
+    }
+    Ok(match if_installed(apt.route(url))?.flatten() {
+        Some(Some(proxy)) => proxies::unless_excluded(proxy.expose_secret(), url),
+        Some(None) => None,
+        None => proxies::of_environment(url),
+    })
+}
+
+/// `None` on a machine without apt: packages may come from a lock there.
+fn if_installed<T>(answer: Result<T, HostAptError>) -> Result<Option<T>, HostAptError> {
+    match answer {
+        Err(HostAptError::Command(CommandError::Missing(_))) => Ok(None),
+        answer => answer.map(Some),
     }
 }
 
@@ -207,18 +273,22 @@ fn names(base: &Base) -> impl Iterator<Item = &str> {
     names.into_iter().filter(common)
 }
 
-/// The address of an archive with a mirror of its own, with its token as the
-/// password of the user `bearer`, as Ubuntu Pro wants it.
+/// The address of an archive with a mirror of its own, with its login. A token is
+/// the password of the user `bearer`, as Ubuntu Pro wants it.
 fn extra_url(extra: &ExtraArchive) -> Result<Url, MirrorError> {
-    let refused = || MirrorError::NotABase(masked(&extra.mirror));
-    let mut url = joined(&extra.mirror, &extra.archive).ok_or_else(refused)?;
-    if let Some(token) = &extra.token {
-        let token = read(token, &extra.archive)?;
-        url.set_username("bearer").map_err(|()| refused())?;
-        let password = url.set_password(Some(token.expose_secret()));
-        password.map_err(|()| refused())?;
-    }
-    Ok(url)
+    let (url, written) = match &extra.place {
+        ArchivePlace::Url(url) => (Some(url.clone()), url),
+        ArchivePlace::Mirror(mirror) => (joined(mirror, &extra.archive), mirror),
+    };
+    let refused = || MirrorError::NotABase(masked(written));
+    let url = url.ok_or_else(refused)?;
+    let (user, password) = match (&extra.login, &extra.token) {
+        (Some(login), _) => (login.user.as_str(), &login.password),
+        (None, Some(token)) => ("bearer", token),
+        (None, None) => return Ok(url),
+    };
+    let password = read(password, &extra.archive)?;
+    http::with_login(url, user, &password).ok_or_else(refused)
 }
 
 #[expect(
@@ -239,6 +309,10 @@ fn read(token: &Token, archive: &str) -> Result<SecretString, MirrorError> {
     };
     match text.trim() {
         "" => Err(none("it is empty".to_owned())),
+        // In apt's file of logins they end words (apt_auth.conf(5)).
+        token if token.contains(char::is_whitespace) => Err(none(
+            "it has a blank in it, which apt cannot pass on".to_owned(),
+        )),
         token => Ok(SecretString::from(token)),
     }
 }

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret;
 
 use super::*;
-use crate::profile::{Arch, Distro, Suite};
+use crate::profile::{Arch, Distro, Login, Suite};
 
 fn base(distro: Distro, mirror: Mirror, archives: &[&str]) -> Base {
     let suite = |archive: &&str| Suite {
@@ -15,28 +15,13 @@ fn base(distro: Distro, mirror: Mirror, archives: &[&str]) -> Base {
         release: "any".to_owned(),
         arch: Arch::Amd64,
         mirror,
+        proxy: None,
         snapshot: None,
         extra_archives: Vec::new(),
         suites: archives.iter().map(suite).collect(),
         components: vec!["main".to_owned()],
         keyring: PathBuf::from("/k.gpg"),
     }
-}
-
-/// A machine with this os-release and these files below /etc/apt.
-fn machine(id: &str, files: &[(&str, &str)]) -> tempfile::TempDir {
-    let root = tempfile::tempdir().unwrap();
-    let etc = root.path().join("etc");
-    fs::create_dir_all(etc.join("apt/sources.list.d")).unwrap();
-    fs::write(
-        etc.join("os-release"),
-        format!("NAME=\"X\"\nVERSION_ID=1\nID={id}\n"),
-    )
-    .unwrap();
-    for (name, text) in files {
-        fs::write(etc.join("apt").join(name), text).unwrap();
-    }
-    root
 }
 
 #[test]
@@ -78,115 +63,58 @@ fn a_url_that_cannot_be_a_base_is_refused() {
     assert!(matches!(error, MirrorError::NotABase(_)), "{error}");
 }
 
-#[test]
-fn the_hosts_archives_come_from_its_apt() {
-    let third_party = "deb https://vendor.example/debian trixie main\n";
-    let docker = "Types: deb\nURIs: https://containers.example/linux/debian\nSuites: trixie\n\
-                  Components: main\nSigned-By: /etc/apt/keyrings/vendor.asc\n";
-    let own = "Types: deb\nURIs: http://m.example/debian/\nSuites: bookworm bookworm-updates\n\
-               Components: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n\n\
-               Types: deb\nURIs: http://s.example/debian-security\nSuites: bookworm-security\n\
-               Components: main\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n";
-    let root = machine(
-        "debian",
-        &[
-            ("sources.list", third_party),
-            ("sources.list.d/a.sources", docker),
-            ("sources.list.d/z.sources", own),
-            (
-                "sources.list.d/z.sources.bak",
-                "deb http://bak.example/debian x main",
-            ),
-        ],
-    );
-    let base = base(Distro::Debian, Mirror::Host, &["debian", "debian-security"]);
-    let archives = Archives::of_machine(&base, root.path()).unwrap();
-    assert_eq!(
-        archives.base("debian").unwrap().as_str(),
-        "http://m.example/debian"
-    );
-    assert_eq!(
-        archives.base("debian-security").unwrap().as_str(),
-        "http://s.example/debian-security"
-    );
-}
-
-#[test]
-fn without_keyrings_the_entry_with_pockets_wins() {
-    let list = "deb https://vendor.example/ubuntu noble main\n\
-                deb mirror+file:/etc/mirrors/ubuntu noble-updates main\n\
-                deb http://m.example/ubuntu noble-updates main\n";
-    let root = machine("\"ubuntu\"", &[("sources.list", list)]);
-    let base = base(Distro::Ubuntu, Mirror::Host, &["ubuntu"]);
-    let archives = Archives::of_machine(&base, root.path()).unwrap();
-    assert_eq!(
-        archives.base("ubuntu").unwrap().as_str(),
-        "http://m.example/ubuntu"
-    );
-}
-
-#[test]
-fn another_distribution_or_archive_says_what_to_write() {
-    let root = machine("debian", &[]);
-    let ubuntu = base(Distro::Ubuntu, Mirror::Host, &["ubuntu"]);
-    let error = Archives::of_machine(&ubuntu, root.path()).unwrap_err();
-    insta::assert_snapshot!(error, @r"
-    base.mirror is `host`, but this machine is debian, not ubuntu
-      help: write `mirror: URL` with the address of a ubuntu mirror
-    ");
-    let debian = base(Distro::Debian, Mirror::Host, &["debian-security"]);
-    let error = Archives::of_machine(&debian, root.path()).unwrap_err();
-    insta::assert_snapshot!(error, @r"
-    base.mirror is `host`, but this machine's apt has no source whose address ends in `/debian-security`
-      help: add one, or write `mirror: URL`, the address above `/debian-security`
-    ");
-}
-
-#[test]
-fn apts_proxies() {
-    let cases = [
-        ("", None, None),
-        (
-            "HTTP='http://p:1'\n",
-            Some("http://p:1"),
-            Some("http://p:1"),
-        ),
-        (
-            "HTTP='http://p:1'\nHTTPS='DIRECT'\n",
-            Some("http://p:1"),
-            None,
-        ),
-        (
-            "HTTP='DIRECT'\nHTTPS='http://q:2'\n",
-            None,
-            Some("http://q:2"),
-        ),
-    ];
-    for (shell, http, https) in cases {
-        let found = host_apt::proxies(shell);
-        let text =
-            |proxy: &Option<SecretString>| proxy.as_ref().map(|p| p.expose_secret().to_owned());
-        assert_eq!(text(&found.http).as_deref(), http, "{shell}");
-        assert_eq!(text(&found.https).as_deref(), https, "{shell}");
+fn target(uri: &str, suite: &str) -> Target {
+    Target {
+        uris: vec![uri.to_owned()],
+        suite: suite.to_owned(),
+        release: None,
     }
 }
 
 #[test]
-fn this_machines_apt_answers() {
-    host_apt::configured_proxies().unwrap();
+fn another_distribution_or_archive_says_what_to_write() {
+    let ubuntu = base(Distro::Ubuntu, Mirror::Host, &["ubuntu"]);
+    let error = of_machine(&ubuntu, &[], "debian").unwrap_err();
+    insta::assert_snapshot!(error, @r"
+    base.mirror is `host`, but this machine is debian, not ubuntu, and its apt has no archive of ubuntu
+      help: write `mirror: URL` with the address of a ubuntu mirror
+    ");
+    let debian = base(Distro::Debian, Mirror::Host, &["debian-security"]);
+    let targets = [
+        target("cdrom:[Debian 13]", "trixie"),
+        target("http://joe:secret@m.example/debian", "trixie"),
+    ];
+    let error = of_machine(&debian, &targets, "debian").unwrap_err();
+    insta::assert_snapshot!(error, @r"
+    base.mirror is `host`, but none of this machine's apt sources is the archive `debian-security`
+      | cdrom:[Debian 13]
+      | http://m.example/debian
+      help: add one whose address ends in `/debian-security`, or write `mirror: URL`, the address above `/debian-security`
+    ");
+}
+
+#[test]
+fn a_proxy_of_the_profile_counts_for_all() {
+    let mirror = Mirror::Url("https://m.example".parse().unwrap());
+    let mut of = base(Distro::Debian, mirror, &["debian"]);
+    let url: Url = "https://m.example/debian/x".parse().unwrap();
+    let other: Url = "http://other.example/".parse().unwrap();
+    of.proxy = Some(BuildProxy::Url("http://p.example:3128".parse().unwrap()));
+    let archives = Archives::of(&of).unwrap();
+    for url in [&url, &other] {
+        let proxy = archives.proxies().route(url).as_ref().unwrap();
+        assert_eq!(proxy.expose_secret(), "http://p.example:3128/");
+    }
+    of.proxy = Some(BuildProxy::Direct);
+    assert!(Archives::of(&of).unwrap().proxies().route(&url).is_none());
 }
 
 impl Archives {
     /// Archives as a machine's own apt would reach them through a proxy.
     pub(in crate::source) fn through(base: &Base, proxy: &str) -> Self {
-        let proxies = Proxies {
-            http: Some(SecretString::from(proxy)),
-            https: None,
-        };
-        Self {
-            proxies: Some(proxies),
-            ..Self::of(base).unwrap()
-        }
+        let mut base = base.clone();
+        base.proxy = Some(BuildProxy::Url(proxy.parse().unwrap()));
+        Self::of(&base).unwrap()
     }
 }
 
@@ -224,15 +152,17 @@ fn an_archive_elsewhere_is_opened_by_its_token_which_nobody_sees() {
     let mut of = base(Distro::Ubuntu, mirror, &["ubuntu", "infra/ubuntu"]);
     of.extra_archives = vec![ExtraArchive {
         archive: "infra/ubuntu".to_owned(),
-        mirror: "https://esm.example".parse().unwrap(),
+        place: ArchivePlace::Mirror("https://esm.example".parse().unwrap()),
         components: Vec::new(),
         keyring: None,
         token: Some(Token::File(token.clone())),
+        login: None,
+        priority: None,
     }];
     fs::write(&token, "\n").unwrap();
     let error = Archives::of(&of).unwrap_err().to_string();
     assert!(
-        error.contains("no token for archive infra/ubuntu"),
+        error.contains("no token or password for archive infra/ubuntu"),
         "{error}"
     );
     fs::write(&token, "SESAME\n").unwrap();
@@ -247,4 +177,29 @@ fn an_archive_elsewhere_is_opened_by_its_token_which_nobody_sees() {
         "http://m.example/ubuntu"
     );
     assert!(!format!("{archives:?}").contains("SESAME"));
+}
+
+#[test]
+fn an_archive_may_have_an_address_and_a_login_of_its_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let password = dir.path().join("password");
+    fs::write(&password, "p@ss:word\n").unwrap();
+    let mut of = base(Distro::Ubuntu, Mirror::Host, &["acme"]);
+    of.extra_archives = vec![ExtraArchive {
+        archive: "acme".to_owned(),
+        place: ArchivePlace::Url("https://packages.example".parse().unwrap()),
+        components: Vec::new(),
+        keyring: None,
+        token: None,
+        login: Some(Login {
+            user: "joe".to_owned(),
+            password: Token::File(password),
+        }),
+        priority: None,
+    }];
+    let archives = Archives::of(&of).unwrap();
+    let file = archives.file("acme", "pool/a.deb").unwrap();
+    let expected = "https://joe:p%40ss%3Aword@packages.example/pool/a.deb";
+    assert_eq!(file.as_str(), expected);
+    assert_eq!(archives.name_of(&file), Some("acme"));
 }

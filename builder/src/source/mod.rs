@@ -3,7 +3,7 @@
 //! [`store`] keeps, [`pool`] shares between machines, [`deb`] reads the
 //! packages among them.
 
-mod apt_sources;
+mod apt_auth;
 pub mod deb;
 pub mod deb822;
 pub mod download;

@@ -40,9 +40,10 @@ pub struct Archive {
 pub struct Suite {
     /// Archive path below the mirror's root: `ubuntu`.
     pub archive: String,
-    /// `Suite:` of the release file.
+    /// `Suite:` of the release file; without it, if empty. With a slash at its end,
+    /// the directory of a flat archive, which has no field for it.
     pub suite: String,
-    /// `Codename:` of the release file.
+    /// `Codename:` of the release file; without it, if empty.
     pub codename: String,
     /// `Date:` of the release file.
     pub date: Timestamp,
@@ -63,6 +64,9 @@ pub enum Signer {
     Keyring,
     /// Another key.
     OtherKey,
+    /// The key in [`Archive::keyring`], with the signature beside the release
+    /// file: `Release.gpg`.
+    Beside,
     /// Nobody: there is a `Release` file only.
     Nobody,
 }
@@ -176,7 +180,10 @@ impl Archive {
     pub fn publish(&self) -> Result<()> {
         for suite in self.suites.values() {
             let archive = self.root().join(&suite.archive);
-            let dists = archive.join("dists").join(suite.name());
+            let dists = match suite.is_flat() {
+                true => archive.join(suite.name()),
+                false => archive.join("dists").join(suite.name()),
+            };
             let components = suite.components();
             let mut indices = BTreeMap::new();
             for component in components {
@@ -185,7 +192,10 @@ impl Archive {
                     packages.push_str(&stanza(&control, &path, &bytes));
                     write(&archive.join(path), &bytes)?;
                 }
-                let index = format!("{component}/binary-amd64/Packages");
+                let index = match suite.is_flat() {
+                    true => "Packages".to_owned(),
+                    false => format!("{component}/binary-amd64/Packages"),
+                };
                 write(&dists.join(&index), packages.as_bytes())?;
                 indices.insert(index, packages);
             }
@@ -200,10 +210,19 @@ impl Archive {
         if in_release.exists() {
             fs::remove_file(&in_release)?;
         }
+        if matches!(signer, Signer::Nobody | Signer::Beside) {
+            write(&dists.join("Release"), release.as_bytes())?;
+        }
         let who = match signer {
-            Signer::Nobody => return write(&dists.join("Release"), release.as_bytes()),
+            Signer::Nobody => return Ok(()),
             Signer::Keyring => "archive@example.org",
             Signer::OtherKey => "stranger@example.org",
+            Signer::Beside => {
+                let gpg = self.gpg().args(["--local-user", "archive@example.org"]);
+                let gpg = gpg.args(["--armor", "--detach-sign"]);
+                let signature = gpg.run_with_input(release.as_bytes())?;
+                return write(&dists.join("Release.gpg"), &signature);
+            }
         };
         let gpg = self.gpg().args(["--local-user", who, "--clearsign"]);
         write(&in_release, &gpg.run_with_input(release.as_bytes())?)
@@ -271,6 +290,11 @@ impl Suite {
         }
     }
 
+    /// Whether packages and index are in one directory (sources.list(5)).
+    fn is_flat(&self) -> bool {
+        self.suite.ends_with('/')
+    }
+
     /// Every component with something in it, and `main`.
     fn components(&self) -> BTreeSet<&str> {
         let files = self.files.iter().map(|(component, _)| component.as_str());
@@ -296,12 +320,12 @@ impl Suite {
 
     fn release(&self, indices: &BTreeMap<String, String>) -> String {
         let date = |at: &Timestamp| at.strftime("%a, %d %b %Y %H:%M:%S UTC").to_string();
-        let mut text = format!(
-            "Origin: Test\nLabel: Test\nSuite: {}\nCodename: {}\nDate: {}\n",
-            self.suite,
-            self.codename,
-            date(&self.date)
-        );
+        let mut text = format!("Origin: Test\nLabel: Test\nDate: {}\n", date(&self.date));
+        for (field, value) in [("Suite", &self.suite), ("Codename", &self.codename)] {
+            if !value.is_empty() && !value.ends_with('/') {
+                text.push_str(&format!("{field}: {value}\n"));
+            }
+        }
         if let Some(until) = &self.valid_until {
             text.push_str(&format!("Valid-Until: {}\n", date(until)));
         }

@@ -84,6 +84,30 @@ pub(super) const BASES: &[(&str, &str)] = &[
         "base.archives[0].token: is text where a mapping belongs",
     ),
     (
+        "base: {distro: ubuntu, release: noble, archives: [{archive: a, mirror: 'http://m', url: 'http://m'}]}",
+        "base.archives[0]",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, archives: [{archive: a}]}",
+        "base.archives[0]",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, archives: [{archive: a, url: 'http://m', token: {env: A}, login: {user: j, password: {env: B}}}]}",
+        "base.archives[0]: has a `token` and a `login`",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, mirror: 'http://m/x', archives: [{archive: a, url: 'http://m/y', priority: 990}]}",
+        "base.archives[0]: has a `priority`, which apt gives to a host",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, archives: [{archive: a, url: 'http://m', priority: 2000}]}",
+        "base.archives[0].priority: `2000` is not a priority",
+    ),
+    (
+        "base: {distro: ubuntu, release: noble, proxy: 'http://joe:secret@p:1'}",
+        "base.proxy: holds a user name or password",
+    ),
+    (
         "base: {distro: ubuntu, release: noble, mirror: nowhere}",
         "base.mirror: is neither",
     ),

@@ -28,11 +28,14 @@ fn full() -> Json {
         "version": "1",
         "base": {
             "distro": "ubuntu", "release": "noble", "arch": "amd64", "mirror": "http://m",
-            "snapshot": "20260930T000000Z", "components": ["main"], "keyring": "../tests/sim/k3s-stand-in",
+            "proxy": "http://p:1", "snapshot": "20260930T000000Z", "components": ["main"], "keyring": "../tests/sim/k3s-stand-in",
             "suites": [{"name": "noble", "archive": "ubuntu"}],
             "archives": [{
                 "archive": "infra/ubuntu", "mirror": "http://m", "components": ["main"],
                 "keyring": "../tests/sim/k3s-stand-in", "token": {"env": "TOKEN"},
+            }, {
+                "archive": "acme", "url": "http://a", "priority": 990,
+                "login": {"user": "joe", "password": {"env": "PASSWORD"}},
             }],
         },
         "kernel": {"package": "linux", "loader": "systemd-boot-efi", "cmdline": ["quiet"]},

@@ -73,10 +73,7 @@ impl Online {
     /// If the system's CA store cannot be read or a proxy is malformed.
     pub fn new(archives: Archives) -> Result<Self, HttpError> {
         let other = http::client()?;
-        let mirror = match archives.proxies() {
-            Some(proxies) => http::client_through(proxies)?,
-            None => other.clone(),
-        };
+        let mirror = http::client_through(archives.proxies().clone())?;
         Ok(Self {
             mirror,
             other,
