@@ -29,7 +29,15 @@ const CODE: [(&str, &[&str]); 6] = [
         ],
     ),
     ("IMAGES", &["src/artifact/sbom/bundle.rs"]),
-    ("INITRD", &["src/base", "src/tree", "../overlays/initrd"]),
+    (
+        "INITRD",
+        &[
+            "src/base",
+            "src/initramfs.rs",
+            "src/tree",
+            "../overlays/initrd",
+        ],
+    ),
     (
         "ROOT",
         &[

@@ -20,9 +20,9 @@
 //!
 //! [`build`] calls 3 to 12 in this order. Beside them: [`userdata`] (what MAAS
 //! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
-//! read what is mostly zero), [`report`] (what is going on),
-//! [`doctor`] (whether this machine can do it) and [`host`] (the
-//! doors to the outside).
+//! read what is mostly zero), [`initramfs`] (how to read what the kernel unpacks),
+//! [`report`] (what is going on), [`doctor`] (whether this machine can do it) and
+//! [`host`] (the doors to the outside).
 
 pub mod artifact;
 pub mod base;
@@ -37,6 +37,7 @@ pub mod doctor;
 pub mod extent;
 pub mod fs;
 pub mod host;
+pub mod initramfs;
 pub mod inspect;
 pub mod layer;
 pub mod lock;

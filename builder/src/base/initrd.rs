@@ -4,11 +4,14 @@
 //! and ends in our `postern-mounts.service` (see `overlays/initrd`). dracut
 //! leaves it uncompressed: the builder compresses it the same way everywhere.
 
+use std::io::BufReader;
 use std::path::Path;
 
 use anyhow::{Context, bail};
 use fs_err as fs;
+use walkdir::WalkDir;
 
+use super::initrd_needs::{self, INSTALLED, LIBRARIES};
 use super::initrd_overlay;
 use super::install::Chroot;
 use super::mounts::devices;
@@ -24,10 +27,6 @@ const MODULES: &str = "systemd systemd-initrd systemd-journald systemd-modules-l
 const DRIVERS: &str = "dm-verity ext4 overlay squashfs vfat nls_ascii nls_cp437 nls_iso8859-1 \
     ahci nvme sd_mod virtio_blk virtio_pci virtio_scsi";
 
-/// Programs that `overlays/initrd` and systemd-repart run.
-const PROGRAMS: &str = "blkid cat chmod cp e2fsck grep journalctl mkdir mke2fs mkfs.ext4 mount \
-    readlink sleep sync systemctl tail umount";
-
 /// Makes the initrd that `plan` describes from the installed `root`.
 pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
     devices(root)?;
@@ -35,6 +34,8 @@ pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
     initrd_overlay::write(&work.join("initrd"))?;
     fs::create_dir_all(work.join("tmp"))?;
     let kernel = kernel_version(root)?;
+    initrd_needs::check_root(root, &kernel)?;
+    let installed = installed(root)?.join(" ");
     let chroot = Chroot { root, epoch };
     let mut words = vec!["dracut", "--force", "--kver", &kernel];
     words.extend(["--no-hostonly", "--no-hostonly-cmdline", "--reproducible"]);
@@ -45,11 +46,38 @@ pub fn make(root: &Path, plan: &InitrdPlan, epoch: u64) -> anyhow::Result<()> {
         "--quiet",
     ]);
     words.extend(["--modules", MODULES, "--add-drivers", DRIVERS]);
-    words.extend(["--install", PROGRAMS, "--include", "/.postern/initrd", "/"]);
+    words.extend([
+        "--install",
+        &installed,
+        "--include",
+        "/.postern/initrd",
+        "/",
+    ]);
     words.extend(["--tmpdir", "/.postern/tmp", "/.postern/initrd.img"]);
     chroot.run(&words).context("making the initrd")?;
-    fs::copy(work.join("initrd.img"), &plan.out)?;
+    let made = work.join("initrd.img");
+    initrd_needs::check(BufReader::new(fs::File::open(&made)?))?;
+    fs::copy(made, &plan.out)?;
     Ok(())
+}
+
+/// What dracut is to install beside its modules' own files: programs, and libraries
+/// by the names that programs load them by.
+fn installed(root: &Path) -> anyhow::Result<Vec<String>> {
+    let mut all: Vec<_> = INSTALLED
+        .iter()
+        .map(|(name, _)| (*name).to_owned())
+        .collect();
+    for entry in WalkDir::new(root.join("usr/lib")).min_depth(1).max_depth(2) {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy();
+        if LIBRARIES.iter().any(|(stem, _)| name.starts_with(stem)) && entry.path_is_symlink() {
+            let path = Path::new("/").join(entry.path().strip_prefix(root)?);
+            all.push(path.to_string_lossy().into_owned());
+        }
+    }
+    all.sort_unstable();
+    Ok(all)
 }
 
 /// The one kernel that is installed. A tree of modules is no sign of one: headers

@@ -14,11 +14,13 @@
 //! - `dpkg_error`: which package did not install, and why
 //! - `scrub`: removes what tells when or where the root was made
 //! - `initrd`: installed root → initrd, by the distribution's dracut
+//! - `initrd_needs`: whether it has what the first boot needs
 //! - `capture`: installed root → layer
 
 mod capture;
 mod dpkg_error;
 mod initrd;
+mod initrd_needs;
 mod initrd_overlay;
 mod install;
 pub mod jail;
