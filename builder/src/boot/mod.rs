@@ -7,9 +7,11 @@ pub mod cmdline;
 pub mod esp;
 pub mod firmware;
 pub mod lsm;
+pub mod microcode;
 pub mod pe;
 pub mod uki;
 
 pub use cmdline::Cmdline;
 pub use firmware::Firmware;
+pub use microcode::Microcode;
 pub use uki::Uki;

@@ -2,9 +2,17 @@
 
 use crate::tree::{PathError, Tree, TreePath};
 
-/// Directories of the root that only a running system fills. The kernel in `/boot`
-/// is started from the ESP.
-const EMPTIED: [&str; 5] = ["boot", "dev", "run", "tmp", "var/tmp"];
+/// Directories of the root that only a running system fills, or whose contents the
+/// firmware starts from the ESP: the kernel, and microcode in front of its initrd.
+const EMPTIED: [&str; 7] = [
+    "boot",
+    "dev",
+    "run",
+    "tmp",
+    "usr/lib/firmware/amd-ucode",
+    "usr/lib/firmware/intel-ucode",
+    "var/tmp",
+];
 
 /// `tree` as it is on the root.
 pub fn shipped(tree: &Tree) -> Result<Tree, PathError> {

@@ -37,7 +37,7 @@ pub use units::{Enabled, Units};
 use crate::artifact::{
     Area, ArtifactError, Artifacts, Kind, Manifest, PACKAGES, Package, Partition,
 };
-use crate::boot::{Firmware, Uki, uki::UkiError};
+use crate::boot::{Firmware, Microcode, Uki, microcode, uki::UkiError};
 use crate::extent::FileBytes;
 use crate::fs::unsquash;
 use crate::source::Digest;
@@ -76,6 +76,8 @@ pub struct Inspection {
     pub kernel: String,
     /// The kernel's command line.
     pub cmdline: String,
+    /// Microcode that the kernel loads before anything else.
+    pub microcode: Vec<Microcode>,
     /// Installed packages, sorted by name.
     pub packages: Vec<Package>,
     /// The certificate authorities that the image trusts.
@@ -196,6 +198,7 @@ pub fn inspect(dir: &Path, with_sizes: bool) -> Result<Inspection, InspectError>
         root_hash: image.root_hash,
         contradictions,
         kernel: uki.uname,
+        microcode: microcode::read(&uki.initrd)?,
         cmdline: uki.cmdline,
         packages,
         certificates: certificates::read(&root).map_err(failed("read", &path))?,

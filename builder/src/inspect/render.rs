@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::sizes::{Sizes, Weight};
 use super::{Account, Inspection, Login};
+use crate::boot::Microcode;
 use crate::report::bytes;
 
 /// Most rows of each list of [`render_sizes`].
@@ -57,6 +58,7 @@ fn write(text: &mut String, found: &Inspection, now: Timestamp) -> fmt::Result {
         writeln!(text, "  CONTRADICTION: {clause}")?;
     }
     writeln!(text, "\nkernel: {}\n  {}", found.kernel, found.cmdline)?;
+    microcode(text, &found.microcode)?;
     gateway(text, found)?;
     certificates(text, found, now)?;
     users(text, &found.users)?;
@@ -67,6 +69,14 @@ fn write(text: &mut String, found: &Inspection, now: Timestamp) -> fmt::Result {
         writeln!(text, "  {} {}", package.name, package.version)?;
     }
     Ok(())
+}
+
+fn microcode(text: &mut String, found: &[Microcode]) -> fmt::Result {
+    let each = |m: &Microcode| format!("{} {}", m.vendor.name(), bytes(m.size));
+    match found.iter().map(each).collect::<Vec<_>>().as_slice() {
+        [] => writeln!(text, "  microcode: none"),
+        all => writeln!(text, "  microcode: {}", all.join(", ")),
+    }
 }
 
 fn gateway(text: &mut String, found: &Inspection) -> fmt::Result {

@@ -2,7 +2,7 @@ use super::super::sizes::{Fill, Weights};
 use super::super::{Added, Certificates, Enabled, K3s, Privileged, Proxy, Units};
 use super::*;
 use crate::artifact::{Area, Package, Partition};
-use crate::boot::Firmware;
+use crate::boot::{Firmware, microcode::Vendor};
 
 fn account(name: &str, uid: u32, shell: &str, login: Login, keys: usize) -> Account {
     Account {
@@ -76,6 +76,10 @@ fn inspection() -> Inspection {
         contradictions: Vec::new(),
         kernel: "6.12.0-amd64".into(),
         cmdline: "roothash=45 ro".into(),
+        microcode: vec![Microcode {
+            vendor: Vendor::Intel,
+            size: 15 << 20,
+        }],
         packages: vec![Package {
             name: "bash".into(),
             version: "5.2".into(),
@@ -121,6 +125,7 @@ fn a_good_image_reads_well() {
 
     kernel: 6.12.0-amd64
       roothash=45 ro
+      microcode: Intel 15 MiB
 
     k3s: v1.31.8+k3s1-stand-in, a STAND-IN that runs no containers, 49 KiB
       images: images.tar

@@ -16,7 +16,7 @@ use super::layers::Layers;
 use super::shipped::shipped;
 use super::{BuildContext, budget, target};
 use crate::base::Base;
-use crate::boot::{Cmdline, Uki, bios, esp, lsm};
+use crate::boot::{Cmdline, Uki, bios, esp, lsm, microcode};
 use crate::cache::{Cache, Key, code};
 use crate::disk::{BootArea, Bytes, Disk, Identity, Images, Layout, Sizes, seed_manifest};
 use crate::fs::{ext4, fat, squashfs};
@@ -168,7 +168,7 @@ impl<'a> Image<'a> {
         let profile = self.locked.profile();
         let step = self.context.report.step("Making the unified kernel image");
         let (uname, linux) = self.kernel()?;
-        let initrd = self.initrd()?;
+        let initrd = [microcode::archive(&self.tree)?, self.initrd()?].concat();
         let [stub] = self.boot_files(["/usr/lib/systemd/boot/efi/linuxx64.efi.stub"])?;
         let release = self.tree.read_file(os_release::PATH)?;
         let config = self.tree.read_file(format!("boot/config-{uname}")).ok();
