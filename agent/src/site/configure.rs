@@ -8,6 +8,7 @@ use std::io;
 
 use fs_err as fs;
 use ipnet::IpNet;
+use postern_contract::document;
 use postern_contract::gateway::{GatewayFile, LiteralOnly, Pairing};
 use postern_contract::image::ImageFacts;
 use postern_contract::paths;
@@ -125,24 +126,20 @@ fn gateway(world: &World) -> Result<Option<Result<GatewayFile, Problems>>, StepE
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    let text = match str::from_utf8(&bytes) {
-        Ok(text) => text,
-        Err(error) => {
-            let good = error.valid_up_to();
-            let problem = Problem {
-                file: paths::GATEWAY_FILE.to_owned(),
-                at: None,
-                key: String::new(),
-                what: format!("is not UTF-8 text from byte {good} on"),
-                remedy: "write it as UTF-8".to_owned(),
-            };
-            return Ok(Some(Err(Problems(vec![problem]))));
-        }
+    let Some(text) = document::decode(&bytes).map(Zeroizing::new) else {
+        let problem = Problem {
+            file: paths::GATEWAY_FILE.to_owned(),
+            at: None,
+            key: String::new(),
+            what: "is not text in UTF-8".to_owned(),
+            remedy: "write it as UTF-8".to_owned(),
+        };
+        return Ok(Some(Err(Problems(vec![problem]))));
     };
     let now = world.pace.now();
     Ok(Some(GatewayFile::parse(
         paths::GATEWAY_FILE,
-        text,
+        &text,
         now,
         &LiteralOnly,
     )))

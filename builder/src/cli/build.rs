@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 
 use super::pool::Pool;
-use super::{Global, program, sibling};
+use super::{Global, program, sibling, warn};
 use crate::artifact::Artifacts;
 use crate::build::{BuildContext, build, reproduce};
 use crate::lock::{LockedProfile, Policy};
@@ -49,6 +49,7 @@ impl Build {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
         let report = global.report();
         let mut profile = Profile::load(&self.profile)?;
+        warn(&report, &profile.warnings);
         if !self.formats.is_empty() {
             profile.outputs.clone_from(&self.formats);
         }

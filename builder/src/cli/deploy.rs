@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::maas::Maas;
 use super::palette::Palette;
-use super::{Global, print_json};
+use super::{Global, print_json, warn};
 use crate::artifact::Artifacts;
 use crate::deploy::{
     Action, Deployed, Deployment, Options, PaletteWatch, Plan, Timeouts, deploy, plan,
@@ -69,6 +69,7 @@ impl Deploy {
         let artifacts = Artifacts::open(&self.image).map_err(MaasError::from)?;
         let image = Image::of(&artifacts, None)?;
         let mut gateway = userdata::load(&self.gateway)?;
+        warn(&report, &gateway.warnings);
         give_token(&mut gateway, &self.maas.key()?);
         let operator = self.palette.operator(&gateway)?;
         let runtime = super::runtime()?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::Global;
+use super::{Global, warn};
 use crate::lock::drift::between;
 use crate::lock::{LockFileError, LockedProfile, Policy, file, resolve};
 use crate::profile::Profile;
@@ -29,6 +29,7 @@ impl Lock {
     pub(super) fn run(self, global: &Global) -> anyhow::Result<()> {
         let report = global.report();
         let profile = Profile::load(&self.profile)?;
+        warn(&report, &profile.warnings);
         if self.diff {
             let old = file::read(&profile.file)?;
             let new = resolve(&profile, &report)?.in_place_of(&old);

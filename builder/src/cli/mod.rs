@@ -29,6 +29,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use postern_contract::problem::Problem;
 use serde::Serialize;
 
 use crate::report::Report;
@@ -61,6 +62,13 @@ struct Global {
     /// Report why each step runs or is reused
     #[arg(short, long, global = true)]
     verbose: bool,
+}
+
+/// Reports what a file says that is accepted, but probably not meant.
+fn warn(report: &Report, warnings: &[Problem]) {
+    for warning in warnings {
+        report.note(format!("warning: {warning}"));
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use fs_err as fs;
 
-use super::{Global, print_json, program};
+use super::{Global, print_json, program, warn};
 use crate::boot::Firmware;
 use crate::rehearse::{Inputs, Rehearsal, network};
 use crate::userdata;
@@ -47,6 +47,7 @@ impl Rehearse {
             Some(file) => userdata::load(file)?,
             None => userdata::read("demo-gateway.yaml", GATEWAY)?,
         };
+        warn(&report, &gateway.warnings);
         let scratch = tempfile::Builder::new()
             .prefix("postern-rehearsal-")
             .tempdir()?;

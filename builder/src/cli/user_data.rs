@@ -7,6 +7,7 @@ use postern_contract::gateway::Node;
 use secrecy::ExposeSecret;
 
 use super::palette::Palette;
+use super::warn;
 use crate::userdata::{self, NodeError};
 
 /// Print the cloud-init user-data that delivers a gateway file
@@ -32,6 +33,7 @@ pub struct UserData {
 impl UserData {
     pub(super) fn run(self, global: &super::Global) -> anyhow::Result<()> {
         let mut file = userdata::load(&self.gateway)?;
+        warn(&global.report(), &file.warnings);
         let chosen = userdata::chosen(&file, self.node)?;
         if self.explain {
             print!("{}", userdata::explain(&file, chosen));

@@ -320,6 +320,7 @@ fn without_login(url: &Url) -> Url {
 fn release_directory(archive: &str, suite: &Suite) -> String {
     let archive = archive.trim_end_matches('/');
     match suite.name.strip_suffix('/') {
+        Some("") => format!("{archive}/"),
         Some(directory) => format!("{archive}/{directory}/"),
         None => format!("{archive}/dists/{}/", suite.name),
     }
@@ -372,6 +373,11 @@ mod tests {
                 "m.example_dists_trixie_InRelease",
             ),
             ("https://m.example/", "./", "m.example_._InRelease"),
+            (
+                "https://m.example/core:/deb",
+                "/",
+                "m.example_core:_deb_InRelease",
+            ),
             ("file:///srv/flat", "amd64/", "_srv_flat_amd64_InRelease"),
         ];
         for (archive, name, expected) in cases {

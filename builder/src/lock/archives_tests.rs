@@ -70,7 +70,11 @@ fn a_suite_that_does_not_name_itself_and_is_signed_beside_its_release_file() {
 
 #[test]
 fn a_flat_archive() {
-    for (below, suite) in [("acme", "./"), ("vendor", "amd64/")] {
+    for (below, suite) in [
+        ("acme", "./"),
+        ("core:/stable:/deb", "/"),
+        ("vendor", "amd64/"),
+    ] {
         let mut archive = noble();
         let profile = beside(&mut archive, below, suite);
         let lock = locked(&archive, &profile).unwrap();

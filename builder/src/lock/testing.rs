@@ -15,6 +15,7 @@ pub fn profile() -> Profile {
     };
     Profile {
         file: PathBuf::from("/profiles/demo.yaml"),
+        warnings: Vec::new(),
         name: "demo".to_owned(),
         version: "1".to_owned(),
         base: Base {

@@ -7,6 +7,7 @@ use fs_err as fs;
 use jiff::Timestamp;
 use postern_contract::document::{Complaint, Entry, Findings, Item, Node, Value};
 use postern_contract::gateway::read_certificates;
+use postern_contract::trust::{self, TrustError};
 
 /// The path that `item` names, relative to the file it is written in.
 /// Absolute; a symbolic link at its end keeps its own name.
@@ -74,10 +75,13 @@ pub(super) fn certificate(
     findings: &mut Findings,
 ) -> Option<Value> {
     let file = existing(item, Path::is_file, "a file", findings)?;
-    let text = match fs::read_to_string(&file) {
+    let text = match fs::read(&file) {
+        Ok(bytes) => trust::text_of(&bytes).map_err(TrustError::complaint),
+        Err(error) => Err(Complaint::new(error.to_string(), "name a readable file")),
+    };
+    let text = match text {
         Ok(text) => text,
-        Err(error) => {
-            let complaint = Complaint::new(error.to_string(), "name a readable PEM file");
+        Err(complaint) => {
             findings.add(item.problem(complaint));
             return None;
         }

@@ -63,10 +63,24 @@ impl Profile {
     }
 }
 
+/// The text of a file that a person wrote, in UTF-8 or UTF-16.
+///
+/// # Errors
+/// If it cannot be read or is no text; the message names it.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    document::decode(&fs::read(path)?).ok_or_else(|| {
+        let what = format!(
+            "{} is not text in UTF-8\n  help: save it as UTF-8",
+            path.display()
+        );
+        io::Error::new(io::ErrorKind::InvalidData, what)
+    })
+}
+
 /// [`Profile::load`] at a given time, which certificates must be valid at.
 pub(super) fn load_at(path: &Path, now: Timestamp) -> Result<Profile, LoadError> {
     let file = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(LoadError::Read)?;
+    let text = read_text(path).map_err(LoadError::Read)?;
     let absolute = fs::canonicalize(path).map_err(LoadError::Read)?;
     let mut reading = Reading::default();
     let root = reading.document(&file, absolute.clone(), text);
@@ -77,7 +91,10 @@ pub(super) fn load_at(path: &Path, now: Timestamp) -> Result<Profile, LoadError>
     } = reading;
     let profile = root.and_then(|root| validate::profile(absolute, root, now, &mut findings));
     match findings.finish(profile) {
-        Ok((profile, _)) => Ok(profile),
+        Ok((profile, warnings)) => Ok(Profile {
+            warnings,
+            ..profile
+        }),
         Err(problems) => Err(LoadError::Invalid { problems, sources }),
     }
 }
@@ -116,7 +133,7 @@ impl Reading {
         let name = item.node.value.as_text()?;
         let path = Path::new(file).parent().unwrap_or(Path::new("")).join(name);
         let read = fs::canonicalize(&path).and_then(|absolute| {
-            let text = fs::read_to_string(&path)?;
+            let text = read_text(&path)?;
             Ok((absolute, text))
         });
         let (absolute, text) = match read {

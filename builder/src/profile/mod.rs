@@ -19,7 +19,7 @@ pub use base::{
     Arch, ArchivePlace, Base, BuildProxy, Distro, ExtraArchive, Login, Mirror, Suite, Token,
 };
 pub use disk::DiskSizes;
-pub use load::LoadError;
+pub use load::{LoadError, read_text};
 pub use model::{Certificate, Download, K3s, Kernel, Origin, Output, Packages, Profile, User};
 pub use rules::{is_package_name, is_user_name};
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 use postern_contract::digest::Digest;
 use postern_contract::gateway::ProxySettings;
+use postern_contract::problem::Problem;
 use schemars::{JsonSchema, Schema, json_schema};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -24,6 +25,9 @@ pub struct Profile {
     /// The file it was read from, absolute.
     #[serde(skip)]
     pub file: PathBuf,
+    /// What is accepted, but probably not meant.
+    #[serde(skip)]
+    pub warnings: Vec<Problem>,
     /// Name of the image: lower-case letters, digits and dashes.
     #[schemars(example = &"my-gateway")]
     pub name: String,

@@ -50,7 +50,7 @@ pub(super) fn suite(text: &str) -> Result<String, Complaint> {
     let directory = text.strip_suffix('/').map(|path| path.split('/'));
     let is_flat = directory
         .is_some_and(|mut parts| parts.all(|part| part == "." || archive_word(part).is_ok()));
-    match is_flat {
+    match is_flat || text == "/" {
         true => Ok(text.to_owned()),
         false => archive_word(text),
     }
@@ -380,7 +380,7 @@ mod tests {
         archive_path("debian-security").unwrap();
         archive_path("mirrors/debian").unwrap();
         archive_path("mirrors:8/debian").unwrap();
-        for text in ["noble-security", "./", "amd64/", "a/./b/"] {
+        for text in ["noble-security", "/", "./", "amd64/", "a/./b/"] {
             suite(text).unwrap();
         }
         build_proxy("direct").unwrap();
@@ -425,7 +425,7 @@ mod tests {
         for text in ["/debian", "debian/", "a//b", "../x", ""] {
             archive_path(text).unwrap_err();
         }
-        for text in ["/", "../", "a//", "/a/", "a b"] {
+        for text in ["//", "../", "a//", "/a/", "a b"] {
             suite(text).unwrap_err();
         }
         for text in ["none", "http://proxy.example", "ftp://proxy.example:1"] {

@@ -8,7 +8,6 @@ mod explain;
 
 use std::path::Path;
 
-use fs_err as fs;
 use postern_contract::document::Sources;
 use postern_contract::gateway::{GatewayFile, Node, Nodes, Pairing, Undeliverable};
 use postern_contract::host::clock;
@@ -17,7 +16,7 @@ use postern_contract::palette::manifest::{self, ManifestError};
 use postern_contract::paths;
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::profile::LoadError;
+use crate::profile::{LoadError, read_text};
 
 pub use explain::explain;
 
@@ -27,7 +26,7 @@ pub use explain::explain;
 /// # Errors
 /// An unreadable file, or every problem in it at once.
 pub fn load(path: &Path) -> Result<GatewayFile, LoadError> {
-    let text = fs::read_to_string(path).map_err(LoadError::Read)?;
+    let text = read_text(path).map_err(LoadError::Read)?;
     read(&path.display().to_string(), &text)
 }
 

@@ -14,6 +14,7 @@ pub mod rules;
 #[cfg(feature = "schema")]
 pub mod schema;
 pub mod shape;
+mod text;
 mod tree;
 
 pub use crate::problem::Complaint;
@@ -21,6 +22,7 @@ pub use de::Mismatch;
 pub use findings::Findings;
 pub use item::{Item, dotted};
 pub use render::{Severity, Sources, render};
+pub use text::decode;
 pub use tree::{Entry, Node, Place, Value};
 
 /// The version that every file starts with: `apiVersion: postern/v1`.

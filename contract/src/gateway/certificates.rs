@@ -2,17 +2,15 @@
 
 use jiff::Timestamp;
 
-use crate::document::{Complaint, Findings, Item, Node, Value};
+use crate::document::{Findings, Item, Node, Value};
 use crate::trust::{self, Certificate, DistrustReason, TrustError};
 
 /// The CA certificates of a list whose values are PEM, one a value, each once.
 pub(super) fn read_list(list: &Item<'_>, now: Timestamp, findings: &mut Findings) -> Option<Value> {
-    let mut all = Vec::new();
-    for item in list.at("[]") {
-        if let Some(text) = item.node.value.as_text() {
-            all.extend(read_certificates(&item, text, now, findings));
-        }
-    }
+    let items = list.at("[]");
+    let texts = items.iter();
+    let texts = texts.filter_map(|item| Some((item, item.node.value.as_text()?)));
+    let all = authorities(texts, now, findings);
     let node = |certificate: Certificate| Node {
         place: list.node.place.clone(),
         value: certificate.pem.into(),
@@ -22,39 +20,43 @@ pub(super) fn read_list(list: &Item<'_>, now: Timestamp, findings: &mut Findings
 }
 
 /// The CA certificates in `text`, which `item` holds or refers to. Whatever
-/// cannot be an authority at `now` is a problem of `item`.
+/// cannot be an authority at `now` is a problem of `item`; but expired ones beside
+/// a good one are only left out, with a warning: bundles keep them for years.
 pub fn read_certificates(
     item: &Item<'_>,
     text: &str,
     now: Timestamp,
     findings: &mut Findings,
 ) -> Vec<Certificate> {
-    let rule = |text: &str| trust::parse(text).map_err(unreadable);
-    let found = item.checked(text, findings, rule).unwrap_or_default();
-    let trusted = |certificate: &Certificate| match certificate.as_authority(now) {
-        Ok(()) => true,
-        Err(reason) => {
-            findings.add(item.problem(distrusted(&reason)));
-            false
-        }
-    };
-    found.into_iter().filter(trusted).collect()
+    authorities([(item, text)].into_iter(), now, findings)
 }
 
-fn unreadable(error: TrustError) -> Complaint {
-    let remedy = match error {
-        TrustError::PrivateKey => "remove the key, and replace it: it may have been seen",
-        _ => "give PEM: `-----BEGIN CERTIFICATE-----` … `-----END CERTIFICATE-----`",
-    };
-    Complaint::new(error.to_string(), remedy)
-}
-
-fn distrusted(reason: &DistrustReason) -> Complaint {
-    let remedy = match reason {
-        DistrustReason::NotAuthority(_) => {
-            "give the certificate of the authority that signed this one"
+fn authorities<'i, 't: 'i>(
+    texts: impl Iterator<Item = (&'i Item<'t>, &'i str)>,
+    now: Timestamp,
+    findings: &mut Findings,
+) -> Vec<Certificate> {
+    let mut good = Vec::new();
+    let mut expired = Vec::new();
+    for (item, text) in texts {
+        let rule = |text: &str| trust::parse(text).map_err(TrustError::complaint);
+        for certificate in item.checked(text, findings, rule).unwrap_or_default() {
+            match certificate.as_authority(now) {
+                Ok(()) => good.push(certificate),
+                Err(reason @ DistrustReason::Expired { .. }) => expired.push((item, reason)),
+                Err(reason) => findings.add(item.problem(reason.complaint())),
+            }
         }
-        DistrustReason::Expired { .. } => "give the authority's present certificate",
-    };
-    Complaint::new(reason.to_string(), remedy)
+    }
+    for (item, reason) in expired {
+        let mut problem = item.problem(reason.complaint());
+        match good.is_empty() {
+            true => findings.add(problem),
+            false => {
+                problem.what.push_str(", and is left out");
+                findings.warn(problem);
+            }
+        }
+    }
+    good
 }

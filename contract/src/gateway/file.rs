@@ -13,7 +13,7 @@ use crate::size;
 
 use super::document::Document;
 use super::pairing::{Obtain, Pairing};
-use super::secrets::look_up;
+use super::secrets::{look_up, look_up_certificates};
 use super::{
     Cluster, Gateway, MaasRequest, ProxySettings, VirtualAddress, certificates, cluster, maas,
     network, pairing, registries, rules, virtual_address,
@@ -129,7 +129,9 @@ fn apply_rules(root: &mut Node, now: Timestamp, source: &dyn Secrets, findings: 
             &text(|text| rules::address(text).map(|address| address.to_string())),
         ),
         ("network.ntp[]", &text(rules::host)),
-        ("certificates[]", &kept),
+        ("certificates[]", &|item, findings| {
+            look_up_certificates(item, source, findings)
+        }),
         ("certificates", &|list, findings| {
             certificates::read_list(list, now, findings)
         }),

@@ -6,9 +6,10 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
-use crate::document::{Findings, Item, Value};
+use crate::document::{self, Findings, Item, Value};
 use crate::host::secrets::Secrets;
 use crate::problem::Complaint;
+use crate::trust::{self, TrustError};
 
 /// A secret that the agent keeps in its settings. Shown nowhere.
 #[derive(Clone, Serialize, Deserialize)]
@@ -69,13 +70,37 @@ pub(super) fn look_up(
     secrets: &dyn Secrets,
     findings: &mut Findings,
 ) -> Option<Value> {
+    let text = |bytes: &[u8]| {
+        let remedy = "save it as UTF-8";
+        document::decode(bytes).ok_or_else(|| Complaint::new("is not text in UTF-8", remedy))
+    };
+    look_up_with(item, secrets, &text, findings)
+}
+
+/// Like [`look_up`], of a list of certificates, which comes out as PEM.
+pub(super) fn look_up_certificates(
+    item: &Item<'_>,
+    secrets: &dyn Secrets,
+    findings: &mut Findings,
+) -> Option<Value> {
+    let text = |bytes: &[u8]| trust::text_of(bytes).map_err(TrustError::complaint);
+    look_up_with(item, secrets, &text, findings)
+}
+
+fn look_up_with(
+    item: &Item<'_>,
+    secrets: &dyn Secrets,
+    text: &dyn Fn(&[u8]) -> Result<String, Complaint>,
+    findings: &mut Findings,
+) -> Option<Value> {
     let kept =
         [("file", true), ("env", false)].map(|(key, file)| Some((item.at(key).pop()?, file)));
     let (place, found) = match (kept.into_iter().flatten().next(), item.node.value.as_text()) {
         (Some((place, file)), _) => {
             let name = place.node.value.as_text()?;
             let found = if file {
-                secrets.file(name)
+                let bytes = secrets.file(name);
+                bytes.and_then(|bytes| text(bytes.expose_secret()).map(SecretString::from))
             } else {
                 secrets.env(name)
             };

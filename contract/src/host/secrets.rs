@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use secrecy::SecretString;
+use secrecy::{SecretSlice, SecretString};
 
 use crate::document::Complaint;
 
@@ -13,11 +13,11 @@ const MAX_FILE_BYTES: u64 = 4 << 20;
 /// Where `{file: …}` and `{env: …}` are looked up. An error is one clause that
 /// says what is wrong, and never the value.
 pub trait Secrets {
-    /// The text of a file; a relative path starts at the gateway file's directory.
+    /// The bytes of a file; a relative path starts at the gateway file's directory.
     ///
     /// # Errors
-    /// Why there is none.
-    fn file(&self, path: &str) -> Result<SecretString, Complaint>;
+    /// Why there are none.
+    fn file(&self, path: &str) -> Result<SecretSlice<u8>, Complaint>;
 
     /// The value of an environment variable.
     ///
@@ -39,7 +39,7 @@ pub trait Secrets {
 pub struct LiteralOnly;
 
 impl Secrets for LiteralOnly {
-    fn file(&self, _: &str) -> Result<SecretString, Complaint> {
+    fn file(&self, _: &str) -> Result<SecretSlice<u8>, Complaint> {
         Err(not_here("a file"))
     }
 
@@ -74,9 +74,9 @@ impl HostSecrets {
 }
 
 impl Secrets for HostSecrets {
-    fn file(&self, path: &str) -> Result<SecretString, Complaint> {
+    fn file(&self, path: &str) -> Result<SecretSlice<u8>, Complaint> {
         let path = self.base.join(path);
-        let remedy = "name a readable text file, relative to the file that names it";
+        let remedy = "name a readable file, relative to the file that names it";
         let complain = |what: String| Complaint::new(what, remedy);
         let size = fs::metadata(&path).map_err(|error| complain(error.to_string()))?;
         if !size.is_file() || size.len() > MAX_FILE_BYTES {
@@ -86,10 +86,8 @@ impl Secrets for HostSecrets {
             );
             return Err(complain(what));
         }
-        let text = fs::read_to_string(&path).map_err(|error| complain(error.to_string()))?;
-        // Some editors put a byte order mark in front, which is no part of the value.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-        Ok(SecretString::from(text))
+        let bytes = fs::read(&path).map_err(|error| complain(error.to_string()))?;
+        Ok(SecretSlice::from(bytes))
     }
 
     fn env(&self, name: &str) -> Result<SecretString, Complaint> {
@@ -116,10 +114,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("code"), "SESAME\n").unwrap();
         let secrets = HostSecrets::beside(&dir.path().join("edge.yaml"));
-        assert_eq!(secrets.file("code").unwrap().expose_secret(), "SESAME\n");
-        fs::write(dir.path().join("marked"), "\u{feff}SESAME\r\n").unwrap();
-        let marked = secrets.file("marked").unwrap();
-        assert_eq!(marked.expose_secret(), "SESAME\r\n");
+        assert_eq!(secrets.file("code").unwrap().expose_secret(), b"SESAME\n");
         let absolute = dir.path().join("code");
         secrets.file(absolute.to_str().unwrap()).unwrap();
         let missing = secrets.file("other").unwrap_err();

@@ -10,10 +10,14 @@ mod subject;
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
+use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::Decode;
 use x509_cert::der::pem::{self, LineEnding};
 use x509_cert::ext::pkix::BasicConstraints;
 use x509_cert::time::Time;
+
+use crate::document;
+use crate::problem::Complaint;
 
 pub use install::{Additions, Named, additions};
 
@@ -64,6 +68,9 @@ pub enum TrustError {
     /// Bytes that are not an X.509 certificate.
     #[error("certificate {0} is not an X.509 certificate")]
     X509(usize),
+    /// A file that is neither text nor one certificate in DER.
+    #[error("is binary, and not an X.509 certificate")]
+    Binary,
 }
 
 /// Why a certificate cannot be an authority.
@@ -80,6 +87,56 @@ pub enum DistrustReason {
         /// When it ended.
         not_after: Timestamp,
     },
+}
+
+impl TrustError {
+    /// What is wrong, and what to do.
+    pub fn complaint(self) -> Complaint {
+        let remedy = match &self {
+            TrustError::PrivateKey => "remove the key, and replace it: it may have been seen",
+            TrustError::Other(label) if label.contains("PKCS7") => {
+                "take the certificates out: `openssl pkcs7 -print_certs -in FILE`"
+            }
+            TrustError::Binary => {
+                "convert it to PEM: `openssl pkcs7 -inform DER -print_certs -in FILE`, or `openssl pkcs12 -nokeys -in FILE` if it is PKCS #12"
+            }
+            _ => "give PEM: `-----BEGIN CERTIFICATE-----` … `-----END CERTIFICATE-----`",
+        };
+        Complaint::new(self.to_string(), remedy)
+    }
+}
+
+impl DistrustReason {
+    /// What is wrong, and what to do.
+    pub fn complaint(&self) -> Complaint {
+        let remedy = match self {
+            DistrustReason::NotAuthority(_) => {
+                "give the certificate of the authority that signed this one"
+            }
+            DistrustReason::Expired { .. } => "give the authority's present certificate",
+        };
+        Complaint::new(self.to_string(), remedy)
+    }
+}
+
+/// The text of a file with certificates as people keep it: PEM in any encoding, or
+/// one certificate in DER, which is then PEM.
+///
+/// # Errors
+/// [`TrustError::Binary`]; what is in the text is for [`parse`] to say.
+pub fn text_of(bytes: &[u8]) -> Result<String, TrustError> {
+    if let Some(text) = document::decode(bytes) {
+        return Ok(text);
+    }
+    if let Some(certificate) = from_der(bytes) {
+        return Ok(certificate.pem);
+    }
+    let begin = BEGIN.as_bytes();
+    match bytes.windows(begin.len()).any(|window| window == begin) {
+        // Comments of another time, in Latin-1 or its like; PEM itself is ASCII.
+        true => Ok(bytes.iter().map(|byte| char::from(*byte)).collect()),
+        false => Err(TrustError::Binary),
+    }
 }
 
 /// Every certificate in `text`, in order, duplicates included. What stands
@@ -131,7 +188,9 @@ fn certificate(block: &str, i: usize) -> Result<Certificate, TrustError> {
 }
 
 fn from_der(der: &[u8]) -> Option<Certificate> {
-    let parsed = x509_cert::Certificate::from_der(der).ok()?;
+    // As it is: old roots have serials over the 20 octets of RFC 5280, and OpenSSL
+    // and Go take them.
+    let parsed = CertificateInner::<Raw>::from_der(der).ok()?;
     let body = parsed.tbs_certificate();
     let constraints = body.get_extension::<BasicConstraints>().ok()?;
     let self_issued = body.subject() == body.issuer();

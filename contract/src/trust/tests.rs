@@ -193,3 +193,61 @@ fn several_certificates_of_one_file_are_numbered() {
         .collect();
     assert_eq!(names, ["corp-1", "corp-2"]);
 }
+
+#[test]
+fn takes_files_as_people_keep_them() {
+    let der = Command::new("openssl").args(["x509", "-outform", "DER"]);
+    let der = der.run_with_input(authority().as_bytes()).unwrap();
+    let marked = format!("\u{feff}{}", authority()).into_bytes();
+    let latin1 = [b"# f\xfcr alle\n", authority().as_bytes()].concat();
+    let wide = [0xfeff].into_iter().chain(authority().encode_utf16());
+    let wide: Vec<u8> = wide.flat_map(u16::to_le_bytes).collect();
+    for bytes in [
+        authority().as_bytes().to_vec(),
+        der.clone(),
+        marked,
+        latin1,
+        wide,
+    ] {
+        let text = text_of(&bytes).unwrap();
+        assert_eq!(parse(&text).unwrap()[0].pem, authority());
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let pem = dir.path().join("ca.pem");
+    fs_err::write(&pem, authority()).unwrap();
+    let pkcs7 = Command::new("openssl").args(["crl2pkcs7", "-nocrl", "-certfile"]);
+    let text = String::from_utf8(pkcs7.clone().arg(&pem).run().unwrap()).unwrap();
+    let error = parse(&text).unwrap_err().complaint();
+    assert!(
+        error.remedy.contains("openssl pkcs7 -print_certs"),
+        "{error:?}"
+    );
+    let binary = pkcs7.arg(&pem).args(["-outform", "DER"]).run().unwrap();
+    assert_eq!(text_of(&binary).unwrap_err(), TrustError::Binary);
+}
+
+/// RFC 5280 wants 20 octets at most; roots of before 2008 have more.
+#[test]
+fn takes_a_serial_of_23_octets() {
+    let root = openssl(
+        &[
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-keyout",
+            "/dev/null",
+            "-subj",
+            "/CN=long",
+            "-set_serial",
+            "0x7f112233445566778899aabbccddeeff00112233445566",
+        ],
+        "",
+    );
+    let parsed = &parse(&root).unwrap()[0];
+    parsed.as_authority(parsed.info.not_before).unwrap();
+    assert_eq!(parsed.pem, root);
+}

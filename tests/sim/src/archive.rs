@@ -181,7 +181,7 @@ impl Archive {
         for suite in self.suites.values() {
             let archive = self.root().join(&suite.archive);
             let dists = match suite.is_flat() {
-                true => archive.join(suite.name()),
+                true => archive.join(suite.name().trim_start_matches('/')),
                 false => archive.join("dists").join(suite.name()),
             };
             let components = suite.components();

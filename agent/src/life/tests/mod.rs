@@ -284,7 +284,7 @@ async fn a_broken_gateway_file_is_explained() {
     let bench = Bench::new().await;
     fs::write(bench.at(paths::GATEWAY_FILE), b"name: \xff\n").unwrap();
     let mended = async {
-        bench.says("is not UTF-8").await;
+        bench.says("is not text in UTF-8").await;
         bench.put(
             paths::GATEWAY_FILE,
             "apiVersion: postern/v1\nname: edge-1\n",

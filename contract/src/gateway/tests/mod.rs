@@ -2,23 +2,25 @@ mod each_rule;
 
 use std::collections::BTreeMap;
 
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use super::*;
 use crate::document::Complaint;
+use crate::host::Command;
 use crate::problem::Problems;
 
 /// What `{file: …}` and `{env: …}` find.
 struct Kept(BTreeMap<&'static str, String>);
 
 impl Secrets for Kept {
-    fn file(&self, path: &str) -> Result<SecretString, Complaint> {
-        let found = self.0.get(path).map(|s| SecretString::from(s.as_str()));
+    fn file(&self, path: &str) -> Result<SecretSlice<u8>, Complaint> {
+        let found = self.0.get(path).map(|s| s.as_bytes().to_vec().into());
         found.ok_or_else(|| Complaint::new(format!("no file {path}"), "make it"))
     }
 
     fn env(&self, name: &str) -> Result<SecretString, Complaint> {
-        self.file(name)
+        let found = self.0.get(name).map(|s| s.as_str().into());
+        found.ok_or_else(|| Complaint::new(format!("no variable {name}"), "set it"))
     }
 }
 
@@ -544,4 +546,44 @@ proptest::proptest! {
         proptest::prop_assert_eq!(super::tests::code(&again), &code);
         proptest::prop_assert_eq!(again.ssh_authorized_keys, file.gateway.ssh_authorized_keys);
     }
+}
+
+/// A bundle of a company holds roots of many years.
+#[test]
+fn an_expired_certificate_beside_a_good_one_is_left_out() {
+    let old = Command::new("openssl").args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        "/dev/null",
+        "-subj",
+        "/CN=old",
+        "-days",
+        "1",
+    ]);
+    let old = String::from_utf8(old.run().unwrap()).unwrap();
+    let end = crate::trust::parse(&old).unwrap()[0].info.not_after;
+    let later = end + jiff::SignedDuration::from_hours(1);
+    let both = format!("{old}{}", authority());
+    let text = format!("{SMALLEST}certificates: [{{file: it}}]\n");
+    let read = |kept: String, now| {
+        let kept = Kept(BTreeMap::from([
+            ("it", kept),
+            ("code", "SESAME".to_owned()),
+        ]));
+        GatewayFile::parse("edge.yaml", &text, now, &kept)
+    };
+    let file = read(both.clone(), later).unwrap();
+    assert_eq!(file.gateway.certificates, [authority()]);
+    let warning = file.warnings[0].to_string();
+    assert!(warning.contains("`CN=old` expired on"), "{warning}");
+    assert!(warning.contains(", and is left out"), "{warning}");
+    assert!(read(both, end).unwrap().warnings.is_empty());
+    let problem = &read(old, later).unwrap_err().0[0];
+    assert!(problem.what.contains("`CN=old` expired on"), "{problem}");
 }
