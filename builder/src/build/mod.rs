@@ -68,7 +68,6 @@ pub fn build(locked: &LockedProfile, context: BuildContext<'_>) -> anyhow::Resul
     let image = image::Image::merge(locked, context, &cache, &base, &layers)?;
     let dir = image.make(&tools)?;
     inputs::remember(&cache, &key, &dir)?;
-    context.store.share();
     Ok(dir)
 }
 

@@ -98,6 +98,8 @@ impl Build {
         } else {
             println!("{}", dir.display());
         }
+        // The image is there and named, however long the pools take.
+        store.share()?;
         Ok(())
     }
 }

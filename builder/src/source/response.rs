@@ -1,14 +1,51 @@
 //! What an HTTP response says about the file that was requested.
 
+use std::fmt;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::{SignedDuration, Timestamp};
+use postern_contract::host::clock;
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, DATE, HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 
 use super::transfer::TransferError;
 
 /// Bytes of an error's body that are read.
 const MAX_ERROR_BODY_BYTES: usize = 4096;
+
+/// How far clocks may be apart before a signed request that is refused may be
+/// refused for that. S3 allows 15 minutes, servers like it fewer, and tell it by the
+/// same code as a missing permission.
+const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(4);
+
+/// This machine's clock is not the server's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClockSkew {
+    server: Timestamp,
+    here: Timestamp,
+}
+
+impl ClockSkew {
+    /// The skew that a response's `Date` shows (RFC 9110, 6.6.1), if it is large
+    /// enough to matter.
+    fn of(headers: &HeaderMap, here: Timestamp) -> Option<Self> {
+        let date = headers.get(DATE)?.to_str().ok()?;
+        let server = DateTimeParser::new().parse_timestamp(date).ok()?;
+        let apart = here.duration_since(server).abs();
+        (apart > MAX_CLOCK_SKEW).then_some(Self { server, here })
+    }
+}
+
+impl fmt::Display for ClockSkew {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { server, here } = self;
+        write!(
+            f,
+            "; this machine's clock says {here:.0}, the server's {server:.0}, and signatures are only valid for minutes"
+        )
+    }
+}
 
 /// An error below HTTP, without the URL: the message names the place already,
 /// and the URL may hold a password.
@@ -28,6 +65,7 @@ pub fn connection_error(error: reqwest::Error) -> TransferError {
 /// from its body.
 pub async fn response_error(response: Response) -> TransferError {
     let wait = retry_after(response.headers());
+    let skew = ClockSkew::of(response.headers(), clock::now());
     match response.status() {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
             let status = response.status();
@@ -40,7 +78,10 @@ pub async fn response_error(response: Response) -> TransferError {
             // Not only the file is missing, but the whole bucket.
             match gone && code.as_deref() != Some("NoSuchBucket") {
                 true => TransferError::NotFound(status),
-                false => TransferError::Refused { status, code },
+                false => {
+                    let skew = skew.filter(|_| status == StatusCode::FORBIDDEN);
+                    TransferError::Refused { status, code, skew }
+                }
             }
         }
     }

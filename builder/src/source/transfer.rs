@@ -13,7 +13,9 @@ use reqwest::{Client, Response, StatusCode};
 use tokio::sync::Mutex;
 use url::Url;
 
-use super::response::{connection_error, continues, is_html, is_web_page, response_error};
+use super::response::{
+    ClockSkew, connection_error, continues, is_html, is_web_page, response_error,
+};
 use super::store::{Part, StoreError};
 use postern_contract::digest::{Digest, in_chunks};
 
@@ -38,12 +40,20 @@ pub enum TransferError {
     #[error("the server answered {0}")]
     NotFound(StatusCode),
     /// Any other error status, with the code of an S3 error.
-    #[error("the server answered {status}{}", .code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default())]
+    #[error("the server answered {status}{}{}", .code.as_ref().map(|code| format!(" ({code})")).unwrap_or_default(), .skew.as_ref().map(ToString::to_string).unwrap_or_default())]
     Refused {
         /// Its response.
         status: StatusCode,
         /// `<Code>` of an S3 error.
         code: Option<String>,
+        /// How far the clocks are apart, if that may be why.
+        skew: Option<ClockSkew>,
+    },
+    /// It took nothing of an upload for this long, and did not answer.
+    #[error("it took nothing for {seconds} s and did not answer")]
+    Silent {
+        /// How long, in seconds.
+        seconds: u64,
     },
     /// The server sent a web page instead.
     #[error("the server sent a web page instead of the file")]
@@ -109,6 +119,8 @@ impl TransferError {
             TransferError::NotFound(_) => {
                 "it is no longer there: name another place, or a directory that has it with --pool DIR"
             }
+            TransferError::Silent { .. } => "check the server, and what is on the way to it",
+            TransferError::Refused { skew: Some(_), .. } => "set this machine's clock",
             TransferError::Refused { .. } => {
                 "check the address, its access rights and the proxy settings"
             }

@@ -10,21 +10,25 @@
 //! signed header, so a server that knows it refuses a damaged upload.
 
 use std::fmt;
+use std::io::{self, Cursor};
 use std::path::Path;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use backon::ExponentialBuilder;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::stream;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Client};
 use rusty_s3::{Credentials, S3Action, UrlStyle};
 use secrecy::ExposeSecret;
+use tokio::io::{AsyncRead, AsyncReadExt};
 use url::Url;
 
 use super::super::response::{connection_error, response_error};
 use super::super::store::blob_name;
 use super::super::transfer::TransferError;
+use super::Options;
 use super::remote::Remote;
 use super::serve_error::ServeError;
 use crate::host::aws::Aws;
@@ -37,8 +41,8 @@ const SIGNATURE_VALIDITY: Duration = Duration::from_secs(15 * 60);
 /// Most bytes of one PUT (Amazon S3 User Guide, "uploading objects").
 const MAX_PUT_BYTES: u64 = 5 << 30;
 
-/// The slowest upload that is not given up, in bytes a second.
-const MIN_BYTES_PER_SECOND: u64 = 64 << 10;
+/// Bytes of a body that are handed to the connection at once.
+const CHUNK_BYTES: usize = 64 << 10;
 
 /// The header with the digest of a body.
 const CHECKSUM: &str = "x-amz-checksum-sha256";
@@ -50,6 +54,7 @@ pub struct Bucket {
     keys: Option<Credentials>,
     pub(super) remote: Remote,
     uploads: Client,
+    max_silence: Duration,
 }
 
 impl fmt::Debug for Bucket {
@@ -65,9 +70,9 @@ impl Bucket {
         name: &str,
         prefix: &str,
         aws: &Aws,
-        retry: ExponentialBuilder,
+        options: &Options,
     ) -> Result<Result<Self, String>, HttpError> {
-        let remote = Remote::new(http::client_for_signed()?, retry);
+        let remote = Remote::new(http::client_for_signed()?, options.retry);
         let uploads = http::client_for_uploads()?;
         let opened = bucket(name, aws).map(|bucket| Self {
             bucket,
@@ -81,6 +86,7 @@ impl Bucket {
             }),
             remote,
             uploads,
+            max_silence: options.max_silence,
         });
         Ok(opened)
     }
@@ -122,7 +128,7 @@ impl Bucket {
             let file = tokio::fs::File::open(from)
                 .await
                 .map_err(TransferError::File)?;
-            self.send(&upload, file.into()).await
+            self.send(&upload, file).await
         };
         put_error(self.remote.retry(send).await)
     }
@@ -136,11 +142,16 @@ impl Bucket {
             digest: Digest::of(bytes),
             size: bytes.len() as u64,
         };
-        let send = || async { self.send(&upload, bytes.to_vec().into()).await };
+        let send = || async { self.send(&upload, Cursor::new(bytes.to_vec())).await };
         put_error(self.remote.retry(send).await)
     }
 
-    async fn send(&self, upload: &Upload<'_>, body: Body) -> Result<(), TransferError> {
+    async fn send<R>(&self, upload: &Upload<'_>, from: R) -> Result<(), TransferError>
+    where
+        R: AsyncRead + Send + Unpin + 'static,
+    {
+        let taken = Taken::now();
+        let body = body(from, &taken);
         let checksum = STANDARD.encode(upload.digest.as_bytes());
         let mut action = self.bucket.put_object(self.keys.as_ref(), upload.name);
         action.headers_mut().insert(CHECKSUM, &checksum);
@@ -151,9 +162,14 @@ impl Bucket {
             .header(CONTENT_TYPE, upload.kind)
             // S3 takes no body of unknown length.
             .header(CONTENT_LENGTH, upload.size)
-            .timeout(SIGNATURE_VALIDITY + Duration::from_secs(upload.size / MIN_BYTES_PER_SECOND))
             .body(body);
-        let response = request.send().await.map_err(connection_error)?;
+        let response = tokio::select! {
+            response = request.send() => response.map_err(connection_error)?,
+            () = taken.nothing_for(self.max_silence) => {
+                let seconds = self.max_silence.as_secs();
+                return Err(TransferError::Silent { seconds });
+            }
+        };
         match response.status() {
             status if status.is_success() => Ok(()),
             _ => Err(response_error(response).await),
@@ -163,6 +179,46 @@ impl Bucket {
     fn name(&self, name: &str) -> String {
         format!("{}{name}", self.prefix)
     }
+}
+
+/// When the connection last took something of a body.
+#[derive(Clone)]
+struct Taken(Arc<Mutex<Instant>>);
+
+impl Taken {
+    fn now() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn at(&self) -> MutexGuard<'_, Instant> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once nothing was taken for so long.
+    async fn nothing_for(&self, limit: Duration) {
+        loop {
+            let left = limit.saturating_sub(self.at().elapsed());
+            if left.is_zero() {
+                return;
+            }
+            tokio::time::sleep(left).await;
+        }
+    }
+}
+
+/// A body that notes when it is taken.
+fn body<R>(from: R, taken: &Taken) -> Body
+where
+    R: AsyncRead + Send + Unpin + 'static,
+{
+    let state = (from, taken.clone());
+    Body::wrap_stream(stream::try_unfold(state, |(mut from, taken)| async move {
+        let mut chunk = vec![0; CHUNK_BYTES];
+        let length = from.read(&mut chunk).await?;
+        *taken.at() = Instant::now();
+        chunk.truncate(length);
+        Ok::<_, io::Error>((length > 0).then_some((chunk, (from, taken))))
+    }))
 }
 
 /// An object to write.

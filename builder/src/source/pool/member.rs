@@ -1,7 +1,9 @@
 //! One pool, of any kind.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use url::Url;
 
@@ -11,6 +13,7 @@ use super::mirror::Mirror;
 use super::remote::Remote;
 use super::serve_error::ServeError;
 use super::{Location, Options, PoolError};
+use postern_contract::digest::Digest;
 
 /// One pool.
 pub(super) struct Member {
@@ -20,6 +23,8 @@ pub(super) struct Member {
     pub(super) down: AtomicBool,
     /// The warning that it denies objects was given.
     pub(super) denial_reported: AtomicBool,
+    /// Blobs that it gave damaged: they count as missing.
+    pub(super) damaged: Mutex<BTreeSet<Digest>>,
 }
 
 pub(super) enum Kind {
@@ -40,7 +45,7 @@ impl Member {
                 };
                 let aws = options.aws.as_ref();
                 let aws = aws.ok_or_else(|| refuse("there are no settings for S3".to_owned()))?;
-                Kind::Bucket(Bucket::open(bucket, prefix, aws, options.retry)?.map_err(refuse)?)
+                Kind::Bucket(Bucket::open(bucket, prefix, aws, options)?.map_err(refuse)?)
             }
         };
         Ok(Self {
@@ -48,6 +53,7 @@ impl Member {
             kind,
             down: AtomicBool::new(false),
             denial_reported: AtomicBool::new(false),
+            damaged: Mutex::default(),
         })
     }
 
@@ -66,6 +72,11 @@ impl Member {
             Kind::Mirror(mirror) => Some((&mirror.remote, mirror.url(name))),
             Kind::Bucket(bucket) => Some((&bucket.remote, bucket.url(name))),
         }
+    }
+
+    /// The blobs that it gave damaged.
+    pub(super) fn damaged(&self) -> MutexGuard<'_, BTreeSet<Digest>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether nobody in between can change its records.

@@ -34,6 +34,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use backon::ExponentialBuilder;
 use tokio::runtime::{Builder, Runtime};
@@ -79,6 +80,8 @@ pub struct Options {
     pub aws: Option<Aws>,
     /// How long to wait before each further try of a request that failed.
     pub retry: ExponentialBuilder,
+    /// How long a bucket may take nothing of an upload, and not answer either.
+    pub max_silence: Duration,
 }
 
 impl Default for Options {
@@ -90,6 +93,7 @@ impl Default for Options {
             offline: false,
             aws: None,
             retry: ExponentialBuilder::new().with_max_times(2),
+            max_silence: Duration::from_secs(60),
         }
     }
 }
@@ -152,6 +156,11 @@ impl Pools {
                 .map_err(PoolError::Runtime)?,
             report: report.clone(),
         }))))
+    }
+
+    /// Whether builds push to them.
+    pub fn are_pushed_to(&self) -> bool {
+        self.0.as_ref().is_some_and(|inner| inner.push)
     }
 
     /// Whether there are none.
@@ -245,6 +254,9 @@ impl Inner {
             Ok(found) => Ok(found),
             Err(ServeError::Local(error)) => Err(error),
             Err(error) => {
+                if let ServeError::Damaged(_) = error {
+                    member.damaged().insert(part.expected());
+                }
                 self.warn(member, &part.expected().to_string(), error);
                 Ok(false)
             }

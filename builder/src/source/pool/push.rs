@@ -1,7 +1,7 @@
 //! Pushes to pools what a build fetched and made.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use super::super::store::{Record, Slot, Store};
 use super::super::transfer::TransferError;
@@ -27,14 +27,15 @@ struct PushProgress {
     checked: AtomicU64,
     files: AtomicUsize,
     bytes: AtomicU64,
+    failed: AtomicBool,
 }
 
 impl Pools {
     /// Pushes `blobs` and `results` of the store to every writable pool that
-    /// does not have them. A failure is a warning.
-    pub fn push(&self, store: &Store, blobs: &[Digest], results: &BTreeMap<Slot, Record>) {
+    /// does not have them. A failure is a warning; whether all have them now.
+    pub fn push(&self, store: &Store, blobs: &[Digest], results: &BTreeMap<Slot, Record>) -> bool {
         let Some(inner) = self.0.as_ref().filter(|inner| inner.push) else {
-            return;
+            return false;
         };
         let blobs = blobs.iter().map(PushItem::Blob);
         let results = results
@@ -42,14 +43,17 @@ impl Pools {
             .map(|(slot, record)| PushItem::Result(slot, record));
         // The large ones first, so that the last upload is a short one.
         let items: Vec<PushItem<'_>> = results.chain(blobs).collect();
-        for member in inner.usable().filter(|member| member.is_writable()) {
-            inner.push_all(member, store, &items);
+        let mut complete = true;
+        for member in inner.members.iter().filter(|member| member.is_writable()) {
+            let is_up = !member.down.load(Ordering::Relaxed);
+            complete &= is_up && inner.push_all(member, store, &items);
         }
+        complete
     }
 }
 
 impl Inner {
-    fn push_all(&self, member: &Member, store: &Store, items: &[PushItem<'_>]) {
+    fn push_all(&self, member: &Member, store: &Store, items: &[PushItem<'_>]) -> bool {
         let title = format!("Sharing with {}", member.name);
         let step = self.report.step_of(title, Unit::Items);
         if let Kind::Directory(directory) = &member.kind
@@ -77,6 +81,7 @@ impl Inner {
             true => format!("stopped after {files} of {all} files"),
             false => format!("{files} of {all} were new there, {size}"),
         });
+        !progress.failed.into_inner() && !member.down.load(Ordering::Relaxed)
     }
 
     fn push_item(
@@ -97,6 +102,7 @@ impl Inner {
             }
         };
         if let Err(error) = pushed {
+            progress.failed.store(true, Ordering::Relaxed);
             self.warn(member, &object, error);
         }
     }
@@ -152,12 +158,17 @@ impl Inner {
             }
             Kind::Mirror(_) => return Ok(()),
         }
+        member.damaged().remove(digest);
         progress.files.fetch_add(1, Ordering::Relaxed);
         progress.bytes.fetch_add(size, Ordering::Relaxed);
         Ok(())
     }
 
+    /// Whether it has a blob of this length that it did not give damaged.
     fn has(&self, member: &Member, digest: &Digest, size: u64) -> Result<bool, ServeError> {
+        if member.damaged().contains(digest) {
+            return Ok(false);
+        }
         match &member.kind {
             Kind::Directory(directory) => directory.has(digest, size),
             Kind::Bucket(bucket) => self.runtime.block_on(bucket.has(digest, size)),

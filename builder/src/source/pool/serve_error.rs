@@ -27,12 +27,15 @@ impl ServeError {
             | TransferError::TooLong { .. }
             | TransferError::WrongDigest { .. } => Some(ServeError::Damaged(error.to_string())),
             TransferError::Refused {
-                code: Some(code), ..
+                code: Some(code),
+                skew: None,
+                ..
             } if code == "AccessDenied" => Some(ServeError::Denied),
             TransferError::File(cause) if cause.kind() == std::io::ErrorKind::NotFound => None,
             TransferError::Connection(_)
             | TransferError::Busy { .. }
             | TransferError::Refused { .. }
+            | TransferError::Silent { .. }
             | TransferError::WebPage
             | TransferError::File(_) => Some(ServeError::Down(error.to_string())),
         }

@@ -5,6 +5,7 @@
 //! <root>/made/<step>/<64 hex digits>.json              which blob came of which inputs ([`record`])
 //! <root>/tmp/<64 hex digits>.part                      incoming, locked by its writer
 //! <root>/holds/<random>                                who uses the store ([`in_use`])
+//! <root>/unshared/<64 hex digits>.json                 what is still to be pushed ([`unshared`])
 //! ```
 //! A blob appears under its name by one rename, so it is there whole or not at
 //! all, whatever is killed when. The `.part` file is also the lock of its
@@ -19,6 +20,7 @@ mod part;
 mod prune;
 mod record;
 mod results;
+mod unshared;
 mod verify;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use fs_err::{self as fs, File};
 use postern_contract::host::{clock, files};
 
+use super::unshared::Unshared;
 use super::{MAX_RECORD_BYTES, Record, Slot, Store, StoreError};
 use postern_contract::digest::Digest;
 
@@ -64,13 +65,28 @@ impl Store {
         Ok(())
     }
 
-    /// Offers the pools that may be written everything that was used through
-    /// this value. What fails is a warning.
-    pub fn share(&self) {
+    /// Pushes everything that was used through this value, and what earlier builds
+    /// could not push, to the pools that may be written. What fails is a warning.
+    ///
+    /// # Errors
+    /// If it cannot be noted what is to be pushed.
+    pub fn share(&self) -> Result<(), StoreError> {
+        if !self.pools.are_pushed_to() {
+            return Ok(());
+        }
         let results = self.results().clone();
         let of_results: BTreeSet<Digest> = results.values().map(|r| r.sha256).collect();
-        let blobs: Vec<Digest> = self.verified().difference(&of_results).copied().collect();
-        self.pools.push(self, &blobs, &results);
+        let unshared = Unshared {
+            blobs: self.verified().difference(&of_results).copied().collect(),
+            results,
+            ..Unshared::default()
+        };
+        let unshared = unshared.note(self).map_err(|e| self.error(e))?;
+        let blobs: Vec<Digest> = unshared.blobs.iter().copied().collect();
+        if self.pools.push(self, &blobs, &unshared.results) {
+            unshared.forget();
+        }
+        Ok(())
     }
 
     fn adopt_file(&self, made: &Path) -> io::Result<Record> {

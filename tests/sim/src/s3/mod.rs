@@ -183,10 +183,15 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let method = request.method().clone();
     let path = request.uri().path().trim_start_matches('/').to_owned();
     let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
-    let response = match respond(&shared, request, bucket, key).await {
+    let mut response = match respond(&shared, request, bucket, key).await {
         Ok(response) => response,
         Err(refusal) => refused(refusal, &method, &path),
     };
+    let date = shared.config.clock.now();
+    let date = date.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string();
+    if let Ok(date) = date.parse() {
+        response.headers_mut().insert(header::DATE, date);
+    }
     shared.lock().requests.push(RecordedRequest {
         method: method.to_string(),
         key: key.to_owned(),

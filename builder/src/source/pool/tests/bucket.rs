@@ -14,6 +14,10 @@ pub(super) struct Cloud {
 
 impl Cloud {
     pub(super) fn new(may_list: bool) -> Self {
+        Self::at(Clock::real(), may_list)
+    }
+
+    fn at(clock: Clock, may_list: bool) -> Self {
         let runtime = Builder::new_multi_thread().enable_all().build().unwrap();
         let config = S3Config {
             bucket: "ci-cache".into(),
@@ -24,7 +28,7 @@ impl Cloud {
                 token: Some(SECRETS[1].into()),
             },
             may_list,
-            clock: Clock::real(),
+            clock,
         };
         let s3 = runtime.block_on(S3::start(config)).unwrap();
         Self { runtime, s3 }
@@ -43,6 +47,14 @@ impl Cloud {
 
     /// A machine whose variables are these, but for those in `other`.
     fn machine(&self, location: &str, push: bool, other: &[(&str, &str)]) -> Machine {
+        let options = Options {
+            push,
+            ..Options::default()
+        };
+        Machine::with(&[location.parse().unwrap()], self.options(options, other))
+    }
+
+    fn options(&self, options: Options, other: &[(&str, &str)]) -> Options {
         let variables = self.variables();
         let aws = Aws::read(|name| {
             let other = other.iter().find(|(n, _)| *n == name);
@@ -52,12 +64,10 @@ impl Cloud {
                 None => ours.map(|(_, value)| value.clone()),
             }
         });
-        let options = Options {
-            push,
+        Options {
             aws: Some(aws.unwrap()),
-            ..Options::default()
-        };
-        Machine::with(&[location.parse().unwrap()], options)
+            ..options
+        }
     }
 }
 
@@ -70,7 +80,7 @@ fn machines_share_packages_and_results() {
     let maker = cloud.machine(HERE, true, &[]);
     maker.fetch(&[local(&files, "bash 5", &body())]).unwrap();
     maker.result(&layer(), Some(b"layer")).unwrap();
-    maker.store.share();
+    maker.store.share().unwrap();
     let objects = cloud.s3.objects();
     assert_eq!(objects.len(), 3, "{:?}", objects.keys());
     let name = |bytes: &[u8]| {
@@ -92,13 +102,13 @@ fn machines_share_packages_and_results() {
             .count()
     };
     assert_eq!(puts(), 3);
-    maker.store.share();
+    maker.store.share().unwrap();
     assert_eq!(puts(), 3, "what is there is not sent again");
 
     let user = cloud.machine(HERE, false, &[]);
     assert_eq!(user.fetch(&[lost("bash 5", &body())]).unwrap().pooled, 1);
     assert_eq!(user.result(&layer(), None).unwrap(), b"layer");
-    user.store.share();
+    user.store.share().unwrap();
     assert_eq!(puts(), 3, "nothing is pushed without --push");
     assert_eq!(
         [maker.warnings(), user.warnings()],
@@ -148,7 +158,7 @@ fn what_does_not_work_is_one_warning_without_secrets() {
         let files = [local(&files, "a", b"a"), local(&files, "b", b"b")];
         machine.fetch(&files).unwrap();
         machine.result(&layer(), Some(b"layer")).unwrap();
-        machine.store.share();
+        machine.store.share().unwrap();
         let warnings = machine.warnings();
         assert_eq!(warnings.len(), 1, "{why}: {warnings:?}");
         assert!(warnings[0].contains(why), "{why}: {warnings:?}");
@@ -168,7 +178,7 @@ fn without_the_right_to_list_what_is_missing_is_denied() {
     let missing = machine.fetch(&[lost("b", b"b")]);
     assert!(missing.is_err());
     machine.result(&layer(), Some(b"layer")).unwrap();
-    machine.store.share();
+    machine.store.share().unwrap();
     assert_eq!(cloud.s3.objects().len(), 3, "writing works");
     let user = cloud.machine(HERE, false, &[]);
     assert_eq!(user.result(&layer(), None).unwrap(), b"layer");
@@ -205,4 +215,84 @@ fn a_bucket_nobody_may_write_is_refused_before_the_build() {
     let locations = [HERE.parse().unwrap()];
     let refused = Pools::open(&locations, &options, &Report::quiet()).unwrap_err();
     assert!(matches!(refused, PoolError::NothingToPushTo));
+}
+
+/// Amazon's servers and others answer a wrong time as they answer a missing right.
+#[test]
+fn a_clock_that_is_wrong_is_told_as_such() {
+    for hours in [-5, 5] {
+        let theirs = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(hours);
+        let cloud = Cloud::at(Clock::stopped(theirs), true);
+        let files = tempfile::tempdir().unwrap();
+        let machine = cloud.machine(HERE, true, &[]);
+        machine.fetch(&[local(&files, "a", b"a")]).unwrap();
+        machine.result(&layer(), Some(b"layer")).unwrap();
+        machine.store.share().unwrap();
+        let warnings = machine.warnings();
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        let server = format!("the server's {theirs:.0}");
+        assert!(
+            warnings[0].contains("this machine's clock says"),
+            "{warnings:?}"
+        );
+        assert!(warnings[0].contains(&server), "{warnings:?}");
+    }
+}
+
+/// The server reads on and on, and never answers.
+#[test]
+fn a_server_that_never_answers_ends_the_push_with_a_warning() {
+    let cloud = Cloud::new(true);
+    cloud.s3.stall_uploads(true);
+    let files = tempfile::tempdir().unwrap();
+    let options = Options {
+        max_silence: Duration::from_millis(300),
+        ..pushing()
+    };
+    let options = cloud.options(options, &[]);
+    let machine = Machine::with(&[HERE.parse().unwrap()], options);
+    machine.fetch(&[local(&files, "a", &body())]).unwrap();
+    machine.store.share().unwrap();
+    let warnings = machine.warnings();
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(
+        warnings[0].contains("it took nothing for 0 s and did not answer"),
+        "{warnings:?}"
+    );
+    // What could not be pushed is pushed by the next build, whatever that uses.
+    cloud.s3.stall_uploads(false);
+    assert!(cloud.s3.objects().is_empty());
+    let next = Store::open(machine.store.root()).unwrap();
+    let report = machine.report();
+    let options = cloud.options(pushing(), &[]);
+    let pools = Pools::open(&[HERE.parse().unwrap()], &options, &report).unwrap();
+    next.backed_by(pools).share().unwrap();
+    assert_eq!(cloud.s3.objects().len(), 1);
+    let left = fs::read_dir(machine.store.root().join("unshared")).unwrap();
+    assert_eq!(left.count(), 0);
+}
+
+#[test]
+fn a_damaged_object_of_the_right_length_is_replaced() {
+    let cloud = Cloud::new(true);
+    let files = tempfile::tempdir().unwrap();
+    let name = super::super::super::store::blob_name(&Digest::of(&body()));
+    let name = format!("fleet/main/{name}");
+    let mut damaged = body();
+    damaged[7] ^= 1;
+    cloud.s3.insert(&name, &damaged);
+    let machine = cloud.machine(HERE, true, &[]);
+    machine.fetch(&[local(&files, "bash 5", &body())]).unwrap();
+    machine.store.share().unwrap();
+    assert_eq!(
+        cloud.s3.objects()[&name],
+        damaged,
+        "nobody has looked into it"
+    );
+    // This one has to: it has the package from nowhere else first.
+    let user = cloud.machine(HERE, true, &[]);
+    user.fetch(&[lost("bash 5", &body())]).unwrap_err();
+    user.fetch(&[local(&files, "bash 5", &body())]).unwrap();
+    user.store.share().unwrap();
+    assert_eq!(cloud.s3.objects()[&name], body());
 }

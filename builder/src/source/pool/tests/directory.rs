@@ -8,10 +8,10 @@ fn machines_share_packages_and_results_even_offline() {
     let maker = Machine::with(std::slice::from_ref(&here), pushing());
     maker.fetch(&[local(&files, "bash 5", &body())]).unwrap();
     maker.result(&layer(), Some(b"layer")).unwrap();
-    maker.store.share();
+    maker.store.share().unwrap();
     assert_eq!(all_whole(pool.path()), 2);
     assert!(maker.messages().contains("2 of 2 were new there, 391 KiB"));
-    maker.store.share();
+    maker.store.share().unwrap();
     assert!(maker.messages().contains("0 of 2 were new there"));
 
     let options = Options {
@@ -46,7 +46,7 @@ fn damage_in_a_pool_is_reported_and_repaired() {
     let here = [Location::Directory(pool.path().to_owned())];
     let maker = Machine::with(&here, pushing());
     maker.result(&layer(), Some(b"layer")).unwrap();
-    maker.store.share();
+    maker.store.share().unwrap();
     let digest = Digest::of(b"layer");
     let blob = pool
         .path()
@@ -63,14 +63,14 @@ fn damage_in_a_pool_is_reported_and_repaired() {
         assert!(warnings.contains("has no good copy"), "{warnings}");
     }
     // What has another length is written again by the next one who has it.
-    maker.store.share();
+    maker.store.share().unwrap();
     assert_eq!(fs::read(&blob).unwrap(), b"layer");
 
     let record = pool.path().join(layer().slot().path());
     fs::write(&record, "<html>").unwrap();
     let user = Machine::with(&here, Options::default());
     assert!(user.result(&layer(), None).is_err());
-    maker.store.share();
+    maker.store.share().unwrap();
     assert_eq!(user.result(&layer(), None).unwrap(), b"layer");
 }
 
@@ -80,16 +80,16 @@ fn a_record_without_its_blob_is_no_result() {
     let here = [Location::Directory(pool.path().to_owned())];
     let maker = Machine::with(&here, pushing());
     maker.result(&layer(), Some(b"layer")).unwrap();
-    maker.store.share();
+    maker.store.share().unwrap();
     fs::remove_dir_all(pool.path().join("blobs")).unwrap();
     let user = Machine::with(&here, pushing());
     assert!(user.result(&layer(), None).is_err());
     // Another machine's bytes may differ: who has some writes them with their record.
     user.result(&layer(), Some(b"other")).unwrap();
-    user.store.share();
+    user.store.share().unwrap();
     let third = Machine::with(&here, Options::default());
     assert_eq!(third.result(&layer(), None).unwrap(), b"other");
-    maker.store.share();
+    maker.store.share().unwrap();
     let fourth = Machine::with(&here, Options::default());
     assert_eq!(
         fourth.result(&layer(), None).unwrap(),
@@ -116,7 +116,7 @@ fn damaged_bytes_of_ours_are_given_to_nobody() {
         messages: maker.messages.clone(),
     };
     assert_eq!(later.result(&layer(), None).unwrap(), b"lever");
-    later.store.share();
+    later.store.share().unwrap();
     assert_eq!(all_whole(pool.path()), 0);
     assert!(
         later.warnings()[0].contains("damaged"),
@@ -133,7 +133,7 @@ fn a_directory_that_is_not_there_is_one_warning() {
     let files = [local(&dir, "a", b"a"), local(&dir, "b", b"b")];
     machine.fetch(&files).unwrap();
     machine.result(&layer(), Some(b"layer")).unwrap();
-    machine.store.share();
+    machine.store.share().unwrap();
     let warnings = machine.warnings();
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("the directory does not exist"));
@@ -168,7 +168,7 @@ fn many_builds_at_once_on_one_store_make_and_fetch_once() {
                     Ok(fs::write(out, "layer")?)
                 });
                 assert_eq!(fs::read(path.unwrap().path).unwrap(), b"layer");
-                store.share();
+                store.share().unwrap();
             });
         }
     });
@@ -176,4 +176,31 @@ fn many_builds_at_once_on_one_store_make_and_fetch_once() {
     assert_eq!(all_whole(first.store.root()), 21);
     assert_eq!(all_whole(pool.path()), 21);
     assert_eq!(fs::read_dir(pool.path().join("tmp")).unwrap().count(), 0);
+}
+
+/// A length says nothing of what is in a file.
+#[test]
+fn a_damaged_package_of_the_right_length_is_replaced() {
+    let pool = tempfile::tempdir().unwrap();
+    let files = tempfile::tempdir().unwrap();
+    let here = [Location::Directory(pool.path().to_owned())];
+    let package = local(&files, "bash 5", &body());
+    let maker = Machine::with(&here, pushing());
+    maker.fetch(std::slice::from_ref(&package)).unwrap();
+    maker.store.share().unwrap();
+    let blob = super::super::super::store::blob_name(&package.sha256);
+    let blob = pool.path().join(blob);
+    let mut damaged = body();
+    damaged[7] ^= 1;
+    fs::write(&blob, damaged).unwrap();
+    let user = Machine::with(&here, pushing());
+    user.fetch(&[lost("bash 5", &body())]).unwrap_err();
+    user.fetch(&[package]).unwrap();
+    user.store.share().unwrap();
+    assert_eq!(fs::read(&blob).unwrap(), body());
+    assert!(
+        user.messages().contains("1 of 1 were new there"),
+        "{}",
+        user.messages()
+    );
 }

@@ -31,7 +31,7 @@ fn pushes() {
     {
         store.result(&made.slot).unwrap().unwrap();
     }
-    store.share();
+    store.share().unwrap();
 }
 
 #[expect(clippy::disallowed_methods, reason = "must be killed, not ended")]

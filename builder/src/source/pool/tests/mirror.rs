@@ -15,7 +15,7 @@ fn a_mirror_serves_packages_and_results() {
     let maker = Machine::with(&[here], pushing());
     maker.fetch(&[local(&pool, "bash", &body())]).unwrap();
     maker.result(&layer(), Some(b"layer")).unwrap();
-    maker.store.share();
+    maker.store.share().unwrap();
     let root = pool.path().to_owned();
     let server = Server::new(move |request| {
         let path = request.path.strip_prefix("pool/").unwrap();
