@@ -22,6 +22,8 @@ mod pins;
 mod required_files;
 mod resolve;
 #[cfg(test)]
+mod shipped_profiles_tests;
+#[cfg(test)]
 pub(crate) mod testing;
 mod uris;
 

@@ -230,8 +230,14 @@ fn refuse_unknown(
         .map(|s| s.name.as_str())
         .collect();
     let unknown = named.iter().filter(|(name, _)| !real.contains(**name));
+    // Ubuntu's snapshots of earlier have one package with all of it.
+    let whole = real.contains("linux-firmware") && !real.contains("linux-firmware-minimal");
     let problems = unknown.map(|(name, key)| {
         let (what, remedy) = match (mentioned.contains(*name), nearest(name, &real)) {
+            _ if whole && name.starts_with("linux-firmware-") => (
+                format!("there is no package `{name}` in {}", suites.join(", ")),
+                "Ubuntu split linux-firmware in September 2026, and this archive is older: write `firmware:` without a value, and `linux-firmware` under `packages.add`".to_owned(),
+            ),
             (true, _) => (
                 format!("`{name}` is not a package, only a name that others provide or mention"),
                 "name the package that should provide it".to_owned(),

@@ -21,7 +21,7 @@ use anyhow::{Context, Result};
 use fs_err as fs;
 use jiff::{SignedDuration, Timestamp};
 use postern_contract::host::{Command, clock};
-use sha2::{Digest, Sha256};
+use sha2::{Digest, Sha256, Sha512};
 use tempfile::TempDir;
 
 pub use deb::Deb;
@@ -51,7 +51,7 @@ pub struct Suite {
     pub valid_until: Option<Timestamp>,
     /// Who signs it.
     pub signer: Signer,
-    /// What is in its component `main`.
+    /// What was made for it.
     pub debs: Vec<Deb>,
     /// Packages that others made, with the component they are in.
     pub files: Vec<(String, PathBuf)>,
@@ -298,13 +298,14 @@ impl Suite {
     /// Every component with something in it, and `main`.
     fn components(&self) -> BTreeSet<&str> {
         let files = self.files.iter().map(|(component, _)| component.as_str());
-        files.chain(["main"]).collect()
+        let made = self.debs.iter().map(Deb::component);
+        files.chain(made).chain(["main"]).collect()
     }
 
     /// Control file, path below the archive, and bytes of each package.
     fn packages(&self, component: &str) -> Result<Vec<(String, String, Vec<u8>)>> {
         let mut all = Vec::new();
-        let made = self.debs.iter().filter(|_| component == "main");
+        let made = self.debs.iter().filter(|deb| deb.component() == component);
         for deb in made {
             all.push((deb.control(), deb.path(), deb.bytes()?));
         }
@@ -345,7 +346,8 @@ impl Suite {
 /// A package in an index.
 fn stanza(control: &str, path: &str, bytes: &[u8]) -> String {
     let (size, digest) = (bytes.len(), sha256(bytes));
-    format!("{control}Filename: {path}\nSize: {size}\nSHA256: {digest}\n\n")
+    let sha512 = hex::encode(Sha512::digest(bytes));
+    format!("{control}Filename: {path}\nSize: {size}\nSHA256: {digest}\nSHA512: {sha512}\n\n")
 }
 
 fn sha256(bytes: &[u8]) -> String {

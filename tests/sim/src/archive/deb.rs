@@ -10,6 +10,7 @@ pub struct Deb {
     name: String,
     version: String,
     arch: String,
+    component: String,
     fields: Vec<(String, String)>,
     scripts: Vec<(String, String)>,
     files: Vec<(String, u32, Vec<u8>)>,
@@ -22,6 +23,7 @@ impl Deb {
             name: name.to_owned(),
             version: version.to_owned(),
             arch: "all".to_owned(),
+            component: "main".to_owned(),
             fields: Vec::new(),
             scripts: Vec::new(),
             files: Vec::new(),
@@ -33,6 +35,48 @@ impl Deb {
     pub fn arch(mut self, arch: &str) -> Self {
         self.arch = arch.to_owned();
         self
+    }
+
+    /// The packages of a table: stanzas of control fields, of which `Component` says
+    /// where a package is, and `Known` where the facts come from.
+    ///
+    /// # Panics
+    /// If a stanza has no name or version.
+    pub fn table(text: &str) -> Vec<Self> {
+        let stanzas = text.split("\n\n").map(|stanza| {
+            let lines = stanza.lines().filter(|line| !line.starts_with('#'));
+            let fields = lines.filter_map(|line| line.split_once(": "));
+            fields.collect::<Vec<_>>()
+        });
+        let stanzas = stanzas.filter(|fields| !fields.is_empty());
+        stanzas.map(|fields| Self::of(&fields)).collect()
+    }
+
+    fn of(fields: &[(&str, &str)]) -> Self {
+        let value = |key| fields.iter().find(|(name, _)| *name == key);
+        let (Some((_, name)), Some((_, version))) = (value("Package"), value("Version")) else {
+            panic!("a package has a name and a version: {fields:?}");
+        };
+        let mut deb = Self::new(name, version);
+        for (key, value) in fields {
+            match *key {
+                "Package" | "Version" | "Known" => {}
+                "Architecture" => deb.arch = (*value).to_owned(),
+                "Component" => deb.component = (*value).to_owned(),
+                key => deb = deb.field(key, value),
+            }
+        }
+        deb
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The component that it is in: `main`, unless the table says another.
+    pub fn component(&self) -> &str {
+        &self.component
     }
 
     /// Adds a control field, such as `Depends`.
@@ -93,9 +137,14 @@ impl Deb {
     pub fn path(&self) -> String {
         // The epoch is no part of a file's name.
         let version = self.version.rsplit(':').next().unwrap_or_default();
-        let Deb { name, arch, .. } = self;
+        let Deb {
+            name,
+            arch,
+            component,
+            ..
+        } = self;
         format!(
-            "pool/main/{}/{name}/{name}_{version}_{arch}.deb",
+            "pool/{component}/{}/{name}/{name}_{version}_{arch}.deb",
             &name[..1]
         )
     }
