@@ -9,7 +9,7 @@ use super::pool::Pool;
 use super::{Global, program, sibling, warn};
 use crate::artifact::Artifacts;
 use crate::build::{BuildContext, build, reproduce};
-use crate::lock::{LockedProfile, Policy};
+use crate::lock::{LockedProfile, Policy, too_large};
 use crate::profile::{Output, Profile};
 use crate::report::bytes;
 use crate::source::{Access, Archives, Online};
@@ -70,6 +70,9 @@ impl Build {
         let pools = self.pool.open(self.offline, &report)?;
         let store = global.store()?.backed_by(pools);
         let locked = LockedProfile::open(profile, policy, &report)?;
+        if let Some(warning) = too_large(locked.lock(), &locked.profile().disk) {
+            report.note(warning);
+        }
         let access = if self.offline {
             Access::Offline
         } else {

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{Global, warn};
 use crate::lock::drift::between;
-use crate::lock::{LockFileError, LockedProfile, Policy, file, resolve};
+use crate::lock::{LockFileError, LockedProfile, Policy, file, resolve, too_large};
 use crate::profile::Profile;
 
 /// Resolve a profile to exact packages, and write the lock file beside it
@@ -49,6 +49,9 @@ impl Lock {
         } else {
             LockedProfile::open(profile, Policy::Resolve, &report)?
         };
+        if let Some(warning) = too_large(locked.lock(), &locked.profile().disk) {
+            report.note(warning);
+        }
         if let Some(old) = old {
             print!("{}", between(&old, locked.lock()));
         }

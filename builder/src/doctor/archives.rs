@@ -11,8 +11,10 @@ use url::Url;
 
 use super::{Check, Health, Work};
 use crate::host::http;
+use crate::lock::keyring;
 use crate::profile::{Base, Suite};
 use crate::source::Archives;
+use crate::source::os_release_id;
 use crate::source::transfer::masked;
 
 /// One check for each archive, by the release file of its first suite.
@@ -34,6 +36,13 @@ pub fn reached(base: &Base) -> Vec<Check> {
         }
         seen.push(&suite.archive);
         checks.push(check(suite, &archives));
+        let file = base.keyring_of(&suite.archive);
+        if !file.exists() {
+            let name = format!("keyring of {}", suite.archive);
+            let evidence = format!("{} does not exist", file.display());
+            let check = Check::new(Work::Build, name, Health::Bad, evidence);
+            checks.push(check.remedy(keyring::remedy(file, &os_release_id())));
+        }
     }
     checks
 }
@@ -127,6 +136,7 @@ mod tests {
         }];
         base.mirror = Mirror::Url("http://deb.invalid".parse().unwrap());
         base.proxy = Some(BuildProxy::Url(proxy.url().parse().unwrap()));
+        base.keyring = archive.keyring();
         let check = reached(&base).pop().unwrap();
         assert_eq!(check.health, Health::Good, "{check:?}");
         let expected = format!(
@@ -134,6 +144,13 @@ mod tests {
             proxy.url()
         );
         assert!(check.evidence.starts_with(&expected), "{check:?}");
+        base.keyring = "/usr/share/keyrings/ubuntu-archive-keyring.gpg".into();
+        let keyring = reached(&base).pop().unwrap();
+        match base.keyring.exists() {
+            true => assert!(keyring.name.starts_with("archive ")),
+            false => assert!(keyring.remedy.contains("install the package ubuntu-")),
+        }
+        base.keyring = archive.keyring();
         base.suites[0].name = "none".to_owned();
         let check = reached(&base).pop().unwrap();
         assert!(

@@ -16,11 +16,13 @@ use url::Url;
 use super::apt_conf;
 use super::armour;
 use super::index_error::IndexError;
+use super::keyring;
 use super::model::LockedPackage;
 use super::pins::{self, Pins};
 use super::uris;
 use crate::profile::{Base, ExtraArchive, Suite};
 use crate::source::deb822::{self, Stanza};
+use crate::source::os_release_id;
 use crate::source::{Archives, Digest};
 
 /// A private apt. Its directory is removed when it is dropped.
@@ -37,10 +39,13 @@ pub enum AptError {
     #[error("preparing a private apt")]
     Io(#[from] io::Error),
     /// A keyring cannot be read.
-    #[error(
-        "reading a keyring\n  help: check `base.keyring` and the keyrings in `base.archives`, or install the distribution's keyring package"
-    )]
-    Keyring(#[source] io::Error),
+    #[error("reading a keyring: {source}\n  help: {remedy}")]
+    Keyring {
+        /// It names the file.
+        source: io::Error,
+        /// What to do.
+        remedy: String,
+    },
     /// apt is missing or could not be started.
     #[error(transparent)]
     Command(#[from] CommandError),
@@ -232,7 +237,10 @@ impl Apt {
     /// the two forms of keyrings by their suffix, takes an armoured one that has
     /// text before its keys for damaged, and its sources cannot hold every path.
     fn keyring(&self, file: &Path) -> Result<(Vec<u8>, PathBuf), AptError> {
-        let mut content = fs::read(file).map_err(AptError::Keyring)?;
+        let mut content = fs::read(file).map_err(|source| AptError::Keyring {
+            source,
+            remedy: keyring::remedy(file, &os_release_id()),
+        })?;
         let form = match armour::keys(&content) {
             Some(keys) => {
                 content = keys;

@@ -292,8 +292,9 @@ pub fn shown(targets: &[Target]) -> Vec<String> {
     all
 }
 
-/// `ID=` of os-release(5); empty when it is missing.
-pub fn os_release_id(text: &str) -> String {
+/// `ID=` of this machine (os-release(5)); empty when it is missing.
+pub fn os_release_id() -> String {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
     let id = text.lines().find_map(|line| line.strip_prefix("ID="));
     id.unwrap_or_default()
         .trim()

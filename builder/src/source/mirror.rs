@@ -108,10 +108,7 @@ impl Archives {
                 below(&url, Some(time), base)?
             }
             (Mirror::Host, None) if names(base).next().is_none() => BTreeMap::new(),
-            (Mirror::Host, None) => {
-                let id = fs::read_to_string("/etc/os-release").unwrap_or_default();
-                of_machine(base, &apt.targets()?, &host_apt::os_release_id(&id))?
-            }
+            (Mirror::Host, None) => of_machine(base, &apt.targets()?, &host_apt::os_release_id())?,
         };
         for extra in &base.extra_archives {
             bases.insert(extra.archive.clone(), extra_url(extra)?);

@@ -18,6 +18,7 @@ pub mod transfer;
 
 pub use download::{Access, FetchSummary, Online, RequiredFile, fetch};
 pub use fetch_error::{FailedFile, FetchError};
+pub use host_apt::os_release_id;
 pub use mirror::Archives;
 pub use pool::Pools;
 pub use postern_contract::digest::Digest;
