@@ -41,6 +41,7 @@ const CODE: [(&str, &[&str]); 6] = [
     (
         "ROOT",
         &[
+            "src/build/apparmor.rs",
             "src/build/shipped.rs",
             "src/fs/mod.rs",
             "src/fs/squashfs.rs",

@@ -1,6 +1,7 @@
 //! The conductor: a locked profile becomes a directory of artifacts, one call
 //! per step, the costly ones cached by the digest of what goes into them.
 
+mod apparmor;
 mod bill;
 mod budget;
 mod bundle;

@@ -1,6 +1,7 @@
 //! Which part of the merged tree is on the root.
 
-use crate::tree::{PathError, Tree, TreePath};
+use super::apparmor::without_idle_profiles;
+use crate::tree::{Tree, TreePath};
 
 /// Directories of the root that only a running system fills, or whose contents the
 /// firmware starts from the ESP: the kernel, and microcode in front of its initrd.
@@ -15,10 +16,10 @@ const EMPTIED: [&str; 7] = [
 ];
 
 /// `tree` as it is on the root.
-pub fn shipped(tree: &Tree) -> Result<Tree, PathError> {
+pub fn shipped(tree: &Tree) -> anyhow::Result<Tree> {
     let mut tree = tree.clone();
     for dir in EMPTIED {
         tree = tree.without_contents_of(&TreePath::new(dir)?);
     }
-    Ok(tree)
+    Ok(without_idle_profiles(tree)?)
 }

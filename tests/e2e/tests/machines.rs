@@ -129,6 +129,7 @@ fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
         in_front_of_the_partitions(&disk)? == built,
         "the first boot changed what a BIOS starts"
     );
+    pods_are_confined(&disk)?;
     no_secret_was_told(work, &events)?;
     let first = identity(&disk)?;
     ensure!(
@@ -142,6 +143,19 @@ fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
     let later = identity(&disk)?;
     ensure!(first == later, "identity changed: {first:?} {later:?}");
     no_secret_stays_on(&disk)
+}
+
+/// A pod's program runs under containerd's profile, and what that denies fails.
+fn pods_are_confined(disk: &Path) -> anyhow::Result<()> {
+    let started = read_from_disk(disk, "state", "/lib/rancher/k3s/stand-in/started.json")?;
+    let started: serde_json::Value = serde_json::from_slice(&started)?;
+    let found = &started["pod-confinement"];
+    let expected = serde_json::json!({
+        "profile": "cri-containerd.apparmor.d (enforce)",
+        "denied": true,
+    });
+    ensure!(*found == expected, "pods are confined like this: {found}");
+    Ok(())
 }
 
 /// The plug is pulled as soon as the machine says where it is; the next boot

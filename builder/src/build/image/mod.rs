@@ -99,7 +99,7 @@ impl<'a> Image<'a> {
             seed: Bytes(profile.disk.seed),
         };
         let layout = Layout::plan(&identity, &sizes)?;
-        budget::check(&layout, profile.disk.budget, || Ok(shipped(&self.tree)?))?;
+        budget::check(&layout, profile.disk.budget, || shipped(&self.tree))?;
         let manifest = seed_manifest(
             &identity,
             &layout,
@@ -146,7 +146,7 @@ impl<'a> Image<'a> {
         })?;
         let slot = self.locked.profile().disk.root_slot;
         let size = fs::metadata(&root.path)?.len();
-        budget::check_root(size, slot, || Ok(shipped(&self.tree)?))?;
+        budget::check_root(size, slot, || shipped(&self.tree))?;
         let salt = Salt::derived(root.sha256.as_bytes());
         let uuid = uuid::Uuid::new_v5(&uuid::Uuid::NAMESPACE_OID, salt.as_bytes());
         let tree_key = Key::of("verity", code::VERITY, &json!({"root": root.sha256}))?;
