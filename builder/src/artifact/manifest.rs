@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::boot::Firmware;
-use crate::lock::LockedPackage;
+use crate::lock::{LockedPackage, Reason};
 
 /// The manifest of one build.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -214,6 +214,9 @@ pub struct Package {
     pub arch: String,
     /// Of the `.deb`.
     pub sha256: Digest,
+    /// Why it is there; an older Postern did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<Reason>,
 }
 
 /// `packages.json`: what is installed, sorted as the lock is.
@@ -226,6 +229,7 @@ pub fn packages_json(packages: &[LockedPackage]) -> serde_json::Result<Vec<u8>> 
         version: p.version.clone(),
         arch: p.arch.clone(),
         sha256: p.sha256,
+        reason: Some(p.reason.clone()),
     };
     let list: Vec<_> = packages.iter().map(package).collect();
     let mut bytes = serde_json::to_vec_pretty(&list)?;

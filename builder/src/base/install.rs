@@ -36,6 +36,14 @@ path-exclude=/usr/share/locale/*
 path-exclude=/usr/share/man/*
 ";
 
+/// Perl's own modules. Without the package `perl` only a program that holds an
+/// interpreter could run them: SNMP's library does, and keepalived links it.
+const OF_PERL: [&str; 2] = ["/usr/share/perl/*", "/usr/lib/*-linux-gnu/perl/*"];
+/// What locales are made from, except for the list that the package's script reads. It
+/// makes those that `packages.debconf` names; a running image cannot: its root is
+/// read-only.
+const OF_LOCALES: [&str; 2] = ["/usr/share/i18n/charmaps/*", "/usr/share/i18n/locales/*"];
+
 /// Installs `plan`'s packages into the empty directory `root`.
 pub fn install(
     root: &Path,
@@ -134,9 +142,16 @@ fn unpack(root: &Path, deb: &Path, keep_docs: &[String]) -> anyhow::Result<()> {
 }
 
 /// dpkg's options in this build.
-fn options(keep_docs: &[String]) -> String {
+fn options(plan: &InstallPlan) -> String {
     let mut options = DPKG_OPTIONS.to_owned();
-    for name in keep_docs {
+    let perl = plan.packages.iter().any(|p| p.name == "perl");
+    let locales = plan.debconf.iter().any(|a| a.starts_with("locales "));
+    for (used, globs) in [(perl, OF_PERL), (locales, OF_LOCALES)] {
+        for glob in globs.iter().filter(|_| !used) {
+            options.push_str(&format!("path-exclude={glob}\n"));
+        }
+    }
+    for name in &plan.keep_docs {
         options.push_str(&format!("path-include=/usr/share/doc/{name}/*\n"));
     }
     options
@@ -160,8 +175,7 @@ fn prepare(root: &Path, plan: &InstallPlan) -> anyhow::Result<()> {
     fs::write(dpkg.join("status"), "")?;
     fs::write(dpkg.join("available"), "")?;
     fs::create_dir_all(root.join("etc/dpkg/dpkg.cfg.d"))?;
-    let options = options(&plan.keep_docs);
-    fs::write(root.join("etc/dpkg/dpkg.cfg.d/postern"), options)?;
+    fs::write(root.join("etc/dpkg/dpkg.cfg.d/postern"), options(plan))?;
     // base-passwd's own script makes these, but needs them to run.
     for name in ["passwd", "group"] {
         let master = root.join(format!("usr/share/base-passwd/{name}.master"));
@@ -290,6 +304,16 @@ mod tests {
         }
     }
 
+    fn plan(packages: &[&str], debconf: &[&str]) -> InstallPlan {
+        InstallPlan {
+            blobs: "/".into(),
+            packages: packages.iter().map(|name| package(name)).collect(),
+            keep_docs: Vec::new(),
+            debconf: debconf.iter().map(|a| (*a).to_owned()).collect(),
+            out: "/".into(),
+        }
+    }
+
     #[test]
     fn the_database_must_equal_the_lock() {
         let locked = [package("a"), package("b")];
@@ -326,8 +350,25 @@ mod tests {
             &keep
         ));
         assert!(excluded(Path::new("./usr/share/doc/acme-more/x"), &keep));
-        let last = options(&keep).lines().last().map(str::to_owned);
-        assert_eq!(last.unwrap(), "path-include=/usr/share/doc/acme/*");
+        let mut plan = plan(&["a"], &[]);
+        plan.keep_docs = keep.to_vec();
+        let options = options(&plan);
+        assert_eq!(
+            options.lines().last().unwrap(),
+            "path-include=/usr/share/doc/acme/*"
+        );
+    }
+
+    #[test]
+    fn what_nothing_can_use_is_left_out() {
+        let none = options(&plan(&["libperl5.40"], &["acme acme/x boolean true"]));
+        assert!(none.contains("path-exclude=/usr/share/perl/*\n"), "{none}");
+        assert!(none.contains("path-exclude=/usr/share/i18n/locales/*\n"));
+        let perl = options(&plan(&["perl"], &[]));
+        assert!(!perl.contains("/perl/"), "{perl}");
+        let answer = "locales locales/locales_to_be_generated multiselect de_DE.UTF-8 UTF-8";
+        let locales = options(&plan(&["locales"], &[answer]));
+        assert!(!locales.contains("/i18n/"), "{locales}");
     }
 
     #[test]

@@ -67,6 +67,7 @@ mod tests {
             version: version.to_owned(),
             arch: "amd64".to_owned(),
             sha256: sha.repeat(64).parse().unwrap(),
+            reason: None,
         };
         let old = [
             package("bash", "5.2", "1"),

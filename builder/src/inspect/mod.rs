@@ -14,6 +14,7 @@ mod fill;
 mod gateway;
 mod privileges;
 mod render;
+mod requests;
 mod root;
 pub mod sizes;
 mod units;
@@ -178,7 +179,13 @@ pub fn inspect(dir: &Path, with_sizes: bool) -> Result<Inspection, InspectError>
         contradictions.extend(consistency::areas(disk, manifest)?);
     }
     let sizes = match with_sizes {
-        true => Some(sizes::of_image(&root, disk.as_ref(), manifest, &path)?),
+        true => Some(sizes::of_image(
+            &root,
+            disk.as_ref(),
+            manifest,
+            &packages,
+            &path,
+        )?),
         false => None,
     };
     let (proxy, k3s) = gateway::read(&root).map_err(failed("read", &path))?;

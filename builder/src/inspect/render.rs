@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use jiff::Timestamp;
 
+use super::requests::Request;
 use super::sizes::{Sizes, Weight};
 use super::{Account, Inspection, Login};
 use crate::boot::Microcode;
@@ -11,6 +12,9 @@ use crate::report::bytes;
 
 /// Most rows of each list of [`render_sizes`].
 const MAX_ROWS: usize = 15;
+
+/// Most packages that a row of [`render_sizes`] names.
+const MAX_BROUGHT: usize = 3;
 
 /// The inspection as text; `now` decides which certificates have expired.
 pub fn render(found: &Inspection, now: Timestamp) -> String {
@@ -200,8 +204,42 @@ fn write_sizes(text: &mut String, sizes: &Sizes) -> fmt::Result {
     let files = bytes(sizes.weights.files);
     writeln!(text, "\nthe root's files: {files} before compression")?;
     table(text, "packages", &sizes.weights.packages)?;
+    write_requests(text, &sizes.requests)?;
     table(text, "directories", &sizes.weights.directories)?;
     table(text, "files", &sizes.weights.largest)
+}
+
+fn write_requests(text: &mut String, requests: &[Request]) -> fmt::Result {
+    if requests.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "\nlargest requests of the profile, with what only they bring"
+    )?;
+    let (alone, others): (Vec<_>, Vec<_>) = requests.iter().partition(|r| r.alone > 0);
+    for request in alone.iter().take(MAX_ROWS) {
+        let brings = request.brings.iter().take(MAX_BROUGHT);
+        let brings = brings.map(|w| format!("{} {}", w.name, bytes(w.size)));
+        let mut line = brings.collect::<Vec<_>>().join(", ");
+        if let Some(more @ 1..) = request.brings.len().checked_sub(MAX_BROUGHT) {
+            line.push_str(&format!(" and {more} more"));
+        }
+        if request.shared > 0 {
+            let shared = bytes(request.shared);
+            line.push_str(&format!("; {shared} that others bring too"));
+        }
+        let (size, name) = (bytes(request.alone), &request.name);
+        writeln!(text, "  {size:>7}  {name}: {line}")?;
+    }
+    let smaller = alone.len().saturating_sub(MAX_ROWS);
+    if smaller > 0 {
+        writeln!(text, "  and {smaller} smaller ones")?;
+    }
+    match others.len() {
+        0 => Ok(()),
+        count => writeln!(text, "  and {count} that others bring as well"),
+    }
 }
 
 fn table(text: &mut String, title: &str, weights: &[Weight]) -> fmt::Result {

@@ -1,3 +1,4 @@
+use super::super::requests::Request;
 use super::super::sizes::{Fill, Weights};
 use super::super::{Added, Certificates, Enabled, K3s, Privileged, Proxy, Units};
 use super::*;
@@ -48,6 +49,13 @@ fn users() -> Vec<Account> {
     ]
 }
 
+fn microcode() -> Microcode {
+    Microcode {
+        vendor: Vendor::Intel,
+        size: 15 << 20,
+    }
+}
+
 fn inspection() -> Inspection {
     Inspection {
         schema: 1,
@@ -76,15 +84,13 @@ fn inspection() -> Inspection {
         contradictions: Vec::new(),
         kernel: "6.12.0-amd64".into(),
         cmdline: "roothash=45 ro".into(),
-        microcode: vec![Microcode {
-            vendor: Vendor::Intel,
-            size: 15 << 20,
-        }],
+        microcode: vec![microcode()],
         packages: vec![Package {
             name: "bash".into(),
             version: "5.2".into(),
             arch: "amd64".into(),
             sha256: "0".repeat(64).parse().unwrap(),
+            reason: None,
         }],
         certificates: certificates(),
         proxy: Some(Proxy {
@@ -176,12 +182,39 @@ fn what_is_wrong_is_loud() {
     assert!(!text.contains("agree"), "{text}");
 }
 
-#[test]
-fn sizes_are_tables() {
-    let weight = |i: u64| Weight {
+/// `p<i>`, the smaller the larger `i`.
+fn weight(i: u64) -> Weight {
+    Weight {
         name: format!("p{i}"),
         size: 1024 * (20 - i),
-    };
+    }
+}
+
+fn requests() -> Vec<Request> {
+    vec![
+        Request {
+            name: "keepalived".into(),
+            alone: 60 << 20,
+            shared: 3 << 20,
+            brings: (0..5).map(weight).collect(),
+        },
+        Request {
+            name: "less".into(),
+            alone: 200 << 10,
+            shared: 0,
+            brings: vec![weight(1)],
+        },
+        Request {
+            name: "openssl".into(),
+            alone: 0,
+            shared: 3 << 20,
+            brings: Vec::new(),
+        },
+    ]
+}
+
+#[test]
+fn sizes_are_tables() {
     let sizes = Sizes {
         partitions: vec![
             Fill {
@@ -195,6 +228,7 @@ fn sizes_are_tables() {
                 used: None,
             },
         ],
+        requests: requests(),
         weights: Weights {
             files: 12_000_000,
             packages: (0..17).map(weight).collect(),
@@ -226,6 +260,11 @@ fn sizes_are_tables() {
       7.0 KiB  p13
       6.0 KiB  p14
       9.0 KiB  in 2 more
+
+    largest requests of the profile, with what only they bring
+       60 MiB  keepalived: p0 20 KiB, p1 19 KiB, p2 18 KiB and 2 more; 3.0 MiB that others bring too
+      200 KiB  less: p1 19 KiB
+      and 1 that others bring as well
 
     largest directories
        20 KiB  p0

@@ -12,8 +12,9 @@ use postern_contract::paths;
 use serde::Serialize;
 
 use super::dpkg::{self, Origin};
+use super::requests::{self, Request};
 use super::{Disk, InspectError, Root, failed, fill};
-use crate::artifact::{Manifest, Partition};
+use crate::artifact::{Manifest, Package, Partition};
 use crate::extent::Window;
 use crate::tree::{Kind, ReadError, Tree, TreePath};
 
@@ -29,6 +30,8 @@ const MAX_LARGEST_FILES: usize = 15;
 pub struct Sizes {
     /// The partitions, in disk order.
     pub partitions: Vec<Fill>,
+    /// The packages that the profile asks for, and what only they bring.
+    pub requests: Vec<Request>,
     /// The files of the root.
     #[serde(flatten)]
     pub weights: Weights,
@@ -179,13 +182,16 @@ pub(super) fn of_image(
     root: &Root<'_>,
     disk: Option<&Disk>,
     manifest: &Manifest,
+    packages: &[Package],
     file: &Path,
 ) -> Result<Sizes, InspectError> {
     let weights = of_root(root).map_err(failed("read", file))?;
+    let status = root.text(requests::STATUS).map_err(failed("read", file))?;
     let partitions = manifest.partitions.iter();
     let partitions = partitions.map(|partition| fill_of(partition, disk, manifest));
     Ok(Sizes {
         partitions: partitions.collect::<Result<_, _>>()?,
+        requests: requests::requests(packages, &status, &weights.packages),
         weights,
     })
 }
