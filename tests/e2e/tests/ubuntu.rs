@@ -22,7 +22,7 @@ fn an_ubuntu_shaped_archive_becomes_an_image() {
     let message = String::from_utf8_lossy(&closed.stderr).into_owned();
     assert!(!closed.status.success());
     assert!(
-        message.contains("no token for archive infra/ubuntu"),
+        message.contains("no token or password for archive infra/ubuntu"),
         "{message}"
     );
     assert!(!file::path_of(&world.profile).exists());
