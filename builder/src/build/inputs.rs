@@ -9,8 +9,8 @@ use super::BuildContext;
 use crate::artifact::{Artifacts, MANIFEST, SUMS};
 use crate::cache::{Cache, Key, code};
 use crate::lock::LockedProfile;
-use crate::profile::{Mirror, Profile};
-use crate::source::{self, Archives, Digest};
+use crate::profile::Profile;
+use crate::source::{self, Access, Archives, Digest, Online};
 
 /// The key of the whole image: the lock, the profile as it was validated,
 /// every file it names, the agent and this builder.
@@ -78,15 +78,18 @@ fn sums(dir: &Path) -> std::io::Result<String> {
     Ok(format!("{} {}\n", digest(SUMS)?, digest(MANIFEST)?))
 }
 
-/// Brings every package and download into the store.
+/// Brings every package and download into the store. This machine's apt, which takes a
+/// second to say where the archives are, is only asked if something is missing.
 pub fn fetch(locked: &LockedProfile, context: BuildContext<'_>) -> anyhow::Result<()> {
-    let archives = Archives::of(&locked.profile().base);
-    let archives = match (&locked.profile().base.mirror, context.access) {
-        // Offline, an unknown mirror does not matter.
-        (Mirror::Host, source::Access::Offline) => archives.ok(),
-        _ => Some(archives?),
+    let BuildContext { store, report, .. } = context;
+    if source::missing(store, &locked.required_files(None), report)?.is_empty() {
+        return Ok(());
+    }
+    let access = match context.offline {
+        true => Access::Offline,
+        false => Access::Online(Online::new(Archives::of(&locked.profile().base)?)?),
     };
-    let files = locked.required_files(archives.as_ref());
-    source::fetch(context.store, &files, context.access, context.report)?;
+    let files = locked.required_files(access.archives());
+    source::fetch(store, &files, &access, report)?;
     Ok(())
 }

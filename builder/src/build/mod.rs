@@ -20,7 +20,7 @@ use crate::base::{self, Base};
 use crate::cache::Cache;
 use crate::lock::LockedProfile;
 use crate::report::Report;
-use crate::source::{Access, Store};
+use crate::source::Store;
 use crate::tools::Tools;
 
 /// What a build needs beside the profile.
@@ -28,8 +28,8 @@ use crate::tools::Tools;
 pub struct BuildContext<'a> {
     /// Packages, downloads and what earlier builds made.
     pub store: &'a Store,
-    /// Whether and how the network may be used.
-    pub access: &'a Access,
+    /// Whether only the store, and pools that are directories, may be used.
+    pub offline: bool,
     /// This builder's own binary: it runs again inside the sandbox.
     pub program: &'a Path,
     /// The static agent binary to bake in.

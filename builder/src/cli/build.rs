@@ -12,7 +12,6 @@ use crate::build::{BuildContext, build, reproduce};
 use crate::lock::{LockedProfile, Policy, too_large};
 use crate::profile::{Output, Profile};
 use crate::report::bytes;
-use crate::source::{Access, Archives, Online};
 
 /// Build the image that a profile describes
 #[derive(Debug, Args)]
@@ -73,14 +72,9 @@ impl Build {
         if let Some(warning) = too_large(locked.lock(), &locked.profile().disk) {
             report.note(warning);
         }
-        let access = if self.offline {
-            Access::Offline
-        } else {
-            Access::Online(Online::new(Archives::of(&locked.profile().base)?)?)
-        };
         let context = BuildContext {
             store: &store,
-            access: &access,
+            offline: self.offline,
             program: &program()?,
             agent: &agent,
             out: &self.out,

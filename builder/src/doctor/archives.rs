@@ -82,13 +82,9 @@ fn way(url: &Url, archives: &Archives) -> String {
 fn release_file(suite: &Suite, archives: &Archives) -> Result<String> {
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let client = http::client_through(archives.proxies().clone())?;
-    let directory = match suite.name.strip_suffix('/') {
-        Some(directory) => directory.trim_start_matches("./").to_owned(),
-        None => format!("dists/{}", suite.name),
-    };
     for file in ["InRelease", "Release"] {
-        let path = format!("{directory}/{file}");
-        let url = archives.file(&suite.archive, path.trim_start_matches(['.', '/']));
+        let path = format!("{}{file}", suite.directory());
+        let url = archives.file(&suite.archive, path.trim_start_matches("./"));
         let url = url.context("the mirror has no address for it")?;
         if url.scheme() == "file" {
             let path = url.to_file_path();

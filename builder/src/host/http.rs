@@ -8,8 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::{Certificate, Client, Proxy, redirect};
-use secrecy::{ExposeSecret, SecretString};
-use url::Url;
+use secrecy::ExposeSecret;
 
 use super::proxies::Proxies;
 
@@ -37,17 +36,6 @@ pub fn causes(error: reqwest::Error) -> String {
     let error = error.without_url();
     let chain = anyhow::Chain::new(&error).map(ToString::to_string);
     chain.collect::<Vec<_>>().join(": ")
-}
-
-/// `url` with this login; `None` if it is an address that can have none, such as of
-/// a file.
-pub fn with_login(mut url: Url, user: &str, password: &SecretString) -> Option<Url> {
-    // What looks like an escape already would be left alone.
-    let escaped = |text: &str| text.replace('%', "%25");
-    url.set_username(&escaped(user)).ok()?;
-    let password = escaped(password.expose_secret());
-    url.set_password(Some(&password)).ok()?;
-    Some(url)
 }
 
 /// A client that uses the environment's proxies.

@@ -3,6 +3,7 @@
 
 pub mod aws;
 pub mod http;
+pub mod login;
 pub mod maas;
 pub mod memory;
 pub mod palette;

@@ -8,7 +8,7 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::http::with_login;
+use super::login::with_login;
 
 /// A proxy's URL, which may hold a password; `None` is a direct connection.
 pub type Route = Option<SecretString>;

@@ -18,6 +18,7 @@ mod requests;
 mod root;
 pub mod sizes;
 mod units;
+mod weight;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,8 @@ use std::fmt::{self, Write};
 use jiff::Timestamp;
 
 use super::requests::Request;
-use super::sizes::{Sizes, Weight};
+use super::sizes::Sizes;
+use super::weight::Weight;
 use super::{Account, Inspection, Login};
 use crate::boot::Microcode;
 use crate::report::bytes;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::sizes::Weight;
+use super::weight::Weight;
 use crate::artifact::Package;
 use crate::lock::Reason;
 use crate::source::deb822::{Stanza, relations, stanzas};

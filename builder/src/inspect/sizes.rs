@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use super::dpkg::{self, Origin};
 use super::requests::{self, Request};
+use super::weight::{Weight, largest_first};
 use super::{Disk, InspectError, Root, failed, fill};
 use crate::artifact::{Manifest, Package, Partition};
 use crate::extent::Window;
@@ -46,15 +47,6 @@ pub struct Fill {
     pub size: u64,
     /// Bytes in use; `None` without a disk.
     pub used: Option<u64>,
-}
-
-/// Something and the bytes of the files in it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Weight {
-    /// A package, a directory or a file.
-    pub name: String,
-    /// Bytes of its files.
-    pub size: u64,
 }
 
 /// Packages, directories and files of a root, the largest first.
@@ -123,15 +115,6 @@ fn gateway_component(path: &TreePath) -> Option<&'static str> {
         own.is_ok_and(|own| *path == own || path.is_below(&own))
     });
     found.map(|(_, name)| *name)
-}
-
-fn largest_first(weights: BTreeMap<String, u64>) -> Vec<Weight> {
-    let weight = |(name, size)| Weight { name, size };
-    let mut weights: Vec<_> = weights.into_iter().map(weight).collect();
-    weights.retain(|weight| weight.size > 0);
-    // A stable sort: equal sizes stay sorted by name.
-    weights.sort_by_key(|weight| std::cmp::Reverse(weight.size));
-    weights
 }
 
 /// Weighs a tree before it becomes an image.

@@ -20,6 +20,7 @@ use super::keyring;
 use super::model::LockedPackage;
 use super::pins::{self, Pins};
 use super::uris;
+use crate::host::login::without_login;
 use crate::profile::{Base, ExtraArchive, Suite};
 use crate::source::deb822::{self, Stanza};
 use crate::source::os_release_id;
@@ -201,7 +202,7 @@ impl Apt {
     /// # Errors
     /// If apt has none: [`Apt::update`] must have succeeded.
     pub fn release_file(&self, suite: &Suite) -> Result<Vec<u8>, AptError> {
-        let place = release_directory(self.address(suite)?.as_str(), suite);
+        let place = release_directory(&self.address(suite)?, suite);
         for name in ["InRelease", "Release"] {
             let file = lists_name(&format!("{place}{name}"));
             let file = self.path("state/lists").join(file);
@@ -219,7 +220,9 @@ impl Apt {
         let archive = &suite.archive;
         let url = self.archives.base(archive);
         let none = || format!("the mirror has no address for archive {archive}");
-        Ok(without_login(url.ok_or_else(|| AptError::Output(none()))?))
+        Ok(without_login(
+            url.ok_or_else(|| AptError::Output(none()))?.clone(),
+        ))
     }
 
     /// The suites, each with its archive's address.
@@ -259,7 +262,7 @@ impl Apt {
         let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
         let login = |(_, url): (&str, &Url)| {
             let (user, password) = (plain(url.username()), plain(url.password()?));
-            let place = without_login(url);
+            let place = without_login(url.clone());
             let place = place.as_str().trim_end_matches('/');
             Some(format!(
                 "machine {place}/ login {user} password {password}\n"
@@ -315,23 +318,10 @@ fn complaint(stdout: &str, stderr: &str) -> String {
     unmet.chain(errors).collect::<Vec<_>>().join("\n")
 }
 
-/// The address of an archive as others may read it.
-fn without_login(url: &Url) -> Url {
-    let mut url = url.clone();
-    // Both fail only for addresses that can hold neither.
-    let _ = url.set_username("");
-    let _ = url.set_password(None);
-    url
-}
-
 /// Where a suite's release file is, with a slash at the end.
-fn release_directory(archive: &str, suite: &Suite) -> String {
-    let archive = archive.trim_end_matches('/');
-    match suite.name.strip_suffix('/') {
-        Some("") => format!("{archive}/"),
-        Some(directory) => format!("{archive}/{directory}/"),
-        None => format!("{archive}/dists/{}/", suite.name),
-    }
+fn release_directory(archive: &Url, suite: &Suite) -> String {
+    let archive = archive.as_str().trim_end_matches('/');
+    format!("{archive}/{}", suite.directory())
 }
 
 /// The name under which apt keeps what it fetched from a URL: without the scheme,
@@ -389,7 +379,7 @@ mod tests {
             ("file:///srv/flat", "amd64/", "_srv_flat_amd64_InRelease"),
         ];
         for (archive, name, expected) in cases {
-            let place = release_directory(archive, &suite(name));
+            let place = release_directory(&Url::parse(archive).unwrap(), &suite(name));
             assert_eq!(lists_name(&format!("{place}InRelease")), expected);
         }
     }

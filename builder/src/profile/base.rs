@@ -184,6 +184,17 @@ impl Arch {
     }
 }
 
+impl Suite {
+    /// Where its release file is below its archive: empty, or with a slash at the end.
+    pub fn directory(&self) -> String {
+        match self.name.as_str() {
+            "/" => String::new(),
+            flat if flat.ends_with('/') => flat.to_owned(),
+            name => format!("dists/{name}/"),
+        }
+    }
+}
+
 impl Base {
     /// What depends on the distribution, where the profile says nothing.
     pub(super) fn fill_in(&mut self) {

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use crate::host::http::with_login;
+use crate::host::login::with_login;
 
 /// Logins by the place that they open, in the order of the files.
 #[derive(Clone, Debug, Default)]

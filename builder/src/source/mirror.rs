@@ -15,7 +15,7 @@ use url::Url;
 
 use super::host_apt::{self, HostApt, HostAptError, Target};
 use super::transfer::masked;
-use crate::host::http;
+use crate::host::login::with_login;
 use crate::host::proxies::{self, Proxies, Route};
 use crate::profile::{ArchivePlace, Base, BuildProxy, ExtraArchive, Mirror, Token};
 
@@ -285,7 +285,7 @@ fn extra_url(extra: &ExtraArchive) -> Result<Url, MirrorError> {
         (None, None) => return Ok(url),
     };
     let password = read(password, &extra.archive)?;
-    http::with_login(url, user, &password).ok_or_else(refused)
+    with_login(url, user, &password).ok_or_else(refused)
 }
 
 #[expect(

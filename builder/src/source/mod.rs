@@ -16,7 +16,7 @@ mod response;
 pub mod store;
 pub mod transfer;
 
-pub use download::{Access, FetchSummary, Online, RequiredFile, fetch};
+pub use download::{Access, FetchSummary, Online, RequiredFile, fetch, missing};
 pub use fetch_error::{FailedFile, FetchError};
 pub use host_apt::os_release_id;
 pub use mirror::Archives;

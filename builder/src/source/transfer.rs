@@ -17,6 +17,7 @@ use super::response::{
     ClockSkew, connection_error, continues, is_html, is_web_page, response_error,
 };
 use super::store::{Part, StoreError};
+use crate::host::login::without_login;
 use postern_contract::digest::{Digest, in_chunks};
 
 /// The longest wait that a server may ask for in `Retry-After`.
@@ -356,9 +357,7 @@ async fn request(client: &Client, url: &Url, from: u64) -> Result<Response, Tran
 
 /// The URL without name, password and query: that of a signed one is a key.
 pub fn masked(url: &Url) -> String {
-    let mut url = url.clone();
-    // Neither fails on a URL that has a user name; others have nothing to mask.
-    let _hidden = url.set_username("").and_then(|()| url.set_password(None));
+    let mut url = without_login(url.clone());
     url.set_fragment(None);
     let query = url.query().is_some();
     url.set_query(None);

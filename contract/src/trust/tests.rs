@@ -17,6 +17,20 @@ fn openssl(args: &[&str], input: &str) -> String {
     String::from_utf8(out.unwrap()).unwrap()
 }
 
+fn self_signed(subject: &str, more: &[&str]) -> String {
+    let request = [
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-nodes",
+        "-keyout",
+        "/dev/null",
+    ];
+    let curve = ["-pkeyopt", "ec_paramgen_curve:P-256", "-subj", subject];
+    openssl(&[&request[..], &curve, more].concat(), "")
+}
+
 #[test]
 fn links_the_system_bundle_as_openssl_does() {
     let text = fs_err::read_to_string(SYSTEM_BUNDLE).unwrap();
@@ -114,18 +128,10 @@ fn refuses_what_is_no_certificate() {
 
 #[test]
 fn only_a_valid_authority_is_one() {
-    let leaf = Command::new("openssl")
-        .args([
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-        ])
-        .args(["-nodes", "-keyout", "/dev/null", "-subj", "/CN=leaf"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    let leaf = String::from_utf8(leaf.run().unwrap()).unwrap();
+    let leaf = self_signed(
+        "/CN=leaf",
+        &["-addext", "basicConstraints=critical,CA:FALSE"],
+    );
     let leaf = &parse(&leaf).unwrap()[0];
     let now = leaf.info.not_before;
     assert_eq!(
@@ -229,24 +235,8 @@ fn takes_files_as_people_keep_them() {
 /// RFC 5280 wants 20 octets at most; roots of before 2008 have more.
 #[test]
 fn takes_a_serial_of_23_octets() {
-    let root = openssl(
-        &[
-            "req",
-            "-x509",
-            "-newkey",
-            "ec",
-            "-pkeyopt",
-            "ec_paramgen_curve:P-256",
-            "-nodes",
-            "-keyout",
-            "/dev/null",
-            "-subj",
-            "/CN=long",
-            "-set_serial",
-            "0x7f112233445566778899aabbccddeeff00112233445566",
-        ],
-        "",
-    );
+    let serial = "0x7f112233445566778899aabbccddeeff00112233445566";
+    let root = self_signed("/CN=long", &["-set_serial", serial]);
     let parsed = &parse(&root).unwrap()[0];
     parsed.as_authority(parsed.info.not_before).unwrap();
     assert_eq!(parsed.pem, root);

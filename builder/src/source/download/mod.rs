@@ -55,6 +55,16 @@ pub enum Access {
     Online(Online),
 }
 
+impl Access {
+    /// Where the archives are, if they may be used.
+    pub const fn archives(&self) -> Option<&Archives> {
+        match self {
+            Access::Offline => None,
+            Access::Online(online) => Some(&online.archives),
+        }
+    }
+}
+
 /// How to fetch.
 #[derive(Debug)]
 pub struct Online {
@@ -173,8 +183,12 @@ fn summary(fetched: &FetchSummary) -> String {
     }
 }
 
-/// What is not in the store, each digest once, in the order given.
-fn missing<'a>(
+/// What is not in the store, each digest once, in the order given. What is there is
+/// verified as by [`fetch`].
+///
+/// # Errors
+/// If the store cannot be read.
+pub fn missing<'a>(
     store: &Store,
     files: &'a [RequiredFile],
     report: &Report,
