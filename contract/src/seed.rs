@@ -18,8 +18,12 @@ pub struct SeedManifest {
     pub version: String,
     /// GPT disk GUID: tells the right disk from a wrong one.
     pub disk_guid: Uuid,
-    /// Bytes that MAAS writes; the target disk must have at least this many.
+    /// Bytes that MAAS writes.
     pub disk_size: u64,
+    /// Bytes that the target disk must have, so that the first boot can add the
+    /// second slot and the state; a manifest of an older builder has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed_disk_size: Option<u64>,
     /// Root hash of the verity tree.
     pub root_hash: Digest,
     /// The partitions of the image in disk order.

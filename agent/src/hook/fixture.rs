@@ -73,6 +73,7 @@ pub fn image() -> (Vec<u8>, SeedManifest) {
         version: "1.0.0".into(),
         disk_guid: Uuid::from_bytes_le([0x5a; 16]),
         disk_size: IMAGE,
+        needed_disk_size: None,
         root_hash: "ab".repeat(32).parse().unwrap(),
         partitions,
         areas: vec![area("boot-code", (0, 440)), area("boot-loader", GAP)],

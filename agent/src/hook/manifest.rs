@@ -102,6 +102,15 @@ mod tests {
     }
 
     #[test]
+    fn takes_a_manifest_with_and_without_the_needed_size() {
+        let (_, mut written) = image();
+        let older = serde_json::to_string(&written).unwrap();
+        assert!(!older.contains("needed-disk-size"), "{older}");
+        written.needed_disk_size = Some(1 << 30);
+        assert_eq!(parse(&written).unwrap().written(), &written);
+    }
+
+    #[test]
     fn names_everything_that_is_missing() {
         let (_, mut written) = image();
         written.schema = 2;

@@ -11,6 +11,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 use postern_contract::digest::Digest;
 use postern_contract::seed::SeedManifest;
+use postern_contract::size::approximate;
 use uuid::Uuid;
 
 use super::gpt::{self, SECTOR, Table, TableError};
@@ -20,11 +21,11 @@ use super::gpt::{self, SECTOR, Table, TableError};
 pub enum Finding {
     /// The disk's logical sectors are not 512 bytes.
     SectorSize(u64),
-    /// The disk has fewer bytes than the image.
+    /// The disk has fewer bytes than the image, or than what its first boot adds.
     TooSmall {
         /// Bytes the disk has.
         has: u64,
-        /// Bytes the image has.
+        /// Bytes it takes.
         needs: u64,
     },
     /// There is no valid partition table at the start of the disk.
@@ -84,7 +85,8 @@ impl fmt::Display for Finding {
             ),
             Self::TooSmall { has, needs } => write!(
                 f,
-                "the disk has {has} bytes and the image {needs}: choose a larger disk"
+                "the disk has {has} bytes and the image with its slots and state takes {needs} ({}): choose a larger disk",
+                approximate(*needs)
             ),
             Self::NoTable(why) => write!(f, "{why}: {DEPLOY_AGAIN}"),
             Self::WrongDisk { found, expected } => write!(
@@ -163,11 +165,11 @@ pub fn verify<D: Read + Seek>(
         return Err(Findings(vec![Finding::SectorSize(logical_sector)]));
     }
     let mut findings = Vec::new();
+    // systemd-repart makes none of its partitions if one that must be there does
+    // not fit, and the machine then starts over for ever.
+    let needs = manifest.needed_disk_size.unwrap_or(manifest.disk_size);
     match disk.seek(SeekFrom::End(0)) {
-        Ok(has) if has < manifest.disk_size => findings.push(Finding::TooSmall {
-            has,
-            needs: manifest.disk_size,
-        }),
+        Ok(has) if has < needs => findings.push(Finding::TooSmall { has, needs }),
         Ok(_) => {}
         Err(error) => findings.push(unreadable("disk", &error)),
     }

@@ -128,6 +128,20 @@ fn a_smaller_disk_is_refused() {
 }
 
 #[test]
+fn a_disk_without_room_for_the_first_boot_is_refused_with_the_size_it_takes() {
+    let (image, mut manifest) = image();
+    let needs = IMAGE + 20 * UNIT;
+    manifest.needed_disk_size = Some(needs);
+    let disk = |size| Cursor::new(written_to_disk(&image, size));
+    assert!(verify(&mut disk(needs), SECTOR, &manifest).is_ok());
+    let error = verify(&mut disk(needs - 512), SECTOR, &manifest).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the disk has 2096640 bytes and the image with its slots and state takes 2097152 (2.0 MiB): choose a larger disk"
+    );
+}
+
+#[test]
 fn another_image_is_the_wrong_disk() {
     let (image, mut manifest) = image();
     manifest.disk_guid = Uuid::from_u128(1);

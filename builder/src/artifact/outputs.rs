@@ -166,6 +166,7 @@ mod tests {
             root: size(&images.root),
             verity: size(&images.verity),
             seed: size(&images.seed),
+            first_boot: Bytes(2 << 30),
         };
         let layout = Layout::plan(&identity, &sizes).unwrap();
         (Disk::assemble(&layout, &images).unwrap(), images, identity)

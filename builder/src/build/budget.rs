@@ -129,6 +129,7 @@ mod tests {
             root: mib(100),
             verity: mib(1),
             seed: mib(32),
+            first_boot: mib(2048),
         };
         let layout = Layout::plan(&identity, &sizes).unwrap();
         let size = layout.size().0;

@@ -85,6 +85,7 @@ fn disk(dir: &Path, name: &str, [root, esp, seed]: [Files<'_>; 3]) -> PathBuf {
         root: Bytes(1 << 20),
         verity: Bytes(1 << 20),
         seed: Bytes(16 << 20),
+        first_boot: Bytes(0),
     };
     let layout = Layout::plan(&identity, &sizes).unwrap();
     let path = at("disk.raw");

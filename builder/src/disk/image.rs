@@ -83,6 +83,7 @@ pub fn seed_manifest(
         version: identity.version.clone(),
         disk_guid: layout.disk_guid(),
         disk_size: layout.size().0,
+        needed_disk_size: Some(layout.needed_size().0),
         root_hash: identity.root_hash.digest(),
         partitions: layout
             .slots()

@@ -34,6 +34,7 @@ fn case() -> Case {
         root: size(&images.root),
         verity: size(&images.verity),
         seed: size(&images.seed),
+        first_boot: Bytes(2 << 30),
     };
     let layout = Layout::plan(&identity(), &sizes).unwrap();
     Case {
@@ -172,6 +173,8 @@ fn the_seed_manifest_describes_the_disk_byte_by_byte() {
     }
     assert_eq!(manifest.areas.len(), 2);
     assert_eq!(manifest.disk_size, raw.len() as u64);
+    let needed = raw.len() as u64 + (2 << 30);
+    assert_eq!(manifest.needed_disk_size, Some(needed));
     let hashed: Vec<_> = manifest
         .partitions
         .iter()

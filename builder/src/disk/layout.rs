@@ -126,6 +126,8 @@ pub struct Sizes {
     pub verity: Bytes,
     /// Seed partition.
     pub seed: Bytes,
+    /// All that the first boot adds.
+    pub first_boot: Bytes,
 }
 
 impl Sizes {
@@ -159,6 +161,7 @@ pub struct Slot {
 pub struct Layout {
     disk_guid: Uuid,
     size: Bytes,
+    needed_size: Bytes,
     slots: Vec<Slot>,
 }
 
@@ -193,6 +196,11 @@ impl Layout {
         Ok(Self {
             disk_guid: identity.disk_guid(),
             size,
+            needed_size: sizes
+                .first_boot
+                .checked_add(size)
+                .and_then(Bytes::aligned)
+                .ok_or(DiskError::TooLarge)?,
             slots,
         })
     }
@@ -205,6 +213,12 @@ impl Layout {
     /// Bytes that MAAS writes.
     pub fn size(&self) -> Bytes {
         self.size
+    }
+
+    /// Bytes that the disk of a machine must have: for what MAAS writes and for
+    /// what the first boot adds.
+    pub fn needed_size(&self) -> Bytes {
+        self.needed_size
     }
 
     /// The partitions in disk order, [`Role::IN_IMAGE`].
@@ -239,6 +253,7 @@ pub(super) mod tests {
             root: Bytes((100 << 20) + 4096),
             verity: Bytes(8192),
             seed: mib(32),
+            first_boot: Bytes((300 << 20) + 1),
         };
         let layout = Layout::plan(&identity(), &sizes).unwrap();
         let table: Vec<_> = layout
@@ -254,6 +269,7 @@ pub(super) mod tests {
         ];
         assert_eq!(table, expected);
         assert_eq!(layout.size(), mib(200));
+        assert_eq!(layout.needed_size(), mib(501));
         let roles: Vec<_> = layout.slots().iter().map(|s| s.role).collect();
         assert_eq!(roles, Role::IN_IMAGE);
         assert_eq!(layout.slot(Role::State), None);
@@ -286,7 +302,7 @@ pub(super) mod tests {
         fn partitions_are_aligned_apart_and_inside(
             esp in 1_u64..1 << 33, root in 1_u64..1 << 40, verity in 1_u64..1 << 33, seed in 1_u64..1 << 33,
         ) {
-            let sizes = Sizes { esp: Bytes(esp), root: Bytes(root), verity: Bytes(verity), seed: Bytes(seed) };
+            let sizes = Sizes { esp: Bytes(esp), root: Bytes(root), verity: Bytes(verity), seed: Bytes(seed), first_boot: Bytes(seed) };
             let layout = Layout::plan(&identity(), &sizes).unwrap();
             // Behind the protective MBR and the primary GPT.
             let mut free = Bytes(34 * SECTOR);
@@ -305,7 +321,7 @@ pub(super) mod tests {
         fn any_size_is_planned_or_refused(
             esp in any::<u64>(), root in any::<u64>(), verity in any::<u64>(), seed in any::<u64>(),
         ) {
-            let sizes = Sizes { esp: Bytes(esp), root: Bytes(root), verity: Bytes(verity), seed: Bytes(seed) };
+            let sizes = Sizes { esp: Bytes(esp), root: Bytes(root), verity: Bytes(verity), seed: Bytes(seed), first_boot: Bytes(seed) };
             let _ = Layout::plan(&identity(), &sizes);
         }
     }

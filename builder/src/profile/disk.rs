@@ -42,7 +42,17 @@ impl Default for DiskSizes {
     }
 }
 
+/// Least room for the state, [`Role::State`](postern_contract::partitions::Role::State).
+const LEAST_STATE: u64 = GIB;
+
 impl DiskSizes {
+    /// Bytes that systemd-repart adds to the image at the first boot: the second
+    /// slot and the state (`overlays/appliance/usr/lib/repart.d`).
+    pub const fn added_at_first_boot(&self) -> u64 {
+        let slot = self.root_slot.saturating_add(self.verity_slot());
+        slot.saturating_add(LEAST_STATE)
+    }
+
     /// Room for the hash tree of a full root slot: one hash of 32 bytes per
     /// block of 4096, and 1 % for the upper levels and the superblock; a
     /// multiple of 1 MiB.
@@ -55,6 +65,15 @@ impl DiskSizes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_boot_adds_a_slot_and_the_least_state() {
+        let definition = "../overlays/appliance/usr/lib/repart.d/50-state.conf";
+        let state = fs_err::read_to_string(definition).unwrap();
+        assert!(state.contains("\nSizeMinBytes=1G\n"), "{state}");
+        let added = DiskSizes::default().added_at_first_boot();
+        assert_eq!(added, 2 * GIB + 9 * MIB);
+    }
 
     #[test]
     fn a_verity_slot_holds_the_tree_of_a_full_root_slot() {

@@ -97,6 +97,7 @@ impl<'a> Image<'a> {
             root: Bytes(fs::metadata(&root.squashfs)?.len()),
             verity: Bytes(fs::metadata(&root.verity)?.len()),
             seed: Bytes(profile.disk.seed),
+            first_boot: Bytes(profile.disk.added_at_first_boot()),
         };
         let layout = Layout::plan(&identity, &sizes)?;
         budget::check(&layout, profile.disk.budget, || shipped(&self.tree))?;
