@@ -3,25 +3,28 @@
 //! Documented evidence, and nothing more (Palette's architecture, gateway and
 //! troubleshooting pages): the ConfigMap `jet-system/overlord-config` holds the
 //! gateway's uid in Palette, and the deployment `jet-system/jet` crash-loops
-//! until Palette authorized it.
+//! until Palette authorized it. A container without a readiness probe is ready, and
+//! its deployment available, between start and crash: only a count of restarts that
+//! stays the same tells such a one from one that runs.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use postern_contract::host::CommandError;
 use postern_contract::palette::overlord_config::{
     JET_NAMESPACE, OVERLORD_CONFIG, OVERLORD_CONFIG_KEY, uid_in_config,
 };
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use crate::host::kubectl::{Cluster, is_not_found};
 
 /// Deployment and container of Palette's gateway agent.
 pub const JET: &str = "jet";
 
-/// How long `jet` must have been available. A container without a readiness
-/// probe counts as available in the seconds between start and crash.
-pub const STABLE: Duration = Duration::from_secs(30);
+/// How often each container of a deployment's pods was restarted, by `pod/container`.
+/// Whatever differs between two looks, something began anew.
+pub type Restarts = BTreeMap<String, u32>;
 
 /// The deployment `jet`, as far as it proves something.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,20 +36,34 @@ pub enum Jet {
         /// What its conditions say, one line.
         String,
     ),
-    /// Available since then; `None` if the cluster does not say.
-    Up(Option<Timestamp>),
+    /// It is available, and all of its pods are ready.
+    Up(Restarts),
 }
 
-impl Jet {
-    /// Whether it was available long enough to be called authorized.
-    /// `first_seen` is when we saw it up first, for clusters that do not say.
-    pub fn is_stable(&self, now: Timestamp, first_seen: Option<Timestamp>) -> bool {
-        let Self::Up(since) = self else {
-            return false;
-        };
-        since.or(first_seen).is_some_and(|since| {
-            Duration::try_from(now.duration_since(since)).is_ok_and(|up| up >= STABLE)
-        })
+/// Since when a deployment is up, in an unbroken row of looks that all found the same
+/// restarts. Counted by the machine's uptime: a clock that is set would count too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Up {
+    since: Duration,
+    last: Duration,
+    restarts: Restarts,
+}
+
+impl Up {
+    /// One more look after those `before`, at this uptime; other restarts begin a new row.
+    #[must_use]
+    pub fn after(before: Option<Self>, now: Duration, restarts: Restarts) -> Self {
+        let same = before.filter(|up| up.restarts == restarts);
+        Self {
+            since: same.map_or(now, |up| up.since),
+            last: now,
+            restarts,
+        }
+    }
+
+    /// From the first look to the last.
+    pub fn lasted(&self) -> Duration {
+        self.last.saturating_sub(self.since)
     }
 }
 
@@ -75,17 +92,36 @@ pub fn ready(cluster: &dyn Cluster) -> Result<String, CommandError> {
     Ok(String::from_utf8_lossy(&out).trim().to_owned())
 }
 
-/// Looks at the deployment `jet`.
+/// Looks at the deployment `jet` and its pods.
 ///
 /// # Errors
 /// [`EvidenceError`] if the cluster cannot be asked.
 pub fn jet(cluster: &dyn Cluster) -> Result<Jet, EvidenceError> {
     let args = ["-n", JET_NAMESPACE, "get", "deployment", JET, "-o", "json"];
-    match cluster.kubectl(&args, b"") {
-        Ok(json) => jet_in(&json),
-        Err(error) if is_not_found(&error) => Ok(Jet::Absent),
-        Err(error) => Err(error.into()),
+    let json = match cluster.kubectl(&args, b"") {
+        Ok(json) => json,
+        Err(error) if is_not_found(&error) => return Ok(Jet::Absent),
+        Err(error) => return Err(error.into()),
+    };
+    let deployment: Deployment = parsed("deployment jet-system/jet", &json)?;
+    if let Some(why) = deployment.not_available() {
+        return Ok(Jet::Down(why));
     }
+    let labels = deployment.spec.selector.match_labels;
+    let labels: Vec<_> = labels.iter().map(|(k, v)| format!("{k}={v}")).collect();
+    let selector = labels.join(",");
+    let args = [
+        "-n",
+        JET_NAMESPACE,
+        "get",
+        "pods",
+        "--selector",
+        &selector,
+        "-o",
+        "json",
+    ];
+    let pods: Pods = parsed("pods of jet-system/jet", &cluster.kubectl(&args, b"")?)?;
+    Ok(pods.seen())
 }
 
 /// Looks for the gateway's uid.
@@ -111,38 +147,112 @@ pub fn overlord_uid(cluster: &dyn Cluster) -> Result<Option<String>, EvidenceErr
 
 #[derive(Deserialize)]
 struct Deployment {
+    spec: DeploymentSpec,
     #[serde(default)]
-    status: DeploymentStatus,
+    status: Status,
 }
 
-#[derive(Default, Deserialize)]
-struct DeploymentStatus {
-    #[serde(default)]
-    conditions: Vec<Condition>,
+#[derive(Deserialize)]
+struct DeploymentSpec {
+    selector: Selector,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
+struct Selector {
+    #[serde(default)]
+    match_labels: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct Pods {
+    items: Vec<Pod>,
+}
+
+#[derive(Deserialize)]
+struct Pod {
+    metadata: Metadata,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    name: String,
+    deletion_timestamp: Option<String>,
+}
+
+/// Of a deployment or of a pod.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    phase: String,
+    conditions: Vec<Condition>,
+    container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Deserialize)]
 struct Condition {
     r#type: String,
     status: String,
     #[serde(default)]
     message: String,
-    last_transition_time: Option<Timestamp>,
 }
 
-fn jet_in(json: &[u8]) -> Result<Jet, EvidenceError> {
-    let deployment: Deployment =
-        serde_json::from_slice(json).map_err(|e| EvidenceError::Shape {
-            what: "deployment jet-system/jet",
-            why: e.to_string(),
-        })?;
-    let conditions = &deployment.status.conditions;
-    let available = conditions.iter().find(|c| c.r#type == "Available");
-    Ok(match available {
-        Some(c) if c.status == "True" => Jet::Up(c.last_transition_time),
-        Some(c) => Jet::Down(c.message.clone()),
-        None => Jet::Down("it has no condition yet".to_owned()),
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ContainerStatus {
+    name: String,
+    restart_count: u32,
+}
+
+impl Status {
+    fn condition(&self, name: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|c| c.r#type == name)
+    }
+}
+
+impl Deployment {
+    /// Why it is not available, one line; `None` if it is.
+    fn not_available(&self) -> Option<String> {
+        match self.status.condition("Available") {
+            Some(c) if c.status == "True" => None,
+            Some(c) => Some(c.message.clone()),
+            None => Some("it has no condition yet".to_owned()),
+        }
+    }
+}
+
+impl Pods {
+    /// What they show together. One that ended, or is about to, does not count.
+    fn seen(&self) -> Jet {
+        let left = |pod: &&Pod| {
+            let over = ["Succeeded", "Failed"].contains(&pod.status.phase.as_str());
+            !over && pod.metadata.deletion_timestamp.is_none()
+        };
+        let mut restarts = Restarts::new();
+        for pod in self.items.iter().filter(left) {
+            let (name, status) = (&pod.metadata.name, &pod.status);
+            if status.condition("Ready").is_none_or(|c| c.status != "True") {
+                return Jet::Down(format!("pod {name} is not ready"));
+            }
+            for container in &status.container_statuses {
+                let key = format!("{name}/{}", container.name);
+                restarts.insert(key, container.restart_count);
+            }
+        }
+        match restarts.is_empty() {
+            true => Jet::Down("it has no pod yet".to_owned()),
+            false => Jet::Up(restarts),
+        }
+    }
+}
+
+fn parsed<T: DeserializeOwned>(what: &'static str, json: &[u8]) -> Result<T, EvidenceError> {
+    serde_json::from_slice(json).map_err(|e| EvidenceError::Shape {
+        what,
+        why: e.to_string(),
     })
 }
 
@@ -158,44 +268,87 @@ fn uid_in_configmap(json: &[u8]) -> Result<Option<String>, EvidenceError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
 
-    fn deployment(status: &str, since: &str) -> String {
-        format!(
-            r#"{{"kind":"Deployment","status":{{"conditions":[
-              {{"type":"Progressing","status":"True"}},
-              {{"type":"Available","status":"{status}","message":"waiting","lastTransitionTime":{since}}}]}}}}"#
-        )
-    }
+    const AVAILABLE: &str = r#"{"kind":"Deployment",
+        "spec":{"selector":{"matchLabels":{"app":"jet","tier":"agent"}}},
+        "status":{"conditions":[{"type":"Progressing","status":"True"},
+                                {"type":"Available","status":"True"}]}}"#;
 
-    #[test]
-    fn a_crash_loop_is_never_stable() {
-        let now: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
-        let cases = [
-            ("True", "\"2026-11-21T09:59:00Z\"", true),
-            ("True", "\"2026-11-21T09:59:55Z\"", false),
-            ("False", "\"2026-11-21T09:00:00Z\"", false),
-        ];
-        for (status, since, stable) in cases {
-            let jet = jet_in(deployment(status, since).as_bytes()).unwrap();
-            assert_eq!(jet.is_stable(now, None), stable, "{status} {since}");
+    /// A cluster that answers with these, in turn.
+    struct Answers(Mutex<Vec<String>>);
+
+    impl Cluster for Answers {
+        fn kubectl(&self, args: &[&str], _: &[u8]) -> Result<Vec<u8>, CommandError> {
+            let selector = args.iter().skip_while(|a| **a != "--selector").nth(1);
+            assert!(selector.is_none_or(|s| *s == "app=jet,tier=agent"));
+            Ok(self.0.lock().unwrap().remove(0).into_bytes())
         }
     }
 
+    fn seen(answers: &[&str]) -> Result<Jet, EvidenceError> {
+        let answers = answers.iter().map(ToString::to_string).collect();
+        jet(&Answers(Mutex::new(answers)))
+    }
+
+    fn pod(name: &str, ready: &str, restarts: u32, more: &str) -> String {
+        format!(
+            r#"{{"metadata":{{"name":"{name}"{more}}},"status":{{"phase":"Running",
+              "conditions":[{{"type":"Ready","status":"{ready}"}}],
+              "containerStatuses":[{{"name":"jet","restartCount":{restarts}}}]}}}}"#
+        )
+    }
+
+    fn with_pods(pods: &[String]) -> Jet {
+        let list = format!(r#"{{"items":[{}]}}"#, pods.join(","));
+        seen(&[AVAILABLE, &list]).unwrap()
+    }
+
     #[test]
-    fn a_cluster_that_does_not_say_since_when_is_watched() {
-        let now: Timestamp = "2026-11-21T10:00:00Z".parse().unwrap();
-        let jet = jet_in(deployment("True", "null").as_bytes()).unwrap();
-        assert_eq!(jet, Jet::Up(None));
-        assert!(!jet.is_stable(now, None));
-        assert!(jet.is_stable(now, Some("2026-11-21T09:59:30Z".parse().unwrap())));
+    fn an_available_deployment_is_up_with_its_pods_restarts() {
+        let going = r#","deletionTimestamp":"2026-11-21T10:00:00Z""#;
+        let evicted = pod("jet-0", "False", 9, "").replace("Running", "Failed");
+        let pods = [
+            pod("jet-1", "True", 7, ""),
+            pod("jet-2", "False", 1, going),
+            evicted,
+        ];
+        let expected = Restarts::from([("jet-1/jet".to_owned(), 7)]);
+        assert_eq!(with_pods(&pods), Jet::Up(expected));
+    }
+
+    #[test]
+    fn another_count_of_restarts_begins_a_new_row() {
+        let look = |before, minute: u64, count| {
+            let restarts = Restarts::from([("jet-1/jet".to_owned(), count)]);
+            Up::after(before, Duration::from_secs(60 * minute), restarts)
+        };
+        let second = look(Some(look(None, 1, 7)), 8, 7);
+        assert_eq!(second.lasted(), Duration::from_secs(7 * 60));
+        assert_eq!(look(Some(second), 9, 8).lasted(), Duration::ZERO);
+    }
+
+    #[test]
+    fn it_is_down_while_a_pod_is_not_ready_or_missing() {
+        let down = |why: &str| Jet::Down(why.to_owned());
+        let pods = [pod("jet-1", "True", 0, ""), pod("jet-2", "False", 0, "")];
+        assert_eq!(with_pods(&pods), down("pod jet-2 is not ready"));
+        assert_eq!(with_pods(&[]), down("it has no pod yet"));
+        let unavailable = AVAILABLE.replace(
+            r#""Available","status":"True""#,
+            r#""Available","status":"False","message":"waiting""#,
+        );
+        assert_eq!(seen(&[&unavailable]).unwrap(), down("waiting"));
+        let new = r#"{"spec":{"selector":{}}}"#;
+        assert_eq!(seen(&[new]).unwrap(), down("it has no condition yet"));
     }
 
     #[test]
     fn an_answer_of_another_shape_is_an_error() {
-        assert!(jet_in(b"<html>").is_err());
-        let new = jet_in(br#"{"kind":"Deployment"}"#).unwrap();
-        assert!(matches!(new, Jet::Down(_)));
+        assert!(seen(&["<html>"]).is_err());
+        assert!(seen(&[AVAILABLE, "<html>"]).is_err());
     }
 
     #[test]

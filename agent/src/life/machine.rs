@@ -11,6 +11,7 @@ use postern_contract::paths;
 use postern_contract::state::State;
 
 use super::reset;
+use crate::cluster::evidence::Up;
 use crate::host::events::Events;
 use crate::host::notify::notify;
 use crate::host::world::World;
@@ -37,6 +38,8 @@ pub struct Life<'w> {
     /// SHA-256 of the gateway file that was read last; `None` if there was none.
     pub(super) read: Option<[u8; 32]>,
     pub(super) plan: Option<Plan>,
+    /// Since when Palette's agent is up, as long as it is looked at.
+    pub(super) up: Option<Up>,
 }
 
 /// What the step `configured` makes of the gateway file: nothing in it outlives that
@@ -71,6 +74,7 @@ impl<'w> Life<'w> {
             folder: (world.watch)(folder)?,
             read: None,
             plan: None,
+            up: None,
         };
         match world.keeper.load()? {
             Found::Nothing => {}

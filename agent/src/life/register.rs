@@ -2,7 +2,7 @@
 
 use postern_contract::palette::PairError;
 
-use super::jet::{SeenUp, describe};
+use super::jet::describe;
 use super::machine::{JET_TIMEOUT, Life};
 use crate::journal::Registration;
 use crate::journal::condition::{StepError, WaitingFor};
@@ -61,20 +61,20 @@ impl Life<'_> {
         }
     }
 
-    /// An answer was lost: only a stable `jet` proves that it was yes. After
-    /// the documented time without proof Palette may be asked again. False if there is
-    /// another gateway file meanwhile.
+    /// An answer was lost: only a stable `jet` proves that it was yes. Palette may be
+    /// asked again after the documented time in which it comes up, unless it is up and
+    /// may yet prove it. False if there is another gateway file meanwhile.
     async fn wait_for_evidence(&mut self) -> Result<bool, StepError> {
-        let mut seen = SeenUp::default();
+        let long = self.proof_time();
         loop {
-            let stop = match self.poll_jet(&mut seen).await {
+            let stop = match self.poll_jet(long).await {
                 Ok(None) => return self.registration_proven().map(|()| true),
-                Ok(Some(_)) if self.waited() >= JET_TIMEOUT => return Ok(true),
+                Ok(Some(_)) if self.waited() >= JET_TIMEOUT && !self.stays_up() => return Ok(true),
                 Ok(Some(jet)) => {
                     let unknown = "Palette's answer to the registration is not known";
                     StepError::wait(
                         WaitingFor::Evidence,
-                        format!("{unknown}; {}", describe(&jet)),
+                        format!("{unknown}; {}", describe(&jet, long)),
                     )
                 }
                 Err(stop) => stop,
@@ -87,11 +87,11 @@ impl Life<'_> {
 
     /// The agents register by themselves; that `jet` stays up proves that they did.
     async fn wait_for_agents(&mut self) -> Result<(), StepError> {
-        let mut seen = SeenUp::default();
+        let long = self.settle_time(self.has_view());
         loop {
-            let stop = match self.poll_jet(&mut seen).await {
+            let stop = match self.poll_jet(long).await {
                 Ok(None) => break,
-                Ok(Some(jet)) => self.jet_not_stable(&jet),
+                Ok(Some(jet)) => self.jet_not_stable(&jet, long),
                 Err(stop) => stop,
             };
             if !self.wait_within(stop).await? {

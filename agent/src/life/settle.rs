@@ -1,10 +1,10 @@
 //! `registered → healthy`: Palette's agents come up, as the cluster and Palette show.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use postern_contract::palette::PairError;
 
-use super::jet::SeenUp;
 use super::machine::{JET_TIMEOUT, Life};
 use crate::journal::condition::{StepError, WaitingFor};
 use crate::pairing::{GatewayMatch, Strategy, pair};
@@ -16,22 +16,37 @@ impl Life<'_> {
     /// `registered → healthy`
     pub(super) async fn become_healthy(&mut self) -> Result<(), StepError> {
         self.apply_renewed_manifests().await?;
-        let mut seen = SeenUp::default();
+        if !self
+            .wait_until_up(self.settle_time(self.has_view()))
+            .await?
+        {
+            return Ok(());
+        }
+        if let Some(why) = self.unconfirmed_by_palette().await? {
+            // Then the cluster alone must prove it.
+            if !self.wait_until_up(self.settle_time(false)).await? {
+                return Ok(());
+            }
+            self.warn_unconfirmed(&why);
+        }
+        self.enter(self.journal.state.healthy()?)
+    }
+
+    /// Waits until `jet` is up for so long; false if there is another gateway file.
+    async fn wait_until_up(&mut self, long: Duration) -> Result<bool, StepError> {
         loop {
-            let stop = match self.poll_jet(&mut seen).await {
-                Ok(None) => break,
+            let stop = match self.poll_jet(long).await {
+                Ok(None) => return Ok(true),
                 Ok(Some(jet)) => {
                     self.check_removed().await?;
-                    self.jet_not_stable(&jet)
+                    self.jet_not_stable(&jet, long)
                 }
                 Err(stop) => stop,
             };
             if !self.wait_within(stop).await? {
-                return Ok(());
+                return Ok(false);
             }
         }
-        self.confirm_in_palette().await?;
-        self.enter(self.journal.state.healthy()?)
     }
 
     /// Agents that stay down may have been removed in Palette: where a key can be
@@ -57,6 +72,12 @@ impl Life<'_> {
             // What keeps the agents down is still the better answer.
             Err(_) => Ok(()),
         }
+    }
+
+    /// Whether Palette shows this machine its own view of the gateway.
+    pub(super) fn has_view(&self) -> bool {
+        let paired = self.paired_strategy();
+        paired.is_some_and(|(strategy, _)| strategy.watch().is_some())
     }
 
     /// The strategy, and the gateway in Palette that it is for.
@@ -96,13 +117,14 @@ impl Life<'_> {
 
     /// What Palette itself shows, where a key lets this machine look. Where it
     /// shows anything but what it documents for so long that the cluster must
-    /// know better, the cluster's evidence counts, and the machine says so.
-    async fn confirm_in_palette(&mut self) -> Result<(), StepError> {
+    /// know better, the cluster's evidence counts, and the machine says so: this
+    /// gives the reason.
+    async fn unconfirmed_by_palette(&mut self) -> Result<Option<String>, StepError> {
         let Some((strategy, uid)) = self.paired_strategy() else {
-            return Ok(());
+            return Ok(None);
         };
         let Some(watch) = strategy.watch() else {
-            return Ok(());
+            return Ok(None);
         };
         let palette = self.palette()?;
         let late = self.waited() > JET_TIMEOUT;
@@ -113,23 +135,21 @@ impl Life<'_> {
                 self.journal.contact.shown(now, view.clone());
                 self.save()?;
                 if view.is_good() {
-                    return Ok(());
+                    return Ok(None);
                 }
                 StepError::wait(WaitingFor::PaletteView, format!("Palette shows {view}"))
             }
             Err(gone @ PairError::Gone(_)) => return Err(pair::stop(gone)),
             // A key that was withdrawn meanwhile is no reason to doubt the cluster.
             Err(error @ PairError::Refused { .. }) => {
-                self.warn_unconfirmed(&error.to_string());
-                return Ok(());
+                return Ok(Some(error.to_string()));
             }
             Err(error) => pair::stop(error),
         };
-        if !late {
-            return Err(stop);
+        match late {
+            true => Ok(Some(stop.to_string())),
+            false => Err(stop),
         }
-        self.warn_unconfirmed(&stop.to_string());
-        Ok(())
     }
 
     fn warn_unconfirmed(&mut self, why: &str) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use postern_contract::state::State;
 
 use super::cloud_init;
-use super::jet::{SeenUp, describe};
+use super::jet::describe;
 use super::machine::Life;
 use crate::journal::Registration;
 use crate::journal::condition::{StepError, WaitingFor};
@@ -62,19 +62,16 @@ impl Life<'_> {
             }
             self.save()?;
         }
-        if self.poll_jet(&mut SeenUp::default()).await?.is_none() {
-            self.registration_proven()?;
-        }
         Ok(())
     }
 
     /// `cluster-ready → registered` on a machine that joined: the first one pairs.
     async fn follow_first_machine(&mut self) -> Result<(), StepError> {
-        let mut seen = SeenUp::default();
+        let long = self.proof_time();
         loop {
-            let stop = match self.poll_jet(&mut seen).await {
+            let stop = match self.poll_jet(long).await {
                 Ok(None) => break,
-                Ok(Some(jet)) => StepError::wait(WaitingFor::FirstNode, describe(&jet)),
+                Ok(Some(jet)) => StepError::wait(WaitingFor::FirstNode, describe(&jet, long)),
                 Err(stop) => stop,
             };
             if !self.wait_within(stop).await? {
@@ -106,9 +103,9 @@ impl Life<'_> {
                 "Palette's answer to the registration is not known, and the gateway file with its pairing code is gone"
             }
         };
-        let mut seen = SeenUp::default();
-        while !deferred || self.is_open() {
-            let stop = match self.poll_jet(&mut seen).await {
+        let long = self.proof_time();
+        while !deferred || self.is_open() || self.stays_up() {
+            let stop = match self.poll_jet(long).await {
                 Ok(None) => return self.registration_proven(),
                 Ok(Some(_)) => StepError::wait(WaitingFor::Evidence, detail),
                 Err(stop) => stop,

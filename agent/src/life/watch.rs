@@ -7,10 +7,8 @@ use postern_contract::state::State;
 
 use super::machine::Life;
 use super::scrub;
-use crate::cluster::evidence::Jet;
 use crate::journal::condition::StepError;
 use crate::journal::contact::CALL;
-use crate::pairing::pair;
 
 /// Between two looks at a healthy gateway.
 const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(120);
@@ -18,7 +16,7 @@ const HEALTH_CHECK_INTERVAL: Duration = Duration::from_secs(120);
 impl Life<'_> {
     /// `healthy`: cleans up once, then looks now and then.
     pub(super) async fn stay_healthy(&mut self) -> Result<(), StepError> {
-        if self.journal.scrubbed.is_none() || self.plan()?.strategy.is_some() {
+        if self.holds_secrets() {
             return self.scrub().await;
         }
         // Not at once: Palette was just heard, or all of a site boots at once.
@@ -29,9 +27,9 @@ impl Life<'_> {
             if self.journal.state != State::Healthy {
                 return Ok(());
             }
-            match pair::jet(self.world).await {
-                Ok(Jet::Up(_)) => {}
-                Ok(Jet::Down(_) | Jet::Absent) => {
+            match self.poll_jet(Duration::ZERO).await {
+                Ok(None) => {}
+                Ok(Some(_)) => {
                     return self.enter(self.journal.state.unhealthy()?);
                 }
                 Err(stop) => match self.wait_within(stop).await? {

@@ -78,6 +78,9 @@ pub struct Settings {
     /// Machines that reach Palette from the same address, if the gateway file says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet: Option<u32>,
+    /// How long Palette's agent must stay up to prove something, if the gateway file says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable_seconds: Option<u32>,
 }
 
 /// Settings of a time when only the first machine had a number.
@@ -115,6 +118,7 @@ impl Settings {
             virtual_address: gateway.cluster.virtual_address,
             encrypts: true,
             fleet: gateway.fleet,
+            stable_seconds: gateway.stable_seconds,
         }
     }
 

@@ -45,6 +45,9 @@ pub struct Site {
     pub log: EventLog,
 }
 
+/// How long the simulated agent has to stay up: ten minutes of it show nothing more.
+const STABLE_SECONDS: u32 = 30;
+
 /// What the site did to the gateway file, for the user to know.
 #[derive(Debug, Default)]
 pub struct GatewayChanges(pub Vec<String>);
@@ -145,6 +148,10 @@ fn adapt(gateway: &mut GatewayFile, image: &Artifacts) -> anyhow::Result<Gateway
     });
     changes.0.push(format!(
         "its proxy is the simulated one at {HOST}:{PROXY_PORT}"
+    ));
+    gateway.gateway.stable_seconds = Some(STABLE_SECONDS);
+    changes.0.push(format!(
+        "Palette's agent proves itself in {STABLE_SECONDS} s, as with `palette.stable-seconds: {STABLE_SECONDS}`"
     ));
     if !trusts(image)? {
         gateway.gateway.certificates.push(CA.to_owned());

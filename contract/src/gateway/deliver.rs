@@ -56,6 +56,7 @@ impl GatewayFile {
                 endpoint: gateway.endpoint.clone(),
                 pairing: gateway.pairing.clone().filter(|_| node == Node::FIRST),
                 fleet: gateway.fleet,
+                stable_seconds: gateway.stable_seconds,
             },
             network: Network {
                 proxy: proxy.map(|proxy| Proxy {

@@ -92,6 +92,12 @@ pub(super) struct Palette {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schemars(range(min = 1, max = 100_000)))]
     pub(super) fleet: Option<u32>,
+    /// For how many seconds Palette's agent must stay up, without a restart, before
+    /// the machine believes that it is authorized, is healthy and erases its secrets;
+    /// from 30 to 86400, 600 unless given. Not needed where Palette can be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(min = 30, max = 86_400)))]
+    pub(super) stable_seconds: Option<u32>,
 }
 
 /// The network that the gateway is in.

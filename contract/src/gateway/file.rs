@@ -193,6 +193,7 @@ impl GatewayFile {
             endpoint: palette.endpoint,
             pairing: palette.pairing,
             fleet: palette.fleet,
+            stable_seconds: palette.stable_seconds,
             cluster,
             proxy,
             pod_cidr: network.pod_cidr,

@@ -52,6 +52,9 @@ pub struct Gateway {
     /// About how many machines reach Palette from the same address, this one
     /// included: they share its limit of requests.
     pub fleet: Option<u32>,
+    /// How long, in seconds, Palette's agent must stay up without a restart before
+    /// that proves that the gateway is authorized.
+    pub stable_seconds: Option<u32>,
     /// The machines of the gateway.
     pub cluster: Cluster,
     /// Proxy, if the gateway file names one (the image's is merged later).

@@ -20,6 +20,9 @@ pub trait Pace {
     /// Now, in UTC.
     fn now(&self) -> Timestamp;
 
+    /// Since the machine booted: for how long something lasts, whoever sets the clock.
+    fn uptime(&self) -> Duration;
+
     /// Ends after `time`.
     fn sleep(&self, time: Duration) -> LocalFuture<'_>;
 
@@ -34,6 +37,10 @@ pub struct RealPace;
 impl Pace for RealPace {
     fn now(&self) -> Timestamp {
         clock::now()
+    }
+
+    fn uptime(&self) -> Duration {
+        clock::uptime()
     }
 
     fn sleep(&self, time: Duration) -> LocalFuture<'_> {
@@ -79,6 +86,10 @@ mod tests {
             Timestamp::UNIX_EPOCH
         }
 
+        fn uptime(&self) -> Duration {
+            Duration::ZERO
+        }
+
         fn sleep(&self, _: Duration) -> LocalFuture<'_> {
             Box::pin(std::future::ready(()))
         }
@@ -96,6 +107,13 @@ mod tests {
             .collect();
         assert_eq!(waits, [2, 2, 4, 8, 16, 32, 60, 60, 60]);
         assert_eq!(backoff(&Exact, u32::MAX, most), most);
+    }
+
+    #[test]
+    fn the_time_since_the_boot_only_grows() {
+        let before = RealPace.uptime();
+        assert!(before > Duration::ZERO);
+        assert!(RealPace.uptime() >= before);
     }
 
     #[test]

@@ -162,7 +162,7 @@ impl Machine {
         self.write(
             paths::GATEWAY_FILE,
             &format!(
-                "apiVersion: postern/v1\nname: edge-1\npalette:\n  endpoint: https://localhost\n  pairing: {{pairing-code: {code}}}\ncertificates:\n  - |\n    {ca}\n"
+                "apiVersion: postern/v1\nname: edge-1\npalette:\n  endpoint: https://localhost\n  pairing: {{pairing-code: {code}}}\n  stable-seconds: 30\ncertificates:\n  - |\n    {ca}\n"
             ),
         )
     }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -136,9 +136,9 @@ impl Bench {
             lines: Mutex::default(),
             palette: Arc::clone(&sim),
             uid: uid.clone(),
-            clock: clock.clone(),
             agents_register: AtomicBool::new(false),
-            ageless: AtomicBool::new(false),
+            crashing: AtomicBool::new(false),
+            restarts: AtomicU32::new(0),
             sleepy: Mutex::new(false),
             down: Mutex::new(0..0),
         });

@@ -108,12 +108,10 @@ async fn while_jet_comes_up() {
         () = bench.says("waiting=jet") => {}
     }
     *bench.cluster.sleepy.lock().unwrap() = false;
-    // A cluster that does not say since when is watched for as long as ever.
-    bench.cluster.ageless.store(true, Ordering::Relaxed);
     let before = bench.clock.now();
     bench.boot(1, None, clean).await.unwrap();
     let watched = bench.clock.now().duration_since(before);
-    assert!(watched >= SignedDuration::from_secs(30), "{watched:?}");
+    assert!(watched >= SignedDuration::from_mins(10), "{watched:?}");
     assert_eq!(bench.registered(), 1);
 }
 

@@ -11,6 +11,7 @@ mod killed;
 mod later;
 mod maas;
 mod pods;
+mod proof;
 mod protocols;
 mod seen;
 mod stand_ins;

@@ -38,6 +38,10 @@ impl Pace for TestPace {
     fn now(&self) -> Timestamp {
         self.clock.now() + self.ahead.get()
     }
+    fn uptime(&self) -> Duration {
+        let booted = self.clock.now().duration_since(Timestamp::UNIX_EPOCH);
+        booted.unsigned_abs()
+    }
     fn sleep(&self, time: Duration) -> LocalFuture<'_> {
         Box::pin(async move {
             tokio::task::yield_now().await;
@@ -149,12 +153,13 @@ pub struct TestCluster {
     pub lines: Mutex<Vec<String>>,
     pub palette: Arc<Sim>,
     pub uid: String,
-    pub clock: Clock,
     /// Whether Palette's agents register the gateway by themselves, as those of
     /// a self-hosted one do.
     pub agents_register: AtomicBool,
-    /// It does not say since when `jet` is up.
-    pub ageless: AtomicBool,
+    /// `jet` crashes between two looks, and is available at each.
+    pub crashing: AtomicBool,
+    /// How often it was restarted.
+    pub restarts: AtomicU32,
     /// Palette's agents have not come up yet.
     pub sleepy: Mutex<bool>,
     /// Which calls, counted from 1, find the API server down.
@@ -190,6 +195,16 @@ impl Cluster for TestCluster {
                 Ok(Vec::new())
             }
             ["delete", "namespace", "--selector", _] => Ok(Vec::new()),
+            [
+                "-n",
+                "jet-system",
+                "get",
+                "pods",
+                "--selector",
+                "app=jet",
+                "-o",
+                "json",
+            ] => Ok(self.pods()),
             ["-n", namespace, "get", kind, name, "-o", "json"] => self.get(namespace, kind, name),
             other => panic!("nobody taught this cluster {other:?}"),
         }
@@ -221,15 +236,26 @@ impl TestCluster {
         };
         let authorized =
             self.palette.stage(&uid) >= Some(Stage::Running) && !*self.sleepy.lock().unwrap();
-        let since = self.clock.now() - SignedDuration::from_mins(1);
-        let since = (!self.ageless.load(Ordering::Relaxed)).then(|| since.to_string());
+        object["spec"]["selector"] = json!({"matchLabels": {"app": "jet"}});
         object["status"] = json!({"conditions": [{
             "type": "Available",
             "status": if authorized { "True" } else { "False" },
             "message": "Deployment does not have minimum availability.",
-            "lastTransitionTime": since,
         }]});
         Ok(object.to_string().into_bytes())
+    }
+
+    /// The one pod of `jet`, which is asked for only while that is available.
+    fn pods(&self) -> Vec<u8> {
+        let crashed = u32::from(self.crashing.load(Ordering::Relaxed));
+        let restarts = self.restarts.fetch_add(crashed, Ordering::Relaxed);
+        let status = json!({
+            "phase": "Running",
+            "conditions": [{"type": "Ready", "status": "True"}],
+            "containerStatuses": [{"name": "jet", "restartCount": restarts}],
+        });
+        let pod = json!({"metadata": {"name": "jet-0"}, "status": status});
+        json!({"items": [pod]}).to_string().into_bytes()
     }
 }
 

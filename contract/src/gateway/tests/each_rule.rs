@@ -66,6 +66,11 @@ pub(super) const CASES: &[(&str, &str, &str)] = &[
     ),
     (
         "    pairing-code: {file: code}",
+        "    pairing-code: {file: code}\n  stable-seconds: 5",
+        "7 palette.stable-seconds: is not from 30 to 86400",
+    ),
+    (
+        "    pairing-code: {file: code}",
         "    pairing-code: {file: code}\n  fleet: many",
         "7 palette.fleet: is text where a whole number belongs",
     ),

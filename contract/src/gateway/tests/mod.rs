@@ -173,7 +173,7 @@ fn the_fullest_file_is_read_whole() {
 
 #[test]
 fn what_is_delivered_says_the_same() {
-    let fleet = format!("{SMALLEST}  fleet: 1000\n");
+    let fleet = format!("{SMALLEST}  fleet: 1000\n  stable-seconds: 60\n");
     for text in [SMALLEST, FULL, &fleet] {
         let file = read(text).unwrap();
         let delivered = file.deliverable(Node::FIRST).unwrap();
@@ -187,6 +187,7 @@ fn what_is_delivered_says_the_same() {
         assert_eq!((&one.name, &one.endpoint), (&two.name, &two.endpoint));
         assert_eq!(one.proxy, two.proxy);
         assert_eq!(one.fleet, two.fleet);
+        assert_eq!(one.stable_seconds, two.stable_seconds);
         assert_eq!(
             (one.pod_cidr, one.service_cidr),
             (two.pod_cidr, two.service_cidr)

@@ -11,7 +11,7 @@ mod nat;
 
 use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -195,9 +195,9 @@ impl Fleet {
                 lines: Mutex::default(),
                 palette: Arc::clone(&self.sim),
                 uid,
-                clock: self.clock.clone(),
                 agents_register: AtomicBool::new(self.site.keys),
-                ageless: AtomicBool::new(false),
+                crashing: AtomicBool::new(false),
+                restarts: AtomicU32::new(0),
                 sleepy: Mutex::new(false),
                 down: Mutex::new(0..0),
             }),
@@ -323,7 +323,8 @@ async fn a_thousand_machines_with_keys_pair_in_the_time_their_requests_take() {
         knows_its_size: true,
     };
     let took = pair(site).await;
-    assert!(took.registered <= Duration::from_secs(330), "{took:?}");
+    // The agents register by themselves, and are watched for 30 s.
+    assert!(took.registered <= Duration::from_secs(360), "{took:?}");
     assert!(took.refused * 100 <= took.requests * 3, "{took:?}");
 }
 

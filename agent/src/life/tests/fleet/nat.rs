@@ -38,6 +38,10 @@ impl Pace for FleetPace {
     fn now(&self) -> Timestamp {
         self.clock.now()
     }
+    fn uptime(&self) -> Duration {
+        let booted = self.now().duration_since(Timestamp::UNIX_EPOCH);
+        booted.unsigned_abs()
+    }
     fn sleep(&self, time: Duration) -> LocalFuture<'_> {
         RealPace.sleep(time)
     }
