@@ -29,9 +29,10 @@ const SCHEMA: u32 = 1;
 /// Lines of history that are kept, newest last.
 const HISTORY: usize = 100;
 
-/// `/var/lib/postern/journal.json`, mode 0600.
+/// `/var/lib/postern/journal.json`, mode 0600. Keys of a newer agent are passed over:
+/// an older one reads it after a version was taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub struct Journal {
     /// Version of this format; 1.
     pub schema: u32,
@@ -340,6 +341,14 @@ mod tests {
         };
         file.save(&journal).unwrap();
         assert_eq!(file.load().unwrap(), Found::Good(Box::new(journal)));
+    }
+
+    #[test]
+    fn what_a_newer_agent_added_is_passed_over() {
+        let journal = Journal::new("boot-1", at(1));
+        let text = serde_json::to_string(&journal).unwrap();
+        let newer = text.replacen('{', r#"{"of-a-newer-agent":[1],"#, 1);
+        assert_eq!(parse(newer.as_bytes()).unwrap(), journal);
     }
 
     #[test]

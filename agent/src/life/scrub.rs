@@ -46,13 +46,15 @@ const INSTANCES: &str = "/var/lib/cloud/instances";
 /// (curtin `commands/install.py`).
 const CURTINS: &str = "root";
 
-/// Removes everything; may be called again after any interruption.
+/// Removes everything; may be called again after any interruption. Removes nothing and
+/// returns false if the gateway file is one that nobody has read, says `unread`: that
+/// is asked last of all, since what comes before may take long.
 ///
 /// # Errors
 /// [`StepError::Wait`] while cloud-init still needs its files, or the seed cannot be
 /// written; [`StepError::Broken`] if
 /// one cannot be removed.
-pub async fn scrub(world: &World) -> Result<(), StepError> {
+pub async fn scrub(world: &World, unread: impl Fn() -> bool) -> Result<bool, StepError> {
     let at = |path: &str| world.root.at(path);
     if cloud_init::at_work(world) {
         return Err(StepError::wait(
@@ -61,6 +63,9 @@ pub async fn scrub(world: &World) -> Result<(), StepError> {
         ));
     }
     cloud_init::keep_off(world).await?;
+    if unread() {
+        return Ok(false);
+    }
     for instance in instances(&at(INSTANCES))? {
         for name in OF_INSTANCE {
             erase(&instance.join(name))?;
@@ -69,7 +74,9 @@ pub async fn scrub(world: &World) -> Result<(), StepError> {
     for path in FILES {
         erase(&at(path))?;
     }
-    scrub_seed(world).map_err(|error| StepError::wait(WaitingFor::Seed, error.to_string()))
+    scrub_seed(world)
+        .map(|()| true)
+        .map_err(|error| StepError::wait(WaitingFor::Seed, error.to_string()))
 }
 
 fn instances(dir: &Path) -> io::Result<Vec<PathBuf>> {

@@ -182,6 +182,11 @@ impl Life<'_> {
     pub(super) fn digest(&self) -> Option<[u8; 32]> {
         digest(self.world)
     }
+
+    /// Whether the gateway file is not the one that was read.
+    pub(super) fn has_another_file(&self) -> bool {
+        is_another(self.read, self.world)
+    }
 }
 
 /// Ends when the gateway file is not the one that was read.
@@ -192,11 +197,15 @@ async fn gateway_file_changed(
 ) -> io::Result<()> {
     loop {
         // Asked first: it may have changed before anybody listened.
-        if digest(world).is_some_and(|now| Some(now) != read) {
+        if is_another(read, world) {
             return Ok(());
         }
         folder.next().await?;
     }
+}
+
+fn is_another(read: Option<[u8; 32]>, world: &World) -> bool {
+    digest(world).is_some_and(|now| Some(now) != read)
 }
 
 fn digest(world: &World) -> Option<[u8; 32]> {

@@ -47,7 +47,9 @@ impl Life<'_> {
 
     async fn scrub(&mut self) -> Result<(), StepError> {
         self.flush_maas_reports().await;
-        scrub::scrub(self.world).await?;
+        if !scrub::scrub(self.world, || self.has_another_file()).await? {
+            return Ok(self.start_over()?);
+        }
         self.read = None;
         if let Some(plan) = &mut self.plan {
             plan.strategy = None;

@@ -82,10 +82,9 @@ pub fn wanted(world: &World) -> Result<Wanted, StepError> {
             });
         }
         None => {
-            let settings = kept.ok_or_else(|| {
-                let detail = "cloud-init delivered no /etc/postern/gateway.yaml: this machine was deployed without `postern user-data`";
-                StepError::wait(WaitingFor::GatewayFile, detail)
-            })?;
+            let Some(settings) = kept else {
+                return Err(nothing_to_go_by(&world.root)?);
+            };
             return Ok(Wanted {
                 settings,
                 image,
@@ -113,6 +112,18 @@ pub fn wanted(world: &World) -> Result<Wanted, StepError> {
         pairing: file.gateway.pairing,
         warnings: file.warnings.iter().map(Problem::to_string).collect(),
     })
+}
+
+/// There is no gateway file, and no earlier boot left settings that can be read.
+fn nothing_to_go_by(root: &Root) -> io::Result<StepError> {
+    let detail = match settings::damage(root)? {
+        Some(why) => format!(
+            "{} {why}, and there is no gateway file: k3s starts once /etc/postern/gateway.yaml is written again",
+            settings::SETTINGS
+        ),
+        None => "cloud-init delivered no /etc/postern/gateway.yaml: this machine was deployed without `postern user-data`".to_owned(),
+    };
+    Ok(StepError::wait(WaitingFor::GatewayFile, detail))
 }
 
 /// Whether there is a gateway file that keeps every rule.

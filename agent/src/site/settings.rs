@@ -32,9 +32,10 @@ pub const SETTINGS: &str = "/var/lib/postern/settings.json";
 /// Version of the format.
 const SCHEMA: u32 = 1;
 
-/// What every consumer on this machine is configured from.
+/// What every consumer on this machine is configured from. Keys of a newer agent are
+/// passed over: an older one reads them after a version was taken back.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub struct Settings {
     /// Version of this format; 1.
     pub schema: u32,
@@ -198,12 +199,38 @@ impl Settings {
 /// # Errors
 /// Any I/O error but "not found".
 pub fn load(root: &Root) -> io::Result<Option<Settings>> {
+    Ok(read(root)?.and_then(Result::ok))
+}
+
+/// Why the settings of an earlier boot cannot be read, in words that follow the
+/// file's name; `None` if they can, or if there are none.
+///
+/// # Errors
+/// Any I/O error but "not found".
+pub fn damage(root: &Root) -> io::Result<Option<String>> {
+    Ok(read(root)?.and_then(Result::err))
+}
+
+fn read(root: &Root) -> io::Result<Option<Result<Settings, String>>> {
     match fs::read(root.at(SETTINGS)) {
-        Ok(text) => Ok(serde_json::from_slice(&Zeroizing::new(text))
-            .ok()
-            .filter(|s: &Settings| s.schema == SCHEMA)),
+        Ok(text) => Ok(Some(parse(&Zeroizing::new(text)))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+fn parse(text: &[u8]) -> Result<Settings, String> {
+    // serde's own message may quote a value, which may be a secret.
+    let damaged = |error: serde_json::Error| {
+        let (line, column) = (error.line(), error.column());
+        format!("is damaged at line {line}, column {column}")
+    };
+    let settings: Settings = serde_json::from_slice(text).map_err(damaged)?;
+    match settings.schema {
+        SCHEMA => Ok(settings),
+        other => Err(format!(
+            "has format {other}, and this agent reads format {SCHEMA}"
+        )),
     }
 }
 

@@ -90,6 +90,15 @@ pub fn proxy_url(text: &str) -> Result<Url, Complaint> {
     Ok(url)
 }
 
+/// A value that should be a host, as a message may repeat it: whoever writes a whole
+/// URL there may have written a password too.
+fn masked(text: &str) -> String {
+    match text.rsplit_once('@') {
+        Some((_, rest)) => format!("***@{rest}"),
+        None => text.to_owned(),
+    }
+}
+
 /// An entry of `no-proxy` in the one form that curl, Go, reqwest and apt all
 /// understand: a name (with its subdomains), a `.suffix`, an address or a network.
 ///
@@ -105,7 +114,7 @@ pub fn no_proxy(text: &str) -> Result<String, Complaint> {
         return Ok(name.to_ascii_lowercase());
     }
     Err(Complaint::new(
-        format!("`{text}` is not a name, address or network"),
+        format!("`{}` is not a name, address or network", masked(text)),
         "write `host.example`, `.example`, `10.0.0.1` or `10.0.0.0/8`, one an entry, no port",
     ))
 }
@@ -118,7 +127,7 @@ pub fn host(text: &str) -> Result<String, Complaint> {
     if text.parse::<IpAddr>().is_ok() || host_name(text) {
         return Ok(text.to_owned());
     }
-    let what = format!("`{text}` is not a host name or address");
+    let what = format!("`{}` is not a host name or address", masked(text));
     Err(Complaint::new(what, "write `ntp.example` or `10.0.0.1`"))
 }
 
@@ -128,7 +137,7 @@ pub fn host(text: &str) -> Result<String, Complaint> {
 /// Anything else.
 pub fn address(text: &str) -> Result<IpAddr, Complaint> {
     text.parse().map_err(|_| {
-        let what = format!("`{text}` is not an IP address");
+        let what = format!("`{}` is not an IP address", masked(text));
         Complaint::new(what, "write an address such as `10.0.0.53`")
     })
 }
@@ -317,6 +326,20 @@ mod tests {
             "10.0.0.0/33",
         ] {
             no_proxy(bad).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_password_where_a_host_belongs_is_not_repeated() {
+        let url = "http://me:SES@ME@proxy.example:3128";
+        let messages = [
+            no_proxy(url).unwrap_err(),
+            host(url).unwrap_err(),
+            address(url).unwrap_err(),
+        ];
+        for message in messages.map(|complaint| format!("{complaint:?}")) {
+            assert!(message.contains("`***@proxy.example:3128`"), "{message}");
+            assert!(!message.contains("SES"), "{message}");
         }
     }
 

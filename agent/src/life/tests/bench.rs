@@ -63,6 +63,8 @@ pub struct Bench {
     pub answer_timeout: Duration,
     /// What was synced, in order.
     pub synced: Arc<Mutex<Vec<Synced>>>,
+    /// The gateway file that a person writes while a healthy machine syncs its disk.
+    pub written_meanwhile: Arc<Mutex<Option<String>>>,
     /// How far the machine's clock is ahead of Palette's.
     pub ahead: Rc<Cell<SignedDuration>>,
     /// How many names will not be found.
@@ -159,6 +161,7 @@ impl Bench {
             console: Rc::default(),
             answer_timeout: ANSWER_TIMEOUT,
             synced: Arc::default(),
+            written_meanwhile: Arc::default(),
             ahead: Rc::default(),
             deaf: Rc::default(),
         }
@@ -271,9 +274,15 @@ certificates:
     fn recorded_sync(&self) -> Arc<SyncFileSystem> {
         let root = Root(self.dir.path().to_owned());
         let synced = Arc::clone(&self.synced);
+        let file = Arc::clone(&self.written_meanwhile);
         Arc::new(move |path| {
             let journal = fs::read_to_string(root.at(paths::JOURNAL)).unwrap_or_default();
             let journal = serde_json::from_str::<Journal>(&journal).ok();
+            if journal.as_ref().is_some_and(|j| j.state == State::Healthy)
+                && let Some(text) = file.lock().unwrap().take()
+            {
+                write_atomic(&root.at(paths::GATEWAY_FILE), text.as_bytes(), 0o600)?;
+            }
             let noted = |done: fn(&Journal) -> bool| journal.as_ref().is_some_and(done);
             let notes = [
                 ("settings", root.at(SETTINGS).exists()),

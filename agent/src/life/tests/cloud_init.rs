@@ -136,7 +136,7 @@ async fn the_gateway_file_is_erased_after_the_key_to_fetch_it_again() {
     fs::remove_file(bench.at(paths::GATEWAY_FILE)).unwrap();
     // A folder cannot be erased: as good as a cut at this file.
     fs::create_dir(bench.at(paths::GATEWAY_FILE)).unwrap();
-    scrub(&world).await.unwrap_err();
+    scrub(&world, || false).await.unwrap_err();
     assert!(!bench.at(paths::MAAS_CONFIG).exists());
 }
 

@@ -281,6 +281,42 @@ async fn without_a_gateway_file_the_machine_says_so_and_waits_for_it() {
 }
 
 #[tokio::test]
+async fn damaged_settings_are_named_and_not_the_deployment() {
+    let bench = Bench::new().await;
+    let file = bench.gateway();
+    bench.boot(1, None, clean).await.unwrap();
+    let kept = fs::read_to_string(bench.at(SETTINGS)).unwrap();
+    for damaged in [&kept[..kept.len() / 2], ""] {
+        bench.put(SETTINGS, damaged);
+        tokio::select! {
+            ended = bench.boot(2, None, |_| false) => panic!("{ended:?}"),
+            () = bench.says("settings.json is damaged at line") => {}
+        }
+        let console = bench.console();
+        assert!(!console.contains("deployed without"), "{console}");
+        assert!(!console.contains(PASSWORD), "{console}");
+    }
+    bench.put(paths::GATEWAY_FILE, &file);
+    let mended = |j: &Journal| j.boots == 3 && clean(j);
+    bench.boot(3, None, mended).await.unwrap();
+    assert_eq!(bench.registered(), 1);
+}
+
+#[tokio::test]
+async fn a_gateway_file_that_comes_while_secrets_go_is_read_first() {
+    let bench = Bench::new().await;
+    let file = bench.gateway().replace("@127.0.0.1:9", "@127.0.0.1:10");
+    *bench.written_meanwhile.lock().unwrap() = Some(file);
+    let notes = bench.boot(1, None, clean).await.unwrap().history;
+    let changed = notes.iter().any(|e| e.what == "the gateway file changed");
+    assert!(changed, "{notes:?}");
+    let environment = fs::read_to_string(bench.at(paths::K3S_ENV)).unwrap();
+    assert!(environment.contains("127.0.0.1:10"), "{environment}");
+    assert!(!bench.at(paths::GATEWAY_FILE).exists());
+    assert_eq!(bench.registered(), 1);
+}
+
+#[tokio::test]
 async fn a_broken_gateway_file_is_explained() {
     let bench = Bench::new().await;
     fs::write(bench.at(paths::GATEWAY_FILE), b"name: \xff\n").unwrap();

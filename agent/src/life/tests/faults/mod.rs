@@ -286,6 +286,10 @@ async fn k3s_does_not_start() {
 async fn k3s_crashes_at_any_call() {
     for call in 1.. {
         let bench = Bench::new().await;
+        // Ten minutes would be sixty looks, which are all the same.
+        let file = bench.gateway();
+        let file = file.replace("palette:\n", "palette:\n  stable-seconds: 30\n");
+        bench.put(paths::GATEWAY_FILE, &file);
         *bench.cluster.down.lock().unwrap() = call..call + 3;
         let journal = bench.boot(1, None, clean).await.unwrap();
         paired_once(&bench, &journal);
