@@ -43,7 +43,7 @@ say "rebuild, nothing changed" "$nothing" "$(ratio "$nothing" "$cold" cold) (bud
 cp -r profiles overlays tests/fixtures "$work/" 2>/dev/null
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 365 -subj /CN=bench \
     -addext basicConstraints=critical,CA:TRUE -keyout /dev/null -out "$work/extra.pem" 2>/dev/null
-sed "s#^extends: #extends: $PWD/profiles/#; s#\.\./#$PWD/#; s#^certificates:#certificates:\n  - $work/extra.pem#" \
+sed "s#\.\./#$PWD/#; s#^certificates:#certificates:\n  - $work/extra.pem#" \
     "$profile" >"$work/changed.yaml"
 cp profiles/demo.lock "$work/changed.lock"
 changed=$(seconds "$bin/postern" build "$work/changed.yaml" --progress json --store "$work/store" --out "$work/dist2")

@@ -19,7 +19,7 @@
 //! 17. [`deploy`]: machines made a gateway with it
 //!
 //! [`build`] calls 3 to 12 in this order. Beside them: [`userdata`] (what MAAS
-//! gives a machine), [`cache`] (what earlier builds made), [`extent`] (how to
+//! gives a machine), [`builtin`] (what comes with the program), [`cache`] (what earlier builds made), [`extent`] (how to
 //! read what is mostly zero), [`initramfs`] (how to read what the kernel unpacks),
 //! [`report`] (what is going on), [`doctor`] (whether this machine can do it) and
 //! [`host`] (the doors to the outside).
@@ -28,6 +28,7 @@ pub mod artifact;
 pub mod base;
 pub mod boot;
 pub mod build;
+pub mod builtin;
 pub mod cache;
 pub mod cli;
 pub mod deploy;

@@ -1,103 +1,66 @@
-//! `overlays/initrd`, compiled in: these files are one with the initrd's
-//! recipe and the agent, not something a profile chooses.
+//! Our files for the initrd: one with its recipe and the agent, not something a profile
+//! chooses.
 
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use fs_err as fs;
 use fs_err::os::unix::fs::symlink;
 
-/// Path in the initrd, mode, content.
-pub const FILES: [(&str, u32, &str); 8] = [
-    (
-        "usr/lib/postern/mounts",
-        0o755,
-        include_str!("../../../overlays/initrd/usr/lib/postern/mounts"),
-    ),
-    (
-        "usr/lib/postern/refuse",
-        0o755,
-        include_str!("../../../overlays/initrd/usr/lib/postern/refuse"),
-    ),
-    (
-        "usr/lib/systemd/system/initrd-switch-root.service.d/10-postern.conf",
-        0o644,
-        include_str!(
-            "../../../overlays/initrd/usr/lib/systemd/system/initrd-switch-root.service.d/10-postern.conf"
-        ),
-    ),
-    (
-        "usr/lib/systemd/system/postern-mounts.service",
-        0o644,
-        include_str!("../../../overlays/initrd/usr/lib/systemd/system/postern-mounts.service"),
-    ),
-    (
-        "usr/lib/systemd/system/postern-refuse.service",
-        0o644,
-        include_str!("../../../overlays/initrd/usr/lib/systemd/system/postern-refuse.service"),
-    ),
-    (
-        "usr/lib/systemd/system/sysroot.mount.d/10-postern.conf",
-        0o644,
-        include_str!(
-            "../../../overlays/initrd/usr/lib/systemd/system/sysroot.mount.d/10-postern.conf"
-        ),
-    ),
-    (
-        "usr/lib/systemd/system/systemd-repart.service.d/10-postern.conf",
-        0o644,
-        include_str!(
-            "../../../overlays/initrd/usr/lib/systemd/system/systemd-repart.service.d/10-postern.conf"
-        ),
-    ),
-    (
-        "usr/lib/systemd/system/systemd-veritysetup@root.service.d/10-postern.conf",
-        0o644,
-        include_str!(
-            "../../../overlays/initrd/usr/lib/systemd/system/systemd-veritysetup@root.service.d/10-postern.conf"
-        ),
-    ),
-];
-/// Path in the initrd, target.
-pub const LINKS: [(&str, &str); 1] = [(
-    "usr/lib/systemd/system/initrd-fs.target.requires/postern-mounts.service",
-    "../postern-mounts.service",
-)];
+use crate::builtin::{Content, INITRD};
 
 /// Lays them into the directory `root`.
-pub fn write(root: &Path) -> std::io::Result<()> {
-    let place = |path: &str| {
-        let path = root.join(path);
+pub fn write(root: &Path) -> io::Result<()> {
+    for entry in INITRD.entries {
+        let path = root.join(entry.path);
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
-        std::io::Result::Ok(path)
-    };
-    for (path, mode, content) in FILES {
-        let path = place(path)?;
-        fs::write(&path, content)?;
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode))?;
-    }
-    for (path, target) in LINKS {
-        symlink(target, place(path)?)?;
+        match entry.content {
+            Content::File { executable, bytes } => {
+                fs::write(&path, bytes)?;
+                let mode = Content::mode(executable);
+                fs::set_permissions(&path, PermissionsExt::from_mode(mode))?;
+            }
+            Content::Symlink(target) => symlink(target, &path)?,
+        }
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use walkdir::WalkDir;
+
+    use super::*;
+
+    /// Path, permissions and content of everything below `dir`.
+    fn all(dir: &Path) -> Vec<(String, u32, Vec<u8>)> {
+        let entries = WalkDir::new(dir).sort_by_file_name().into_iter();
+        let entries = entries
+            .map(Result::unwrap)
+            .filter(|e| !e.file_type().is_dir());
+        let read = |entry: walkdir::DirEntry| {
+            let (path, mode) = (entry.path(), entry.metadata().unwrap().permissions().mode());
+            let content = match entry.path_is_symlink() {
+                true => fs::read_link(path)
+                    .unwrap()
+                    .into_os_string()
+                    .into_encoded_bytes(),
+                false => fs::read(path).unwrap(),
+            };
+            let inside = path.strip_prefix(dir).unwrap().display().to_string();
+            (inside, mode & 0o100, content)
+        };
+        entries.map(read).collect()
+    }
 
     #[test]
-    fn nothing_of_the_directory_is_left_out() {
-        let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/../overlays/initrd");
-        let found: BTreeSet<_> = walkdir::WalkDir::new(dir)
-            .into_iter()
-            .map(Result::unwrap)
-            .filter(|e| !e.file_type().is_dir())
-            .map(|e| e.path().strip_prefix(dir).unwrap().display().to_string())
-            .collect();
-        let files = super::FILES.iter().map(|(path, ..)| path.to_string());
-        let links = super::LINKS.iter().map(|(path, _)| path.to_string());
-        assert_eq!(found, files.chain(links).collect());
+    fn what_is_compiled_in_is_the_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path()).unwrap();
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/initrd");
+        assert_eq!(all(dir.path()), all(&repository));
     }
 }

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::BuildContext;
 use crate::base::Base;
+use crate::builtin;
 use crate::layer::template::Vars;
 use crate::layer::{
     SiteLayer, agent, k3s, os_release, overlay, proxy, trust as trust_layer, users,
@@ -53,6 +54,7 @@ impl Layers {
             epoch,
         )?);
         let vars = Vars::of(profile).map_err(Problems)?;
+        site.push(overlay::built_in(&builtin::APPLIANCE, &vars, epoch)?);
         for dir in &profile.overlays {
             let below = |path: &TreePath| {
                 let of_site = |site: &SiteLayer| site.layer.entries.contains_key(path);

@@ -93,7 +93,7 @@ fn annotations(error: &anyhow::Error) -> Vec<String> {
 /// Problems in a document, with their lines.
 fn rendered(error: &anyhow::Error, styled: bool) -> Option<String> {
     match error.downcast_ref()? {
-        LoadError::Read(_) => None,
+        LoadError::Read(_) | LoadError::Unknown(_) => None,
         invalid @ LoadError::Invalid { .. } => Some(invalid.render(styled)),
     }
 }

@@ -14,6 +14,7 @@ mod lock;
 mod maas;
 mod palette;
 mod pool;
+mod profile;
 mod rehearse;
 mod sandbox;
 mod schema;
@@ -87,6 +88,7 @@ enum Progress {
 enum Verb {
     Build(build::Build),
     Lock(lock::Lock),
+    Profile(profile::Profile),
     Inspect(inspect::Inspect),
     Diff(diff::Diff),
     Verify(verify::Verify),
@@ -133,6 +135,7 @@ fn dispatch(cli: Cli) -> anyhow::Result<ExitCode> {
         Verb::UserData(verb) => verb.run(global),
         Verb::Doctor(verb) => verb.run(global),
         Verb::Store(verb) => verb.run(global),
+        Verb::Profile(verb) => verb.run(),
         Verb::Schema(verb) => verb.run(),
         Verb::Completions(verb) => verb.run(Cli::command()),
         Verb::Man(verb) => verb.run(Cli::command()),

@@ -26,12 +26,13 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::template::Vars;
 use super::{LayerBuilder, LayerError, SiteLayer};
+use crate::builtin::{Content, Overlay};
 use crate::tree::TreePath;
 
 /// The file that says how, at the overlay's top; not installed.
 const SETTINGS: &str = "overlay.yaml";
 /// Ending of templates.
-const TEMPLATE: &[u8] = b".tera";
+const TEMPLATE: &str = ".tera";
 /// Beginning of a name that removes.
 const WHITEOUT: &[u8] = b".wh.";
 /// At the top for people, not for the machine.
@@ -103,6 +104,37 @@ pub fn layer(
         reader.entry(&entry)?;
     }
     reader.finish()
+}
+
+/// The layer of an overlay that comes with the program; ours have no `overlay.yaml` and
+/// remove nothing.
+///
+/// # Errors
+/// If a template has no value for a name.
+pub fn built_in(overlay: &Overlay, vars: &Vars, epoch: u64) -> Result<SiteLayer, LayerError> {
+    let mut layer = LayerBuilder::new(&format!("overlay {}", overlay.name), epoch);
+    for entry in overlay.entries {
+        let (path, template) = match entry.path.strip_suffix(TEMPLATE) {
+            Some(path) => (path, true),
+            None => (entry.path, false),
+        };
+        match entry.content {
+            Content::Symlink(target) => layer.add_symlink(path, target)?,
+            Content::File { executable, bytes } => {
+                let bytes = match template {
+                    true => {
+                        let shown = format!("postern:{}/{}", overlay.name, entry.path);
+                        let text = String::from_utf8_lossy(bytes);
+                        let text = vars.render(&shown, &text);
+                        text.map_err(|problem| Problems(vec![problem]))?.into()
+                    }
+                    false => bytes.to_vec(),
+                };
+                layer.add_file(path, Content::mode(executable), bytes)?;
+            }
+        }
+    }
+    Ok(layer.finish())
 }
 
 struct Reader<'a> {
@@ -183,7 +215,7 @@ impl Reader<'_> {
         let bytes = fs_err::read(host).map_err(|e| self.layer.io(e))?;
         let metadata = fs_err::metadata(host).map_err(|e| self.layer.io(e))?;
         let executable = metadata.permissions().mode() & 0o111 != 0;
-        let (inside, bytes) = match inside.strip_suffix(TEMPLATE) {
+        let (inside, bytes) = match inside.strip_suffix(TEMPLATE.as_bytes()) {
             Some(inside) => match self.rendered(host, bytes) {
                 Some(text) => (inside, text.into_bytes()),
                 None => return Ok(()),

@@ -71,6 +71,24 @@ fn mirrors_a_directory() {
 }
 
 #[test]
+fn what_comes_with_the_program_is_its_directory() {
+    let profile = crate::lock::testing::profile();
+    let vars = Vars::of(&profile).unwrap();
+    let appliance = built_in(&crate::builtin::APPLIANCE, &vars, 9).unwrap();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../overlays/appliance");
+    let directory = layer(&directory, &vars, &|_| false, 9).unwrap();
+    assert_eq!(
+        tree(&appliance).to_text().unwrap(),
+        tree(&directory).to_text().unwrap()
+    );
+    assert_eq!(
+        appliance.layer.digest().unwrap(),
+        directory.layer.digest().unwrap()
+    );
+    assert_eq!(appliance.policy, directory.policy);
+}
+
+#[test]
 fn every_change_changes_the_digest() {
     let digest = |files: &[(&str, &str)]| {
         let dir = overlay(files);

@@ -45,31 +45,20 @@ fn archive(release: &str, tables: &[&str]) -> Archive {
 
 /// A profile as shipped but for k3s, whose digests the user fills in, and the mirror.
 fn shipped(name: &str, release: &str, archive: &Archive) -> Profile {
-    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("../profiles");
+    let text = fs::read_to_string(profiles.join(name)).unwrap();
+    let digests = [
+        "FILL-IN-THE-DIGEST-OF-k3s-airgap-images-amd64.tar.zst",
+        "FILL-IN-THE-DIGEST-OF-k3s",
+    ];
+    let text = digests
+        .iter()
+        .fold(text, |text, word| text.replace(word, &"a".repeat(64)));
+    // It needs nothing beside it.
     let dir = tempfile::tempdir().unwrap();
-    let profiles = dir.path().join("profiles");
-    fs::create_dir_all(profiles.join("base")).unwrap();
-    std::os::unix::fs::symlink(repository.join("overlays"), dir.path().join("overlays")).unwrap();
-    for sub in ["", "base"] {
-        for entry in fs::read_dir(repository.join("profiles").join(sub)).unwrap() {
-            let path = entry.unwrap().path();
-            if path
-                .extension()
-                .is_some_and(|extension| extension == "yaml")
-            {
-                let text = fs::read_to_string(&path).unwrap();
-                let digests = [
-                    "FILL-IN-THE-DIGEST-OF-k3s-airgap-images-amd64.tar.zst",
-                    "FILL-IN-THE-DIGEST-OF-k3s",
-                ];
-                let text = digests
-                    .iter()
-                    .fold(text, |text, word| text.replace(word, &"a".repeat(64)));
-                fs::write(profiles.join(sub).join(path.file_name().unwrap()), text).unwrap();
-            }
-        }
-    }
-    let mut profile = Profile::load(&profiles.join(name)).unwrap();
+    let alone = dir.path().join("my-gateway.yaml");
+    fs::write(&alone, text).unwrap();
+    let mut profile = Profile::load(&alone).unwrap();
     profile.base.mirror = Mirror::Url(Url::from_directory_path(archive.root()).unwrap());
     profile.base.keyring = archive.keyring();
     let suites = profile.base.suites.iter().map(|suite| suite.name.as_str());

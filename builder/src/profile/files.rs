@@ -63,9 +63,25 @@ pub(super) fn existing_file(item: &Item<'_>, findings: &mut Findings) -> Option<
     existing(item, Path::is_file, "a file", findings).map(Value::from)
 }
 
-/// A directory that is there, as an absolute path.
-pub(super) fn existing_directory(item: &Item<'_>, findings: &mut Findings) -> Option<Value> {
-    existing(item, Path::is_dir, "a directory", findings).map(Value::from)
+/// A directory to lay over the root, as an absolute path.
+pub(super) fn overlay(item: &Item<'_>, findings: &mut Findings) -> Option<Value> {
+    let path = existing(item, Path::is_dir, "a directory", findings)?;
+    if is_appliance(Path::new(&path)) {
+        let what = format!("`{path}` is what every image has already, by itself");
+        let remedy = "remove it here; what you changed belongs into an overlay of your own, \
+                      with `replaces` in its overlay.yaml";
+        findings.add(item.problem(Complaint::new(what, remedy)));
+        return None;
+    }
+    Some(path.into())
+}
+
+/// Whether this is the built-in overlay: it has the agent's unit, and nothing that says
+/// that this is meant to replace another.
+fn is_appliance(dir: &Path) -> bool {
+    dir.join("usr/lib/systemd/system/postern-agent.service")
+        .is_file()
+        && !dir.join("overlay.yaml").exists()
 }
 
 /// A file with CA certificates, as a [`Certificate`](super::Certificate).

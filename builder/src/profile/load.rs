@@ -1,4 +1,4 @@
-//! From files to a profile: read, follow `extends`, merge, validate.
+//! From files, and what is built in, to a profile: read, follow `extends`, merge, validate.
 
 use std::fmt;
 use std::io;
@@ -13,13 +13,15 @@ use postern_contract::host::clock;
 use postern_contract::problem::Problems;
 
 use super::model::Profile;
-use super::{merge, schema, validate};
+use super::{built_in, merge, schema, validate};
 
 /// Why there is no profile, or no gateway file.
 #[derive(Debug)]
 pub enum LoadError {
     /// The file itself cannot be read; the error names it.
     Read(io::Error),
+    /// It is none of those that are built in.
+    Unknown(Complaint),
     /// What is written in it, or in what it extends, breaks rules.
     Invalid {
         /// Every problem, in the order of the files.
@@ -33,7 +35,7 @@ impl LoadError {
     /// For a person at a terminal: with the lines at fault, in colour if `styled`.
     pub fn render(&self, styled: bool) -> String {
         match self {
-            LoadError::Read(_) => format!("error: {self}"),
+            LoadError::Read(_) | LoadError::Unknown(_) => format!("error: {self}"),
             LoadError::Invalid { problems, sources } => {
                 document::render(&problems.0, Severity::Error, sources, styled)
             }
@@ -45,6 +47,9 @@ impl fmt::Display for LoadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             LoadError::Read(error) => write!(f, "{error}"),
+            LoadError::Unknown(Complaint { what, remedy }) => {
+                write!(f, "{what}\n  help: {remedy}")
+            }
             LoadError::Invalid { problems, .. } => problems.fmt(f),
         }
     }
@@ -83,7 +88,7 @@ pub(super) fn load_at(path: &Path, now: Timestamp) -> Result<Profile, LoadError>
     let text = read_text(path).map_err(LoadError::Read)?;
     let absolute = fs::canonicalize(path).map_err(LoadError::Read)?;
     let mut reading = Reading::default();
-    let root = reading.document(&file, absolute.clone(), text);
+    let root = reading.document(&file, Source::File(absolute.clone()), text);
     let Reading {
         mut findings,
         sources,
@@ -99,23 +104,71 @@ pub(super) fn load_at(path: &Path, now: Timestamp) -> Result<Profile, LoadError>
     }
 }
 
-/// The files read so far.
+/// Where the text of a profile is.
+#[derive(PartialEq, Eq)]
+enum Source {
+    /// In the file with this absolute path.
+    File(PathBuf),
+    /// In this program, under this name.
+    BuiltIn(&'static str),
+}
+
+/// What another profile extends.
+struct Extended {
+    /// Its name for people.
+    shown: String,
+    source: Source,
+    text: String,
+}
+
+impl Extended {
+    /// What `name` means in `file`.
+    fn find(file: &str, name: &str) -> Result<Self, Complaint> {
+        if built_in::name(name).is_some() {
+            let profile = built_in::find(name)?;
+            return Ok(Self {
+                shown: built_in::full_name(profile),
+                source: Source::BuiltIn(profile.name),
+                text: profile.text.to_owned(),
+            });
+        }
+        let path = Path::new(file).parent().unwrap_or(Path::new("")).join(name);
+        let read = fs::canonicalize(&path).and_then(|absolute| {
+            let text = read_text(&path)?;
+            Ok((absolute, text))
+        });
+        let (absolute, text) = read.map_err(|error| {
+            let remedy = format!(
+                "name a file, relative to the one that extends it, or a built-in profile: {}",
+                built_in::names()
+            );
+            Complaint::new(format!("cannot be read: {error}"), remedy)
+        })?;
+        Ok(Self {
+            shown: path.display().to_string(),
+            source: Source::File(absolute),
+            text,
+        })
+    }
+}
+
+/// The profiles read so far.
 #[derive(Default)]
 struct Reading {
     findings: Findings,
     sources: Sources,
-    /// The files being read, each extended by the one before it.
-    open: Vec<PathBuf>,
+    /// What is being read, each extended by the one before it.
+    open: Vec<Source>,
 }
 
 impl Reading {
-    /// The tree of one file over what it extends.
-    fn document(&mut self, file: &str, path: PathBuf, text: String) -> Option<Node> {
+    /// The tree of one profile over what it extends.
+    fn document(&mut self, file: &str, source: Source, text: String) -> Option<Node> {
         let root = document::read(file, &text, &mut self.findings);
         self.sources.insert(file.to_owned(), text);
         let mut root = root?;
         shape::check(&schema::HEADER, &mut root, &mut self.findings);
-        self.open.push(path);
+        self.open.push(source);
         let extends = Item::root(&root).at("extends").pop();
         let base = extends.and_then(|item| self.extended(file, &item));
         self.open.pop();
@@ -128,32 +181,21 @@ impl Reading {
         })
     }
 
-    /// The tree of the file that `item` names.
+    /// The tree of the profile that `item` names.
     fn extended(&mut self, file: &str, item: &Item<'_>) -> Option<Node> {
-        let name = item.node.value.as_text()?;
-        let path = Path::new(file).parent().unwrap_or(Path::new("")).join(name);
-        let read = fs::canonicalize(&path).and_then(|absolute| {
-            let text = read_text(&path)?;
-            Ok((absolute, text))
-        });
-        let (absolute, text) = match read {
-            Ok(read) => read,
-            Err(error) => {
-                let complaint = Complaint::new(
-                    format!("cannot be read: {error}"),
-                    "name a file, relative to the one that extends it",
-                );
-                self.findings.add(item.problem(complaint));
-                return None;
+        let found = Extended::find(file, item.node.value.as_text()?);
+        let complaint = match found {
+            Ok(found) if !self.open.contains(&found.source) => {
+                return self.document(&found.shown, found.source, found.text);
             }
+            Ok(found) => Complaint::new(
+                format!("{} extends itself in a circle", found.shown),
+                "remove one `extends` of the circle",
+            ),
+            Err(complaint) => complaint,
         };
-        if self.open.contains(&absolute) {
-            let what = format!("{} extends itself in a circle", path.display());
-            let complaint = Complaint::new(what, "remove one `extends` of the circle");
-            self.findings.add(item.problem(complaint));
-            return None;
-        }
-        self.document(&path.display().to_string(), absolute, text)
+        self.findings.add(item.problem(complaint));
+        None
     }
 }
 

@@ -6,6 +6,7 @@
 //! mistakes are reported at once.
 
 mod base;
+pub mod built_in;
 mod disk;
 mod files;
 mod load;

@@ -59,7 +59,8 @@ pub struct Profile {
     /// the keys that MAAS delivers.
     #[serde(default = "default_users")]
     pub users: Vec<User>,
-    /// Directories that mirror the root, laid over it in this order.
+    /// Directories that mirror the root, laid over it in this order, and over the overlay
+    /// that makes an image a gateway, which every image has.
     #[serde(default)]
     pub overlays: Vec<PathBuf>,
     /// Values for the overlays' `*.tera` templates.

@@ -20,8 +20,9 @@ pub(super) static HEADER: LazyLock<Value> = LazyLock::new(|| {
         "properties": {
             "apiVersion": {"type": "string", "const": API_VERSION},
             "extends": {
-                "description": "A profile to start from, relative to this file. Mappings merge; \
-                                packages, firmware, overlays and certificates append; everything \
+                "description": "A profile to start from: a file, relative to this one, or one that \
+                                is built in, such as `postern:debian-13` (`postern profile list`). \
+                                Mappings merge; packages, firmware, overlays and certificates append; everything \
                                 else is replaced.",
                 "type": ["string", "null"],
             },

@@ -90,7 +90,7 @@ fn apply_rules(root: &mut Node, now: Timestamp, findings: &mut Findings) {
         }),
         ("users[].name", &text(rules::user)),
         ("users[].ssh-authorized-keys[]", &text(gateway::ssh_key)),
-        ("overlays[]", &files::existing_directory),
+        ("overlays[]", &files::overlay),
         (
             "disk.esp",
             &text(|text| rules::partition(text, MIN_ESP_BYTES)),

@@ -200,7 +200,7 @@ fn profile_text(url: &str, keyring: &Path, asked: &str) -> Result<String> {
     let here = here.display();
     let keyring = keyring.display();
     Ok(format!(
-        "apiVersion: postern/v1\nextends: {here}/profiles/base/ubuntu-24.04.yaml\n\
+        "apiVersion: postern/v1\nextends: postern:ubuntu-24.04\n\
          name: ubuntu-shaped\nversion: 0.1.0\n\
          base:\n  mirror: {url}\n  keyring: {keyring}\n  suites:\n\
          \x20   - {{name: noble, archive: ubuntu}}\n\
@@ -211,7 +211,6 @@ fn profile_text(url: &str, keyring: &Path, asked: &str) -> Result<String> {
          \x20 archives:\n    - archive: infra/ubuntu\n      mirror: {url}\n      components: [main]\n\
          \x20     keyring: {keyring}\n      token: {{env: {TOKEN_VARIABLE}}}\n\
          packages:\n  add: [{asked}]\n\
-         k3s:\n  version: v1.31.8+k3s1-stand-in\n  binary:\n    file: {here}/tests/sim/k3s-stand-in\n    sha256: {binary}\n\
-         overlays: [{here}/overlays/appliance]\n"
+         k3s:\n  version: v1.31.8+k3s1-stand-in\n  binary:\n    file: {here}/tests/sim/k3s-stand-in\n    sha256: {binary}\n"
     ))
 }

@@ -28,17 +28,10 @@ fn write(dir: &Path, name: &str, text: &str) -> String {
 #[test]
 fn every_problem_of_a_profile_is_told_at_once_with_its_line() {
     let dir = tempfile::tempdir().unwrap();
-    let base = repository()
-        .join("profiles/base/debian-13.yaml")
-        .canonicalize()
-        .unwrap();
-    let text = format!(
-        "apiVersion: postern/v1\nextends: {}\nname: Bad Name\nversion: 1\nkernel: linux-image-amd64\n\
-         k3s:\n  version: v1.31.8+k3s1\n  binary: {{file: none-here, sha256: abc}}\n\
-         certificates: [missing.pem]\npackges: {{}}\noutputs: ddgz\n",
-        base.display()
-    );
-    let profile = write(dir.path(), "bad.yaml", &text);
+    let text = "apiVersion: postern/v1\nextends: postern:debian-13\nname: Bad Name\nversion: 1\nkernel: linux-image-amd64\n\
+         k3s:\n  version: v1.31.8+k3s1\n  binary: {file: none-here, sha256: abc}\n\
+         certificates: [missing.pem]\npackges: {}\noutputs: ddgz\n";
+    let profile = write(dir.path(), "bad.yaml", text);
     let failed = postern(&["build", &profile]).code(3);
     let message = stderr(&failed);
     for expected in [
@@ -104,10 +97,6 @@ fn a_wrong_digest_of_k3s_is_one_clear_error_and_leaves_nothing() {
     let profiles = repository().join("profiles").canonicalize().unwrap();
     let wrong = demo
         .replace(sha, &format!("\"{}\"", "1".repeat(64)))
-        .replace(
-            "base/debian-13.yaml",
-            &profiles.join("base/debian-13.yaml").to_string_lossy(),
-        )
         .replace("../", &format!("{}/", profiles.parent().unwrap().display()));
     let profile = write(dir.path(), "wrong.yaml", &wrong);
     let out = dir.path().join("dist");
@@ -121,6 +110,28 @@ fn a_wrong_digest_of_k3s_is_one_clear_error_and_leaves_nothing() {
         .map(|entries| entries.count())
         .unwrap_or(0);
     assert_eq!(left, 0, "nothing half-done");
+}
+
+#[test]
+fn built_in_profiles_are_listed_and_shown() {
+    let stdout = |args: &[&str]| {
+        let done = postern(args).success();
+        String::from_utf8(done.get_output().stdout.clone()).unwrap()
+    };
+    let list = stdout(&["profile", "list"]);
+    assert!(list.contains("postern:debian-13\n"), "{list}");
+    for name in list.lines() {
+        let file = name.replace("postern:", "profiles/base/") + ".yaml";
+        let text = fs::read_to_string(repository().join(file)).unwrap();
+        assert_eq!(stdout(&["profile", "show", name]), text);
+    }
+    let message = stderr(&postern(&["profile", "show", "debian-12"]).code(3));
+    for expected in [
+        "`postern:debian-12` is no built-in profile",
+        "postern:ubuntu-24.04",
+    ] {
+        assert!(message.contains(expected), "{message}");
+    }
 }
 
 #[test]

@@ -21,20 +21,13 @@ fn now() -> jiff::Timestamp {
 /// A directory with what the shipped profiles refer to.
 fn workplace() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
-    for path in [
-        "profiles/base",
-        "overlays/appliance",
-        "overlays/demo",
-        "tests/sim",
-    ] {
+    for path in ["profiles", "overlays/more", "overlays/demo", "tests/sim"] {
         fs::create_dir_all(dir.path().join(path)).unwrap();
     }
     put(&dir, "tests/fixtures/rehearsal-ca.pem", CA);
     put(&dir, "tests/sim/k3s-stand-in", "stand-in");
     put(&dir, "tests/sim/k3s-images-stand-in.tar", "stand-in");
-    for name in ["base/debian-13.yaml", "base/ubuntu-24.04.yaml", "demo.yaml"] {
-        put(&dir, &format!("profiles/{name}"), &shipped(name));
-    }
+    put(&dir, "profiles/demo.yaml", &shipped("demo.yaml"));
     dir
 }
 
@@ -142,8 +135,7 @@ fn the_demo_profile_loads() {
     assert!(profile.packages.add.contains(&"systemd-repart".to_owned()));
     let k3s = root.join("tests/sim/k3s-stand-in");
     assert_eq!(profile.k3s.binary.origin, Origin::File(k3s));
-    let overlays = [root.join("overlays/appliance"), root.join("overlays/demo")];
-    assert_eq!(profile.overlays, overlays);
+    assert_eq!(profile.overlays, [root.join("overlays/demo")]);
     let [certificate] = &profile.certificates[..] else {
         panic!("one certificate");
     };
@@ -184,7 +176,7 @@ base: {distro: debian, release: trixie, components: [main, contrib]}
 kernel: {package: linux-image-amd64, cmdline: [quiet]}
 packages: {add: [curl, less], remove: [nano]}
 firmware: [firmware-linux-free]
-overlays: [../../overlays/appliance]
+overlays: [../../overlays/more]
 vars: {a: 1, b: {c: x, d: 1.50}}
 users: [{name: spectro}]
 proxy: {http: 'http://p:1', https: 'http://p:1', no-proxy: [a]}
@@ -226,7 +218,7 @@ fn what_extends_goes_over_what_is_extended() {
     assert_eq!(profile.firmware, ["firmware-linux-free"]);
     let ends = profile.overlays.iter().map(|p| p.file_name().unwrap());
     let ends: Vec<_> = ends.collect();
-    assert_eq!(ends, ["appliance", "demo"], "each relative to its own file");
+    assert_eq!(ends, ["more", "demo"], "each relative to its own file");
     assert_eq!(profile.vars["a"], 1);
     assert_eq!(profile.vars["b"], serde_json::json!({"c": "y", "d": 1.5}));
     assert_eq!(profile.users.len(), 1);
@@ -255,6 +247,39 @@ fn problems_of_all_files_are_reported_at_once() {
             "profiles/it.yaml:5 kernel.package: is missing",
         ]
     );
+}
+
+#[test]
+fn problems_of_a_built_in_profile_name_it() {
+    let dir = workplace();
+    let text = "apiVersion: postern/v1\nextends: postern:debian-13\nname: it\nversion: 1\n\
+                packages: {remove: [curl]}\nk3s: {version: v1.31.8+k3s1}\nbase: {arch: m68k}\n";
+    let found = problems(&dir, text);
+    let expected = [
+        "profiles/it.yaml:5 packages.remove[0]: `curl` is in `packages.add` as well",
+        "profiles/it.yaml:6 k3s.binary: is missing",
+        "profiles/it.yaml:7 base.arch: is not a known value",
+    ];
+    assert_eq!(found, expected);
+    let shown = load(&dir, "apiVersion: postern/v1\nextends: postern:debian-12\n");
+    let shown = shown.unwrap_err().render(false);
+    let expected = "`postern:debian-12` is no built-in profile";
+    assert!(shown.contains(expected), "{shown}");
+    let all = "those are postern:debian-13, postern:ubuntu-24.04, postern:ubuntu-26.04";
+    assert!(shown.contains(all), "{shown}");
+}
+
+#[test]
+fn a_copy_of_what_every_image_has_is_no_overlay() {
+    let dir = workplace();
+    let copy = "overlays/mine/usr/lib/systemd/system/postern-agent.service";
+    put(&dir, copy, "[Service]\n");
+    let text = format!("{SMALLEST}overlays: [../overlays/mine]\n");
+    let found = problems(&dir, &text);
+    assert!(found[0].contains("every image has already"), "{found:#?}");
+    let replaces = "replaces: [usr/lib/systemd/system/postern-agent.service]\n";
+    put(&dir, "overlays/mine/overlay.yaml", replaces);
+    assert_eq!(load(&dir, &text).unwrap().overlays.len(), 1);
 }
 
 #[test]
