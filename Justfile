@@ -5,7 +5,7 @@ set positional-arguments
 # With its progress where somebody watches: a first run compiles for minutes.
 cargo := `[ -t 2 ] && echo cargo || echo cargo --quiet`
 # The tests that boot whole machines or build them from nothing.
-machines := "binary(agent) or binary(fresh_roots) or binary(killed) or binary(machines) or binary(reproducible) or binary(ubuntu)"
+machines := "binary(agent) or binary(fresh_roots) or binary(killed) or binary(loaders) or binary(machines) or binary(reproducible) or binary(ubuntu)"
 bin := "target/x86_64-unknown-linux-gnu/release"
 
 # What there is

@@ -15,16 +15,19 @@ use crate::verity::RootHash;
 ///
 /// - `console`: the last one is `/dev/console`; both show the boot, and a
 ///   machine without a serial port falls back to the first.
-/// - `panic`: a machine that nobody can walk to restarts, so that boot counting
-///   can fall back to the other slot.
+/// - `panic`, `oops`: a machine that nobody can walk to restarts, so that a
+///   version on trial makes room for the one before.
+/// - `systemd.watchdog_sec`: so does one whose systemd hangs, by whatever watchdog
+///   the kernel has (systemd(1); `postern-watchdog.service` brings one).
 ///
 /// `systemd.gpt_auto=0` is left out on purpose: with `root=` given, all that
-/// systemd-gpt-auto-generator(8) finds on this disk is the ESP, which
-/// `systemd-bless-boot.service` needs mounted to mark a UKI as good.
-const DEFAULTS: [(&str, &str); 3] = [
+/// systemd-gpt-auto-generator(8) finds on this disk is the ESP.
+const DEFAULTS: [(&str, &str); 5] = [
     ("console", "tty0"),
     ("console", "ttyS0,115200"),
     ("panic", "30"),
+    ("oops", "panic"),
+    ("systemd.watchdog_sec", "60"),
 ];
 
 /// Keys that say which root is booted, what it starts and how it is verified.
@@ -148,14 +151,16 @@ mod tests {
 
     #[test]
     fn boots_the_verified_root() {
-        insta::assert_snapshot!(line(&["quiet"]).unwrap(), @"roothash=abababababababababababababababababababababababababababababababab root=/dev/mapper/root rootfstype=squashfs ro systemd.verity_root_options=panic-on-corruption console=tty0 console=ttyS0,115200 panic=30 lsm=landlock,yama quiet");
+        insta::assert_snapshot!(line(&["quiet"]).unwrap(), @"roothash=abababababababababababababababababababababababababababababababab root=/dev/mapper/root rootfstype=squashfs ro systemd.verity_root_options=panic-on-corruption console=tty0 console=ttyS0,115200 panic=30 oops=panic systemd.watchdog_sec=60 lsm=landlock,yama quiet");
     }
 
     #[test]
     fn the_profile_replaces_defaults_key_by_key() {
         let line = line(&["console=ttyS1", "lsm=yama"]).unwrap();
         assert!(
-            line.ends_with("panic-on-corruption panic=30 console=ttyS1 lsm=yama"),
+            line.ends_with(
+                "panic-on-corruption panic=30 oops=panic systemd.watchdog_sec=60 console=ttyS1 lsm=yama"
+            ),
             "{line}"
         );
     }

@@ -3,51 +3,44 @@
 use postern_contract::digest::Digest;
 use postern_contract::seed::SeedFile;
 
-use super::bios;
-
-/// How often systemd-boot tries a new UKI before it calls it bad
-/// (UAPI group, Boot Loader Specification, "Boot counting").
-const TRIES: u32 = 3;
-
-/// systemd-boot's settings: nobody waits for a menu or edits a command line.
-const LOADER_CONF: &str = "timeout 0\neditor no\n";
+/// systemd-boot's settings: nobody waits for a menu or edits a command line, and
+/// since version 258 a UKI that cannot be loaded ends in a restart, not in the
+/// firmware (older ones pass over the line; loader.conf(5)).
+const LOADER_CONF: &str = "timeout 0\neditor no\nreboot-on-error auto\n";
 
 /// A path from the root of the ESP, with slashes, and the bytes of the file.
 pub type EspFile = (String, Vec<u8>);
 
-/// File name of a version's UKI once it has booted well: `edge_1.2.efi`.
-pub fn uki_name(name: &str, version: &str) -> String {
-    format!("{name}_{version}.efi")
+/// What a version is called on the ESP: `edge_1.2`.
+pub fn entry(name: &str, version: &str) -> String {
+    format!("{name}_{version}")
 }
 
-/// Every name that systemd-boot may give a version's UKI: booted well, new,
-/// tried and not yet booted well, tried in vain. The best comes first.
-pub fn uki_names(name: &str, version: &str) -> Vec<String> {
-    let tried = (0..=TRIES).map(|done| match done {
-        0 => format!("{name}_{version}+{TRIES}.efi"),
-        done => format!("{name}_{version}+{}-{done}.efi", TRIES - done),
-    });
-    std::iter::once(uki_name(name, version))
-        .chain(tried)
-        .collect()
+/// File name of a version's UKI that has booted well: `edge_1.2.efi`. That of an
+/// image is one from the start: systemd-boot counts tries only in names with a
+/// counter (`edge_1.2+1.efi`; UAPI group, Boot Loader Specification, "Boot
+/// counting"), and a first version that counted itself down in good boots would
+/// rank no better than a broken update.
+pub fn uki_name(name: &str, version: &str) -> String {
+    format!("{}.efi", entry(name, version))
 }
 
 /// The files of the ESP, sorted by path. `loader` is systemd-boot, `uki` the
-/// unified kernel image of the one version on the disk, and `grub` the script
-/// for GRUB ([`super::bios`]), if a BIOS is to start the disk.
+/// unified kernel image of the one version on the disk, and `grub` what GRUB
+/// reads ([`super::bios`]), if a BIOS is to start the disk.
 pub fn files(
     (name, version): (&str, &str),
     loader: Vec<u8>,
     uki: Vec<u8>,
-    grub: Option<String>,
+    grub: Vec<EspFile>,
 ) -> Vec<EspFile> {
-    let grub = grub.map(|script| (bios::CONFIG.to_owned(), script.into_bytes()));
     let mut files = vec![
         ("EFI/BOOT/BOOTX64.EFI".to_owned(), loader),
-        (format!("EFI/Linux/{name}_{version}+{TRIES}.efi"), uki),
+        (format!("EFI/Linux/{}", uki_name(name, version)), uki),
+        ("loader/loader.conf".to_owned(), LOADER_CONF.into()),
     ];
     files.extend(grub);
-    files.push(("loader/loader.conf".to_owned(), LOADER_CONF.into()));
+    files.sort_unstable();
     files
 }
 
@@ -69,39 +62,24 @@ mod tests {
     #[test]
     fn holds_loader_settings_and_one_version() {
         let image = ("edge", "1.2-rc1");
-        let grub = Some("script".to_owned());
+        let grub = vec![("loader/grub.cfg".to_owned(), b"script".to_vec())];
         let files = files(image, b"loader".to_vec(), b"uki".to_vec(), grub);
         let paths: Vec<_> = files.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(
             paths,
             [
                 "EFI/BOOT/BOOTX64.EFI",
-                "EFI/Linux/edge_1.2-rc1+3.efi",
+                "EFI/Linux/edge_1.2-rc1.efi",
                 "loader/grub.cfg",
                 "loader/loader.conf"
             ]
         );
         assert!(paths.is_sorted());
         let digests = digests(&files);
-        assert_eq!(digests[1].path, "EFI/Linux/edge_1.2-rc1+3.efi");
+        assert_eq!(digests[1].path, "EFI/Linux/edge_1.2-rc1.efi");
         // printf uki | sha256sum
         let expected = "80fb8ca4";
         assert_eq!(&digests[1].sha256.to_string()[..8], expected);
-    }
-
-    #[test]
-    fn knows_every_name_that_counting_gives() {
-        let names = uki_names("edge", "1.2");
-        let expected = [
-            "edge_1.2.efi",
-            "edge_1.2+3.efi",
-            "edge_1.2+2-1.efi",
-            "edge_1.2+1-2.efi",
-            "edge_1.2+0-3.efi",
-        ];
-        assert_eq!(names, expected);
-        let written = files(("edge", "1.2"), Vec::new(), Vec::new(), None);
-        assert_eq!(written[1].0, format!("EFI/Linux/{}", names[1]));
     }
 
     /// A machine that netboots is sent to the first of MAAS' paths that any
@@ -114,7 +92,7 @@ mod tests {
             "efi/ubuntu/grubx64.efi",
             "efi/microsoft/boot/bootmgfw.efi",
         ];
-        let files = files(("edge", "1"), Vec::new(), Vec::new(), Some(String::new()));
+        let files = files(("edge", "1"), Vec::new(), Vec::new(), Vec::new());
         let found: Vec<_> = files
             .iter()
             .map(|(path, _)| path.to_lowercase())

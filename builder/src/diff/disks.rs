@@ -223,7 +223,7 @@ fn files(
     bytes: ByteDiff,
 ) -> Result<(Vec<FileChange>, Option<String>), String> {
     let (files, outside) = match role {
-        Some(Role::RootA | Role::RootB) => {
+        Some(Role::RootA | Role::RootB | Role::RootC) => {
             let files = root::files(a, b, Precision::Bytes).map_err(|e| e.to_string())?;
             let image = unsquash::Image::open(a).map_err(|e| e.to_string())?;
             (files, format!("in {}", image.part(bytes.first)))
@@ -236,7 +236,7 @@ fn files(
             let files = unpacked::files(a, b, Format::Ext4).map_err(|e| e.to_string())?;
             (files, "in the file system's own structures".to_owned())
         }
-        Some(Role::RootAVerity | Role::RootBVerity) => {
+        Some(Role::RootAVerity | Role::RootBVerity | Role::RootCVerity) => {
             let note = "the hash tree follows from the root";
             return Ok((Vec::new(), Some(note.to_owned())));
         }

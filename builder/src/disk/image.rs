@@ -43,7 +43,7 @@ impl Images {
             Role::RootA => Some(&self.root),
             Role::RootAVerity => Some(&self.verity),
             Role::Seed => Some(&self.seed),
-            Role::RootB | Role::RootBVerity | Role::State => None,
+            Role::RootB | Role::RootBVerity | Role::RootC | Role::RootCVerity | Role::State => None,
         }
     }
 }

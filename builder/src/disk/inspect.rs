@@ -54,7 +54,7 @@ impl Partition {
     pub fn role(&self) -> Option<Role> {
         Role::IN_IMAGE
             .into_iter()
-            .chain([Role::RootB, Role::RootBVerity, Role::State])
+            .chain(Role::AT_FIRST_BOOT)
             .find(|role| role.label() == self.label && role.type_guid() == self.type_guid)
     }
 }

@@ -88,7 +88,7 @@ impl Identity {
     }
 
     /// GUID of a partition. Root and tree carry the root hash, by which
-    /// systemd finds them; the second slot has no GUID yet.
+    /// systemd finds them; the slots for updates have no GUID yet.
     pub fn partition_guid(&self, role: Role) -> Uuid {
         match role {
             Role::RootA => self.root_hash.data_guid(),

@@ -14,7 +14,7 @@ pub struct Vars(BTreeMap<String, Value>);
 
 impl Vars {
     /// `name`, `version`, `arch`, `distro`, `release`, `k3s_version`,
-    /// `root_slot` and `verity_slot` (bytes), and the profile's own `vars`.
+    /// `esp_size`, `seed_size`, `root_slot` and `verity_slot` (bytes), and the profile's own `vars`.
     ///
     /// # Errors
     /// A problem for each of the profile's `vars` that would hide one of ours.
@@ -29,6 +29,8 @@ impl Vars {
         ];
         let own = own.map(|(name, value)| (name.to_owned(), Value::from(value)));
         let mut own = BTreeMap::from(own);
+        own.insert("esp_size".into(), profile.disk.esp.into());
+        own.insert("seed_size".into(), profile.disk.seed.into());
         own.insert("root_slot".into(), profile.disk.root_slot.into());
         own.insert("verity_slot".into(), profile.disk.verity_slot().into());
         Self::new(own, &profile.vars, &profile.file.to_string_lossy())

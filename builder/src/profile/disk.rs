@@ -4,7 +4,7 @@ use postern_contract::size::{self, GIB, MIB};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-/// Sizes, such as `128MiB`; in bytes once read.
+/// Sizes, such as `256MiB`; in bytes once read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
 pub struct DiskSizes {
@@ -34,7 +34,7 @@ fn size_or_bytes(_: &mut SchemaGenerator) -> Schema {
 impl Default for DiskSizes {
     fn default() -> Self {
         Self {
-            esp: 128 * MIB,
+            esp: 256 * MIB,
             seed: 64 * MIB,
             root_slot: GIB,
             budget: GIB,

@@ -43,7 +43,7 @@ impl Accelerator {
     }
 
     /// QEMU's arguments for it.
-    pub(super) const fn arguments(&self) -> [&'static str; 4] {
+    pub const fn arguments(&self) -> [&'static str; 4] {
         match self {
             Self::Kvm => ["-accel", "kvm", "-cpu", "host"],
             Self::Emulation { .. } => ["-accel", "tcg,thread=multi", "-cpu", "max"],

@@ -1,7 +1,7 @@
 //! Starting the same disk from a legacy BIOS.
 //!
 //! ```text
-//! BIOS → sector 0 (boot.img) → gap (core.img) → ESP: loader/grub.cfg → kernel of the UKI
+//! BIOS → sector 0 (boot.img) → gap (core.img) → ESP: loader/grub.cfg → loader/<version>.cfg → kernel of the UKI
 //! ```
 //!
 //! - [`embed`]: GRUB's two images become the disk's [`BootArea`]; every sector
@@ -19,14 +19,17 @@ use anyhow::Context;
 use fs_err as fs;
 
 use super::Firmware;
+use super::uki::UkiError;
 use crate::disk::BootArea;
 use crate::profile::Arch;
 use crate::tools::Tools;
-pub use script::CONFIG;
 
 /// GRUB's modules in the core. Others that they need come along; none is ever
 /// read from the disk.
-const MODULES: [&str; 13] = [
+///
+/// The core lies in front of the partitions, and no update replaces it: what a
+/// later `grub.cfg` may need has to be here from the first image on.
+const MODULES: [&str; 15] = [
     // The BIOS' disks, our partition table, the ESP, and how to find it.
     "biosdisk",
     "part_gpt",
@@ -36,6 +39,8 @@ const MODULES: [&str; 13] = [
     "configfile",
     "normal",
     "test",
+    "loadenv",
+    "regexp",
     "echo",
     "sleep",
     "reboot",
@@ -50,8 +55,8 @@ const MODULES: [&str; 13] = [
 pub struct Inputs<'a> {
     /// The unified kernel image.
     pub uki: &'a [u8],
-    /// Every name its file on the ESP may have, best first.
-    pub names: &'a [String],
+    /// What its version is called on the ESP: `edge_1.2`.
+    pub entry: &'a str,
     /// Serial number of the ESP's file system.
     pub esp_serial: u32,
 }
@@ -61,8 +66,8 @@ pub struct Inputs<'a> {
 pub struct Bios {
     /// Bytes outside of the partitions.
     pub area: BootArea,
-    /// Content of [`CONFIG`] on the ESP.
-    pub config: String,
+    /// What GRUB reads on the ESP: path and content of each file.
+    pub files: Vec<(String, Vec<u8>)>,
 }
 
 /// GRUB's name of the platform that `firmware` is on `arch`.
@@ -107,6 +112,15 @@ pub fn make(
     let area = embed::embed(&fs::read(modules.join("boot.img"))?, &fs::read(&core)?)?;
     Ok(Some(Bios {
         area,
-        config: image.config(inputs.names),
+        files: esp_files(inputs.uki, inputs.entry)?,
     }))
+}
+
+/// What GRUB reads on the ESP of a disk whose one version is `entry`
+/// (`edge_1.2`), with the UKI `uki`: path and content of each file.
+///
+/// # Errors
+/// If that is no UKI whose parts GRUB can read.
+pub fn esp_files(uki: &[u8], entry: &str) -> Result<Vec<(String, Vec<u8>)>, UkiError> {
+    Ok(script::Image::read(uki)?.files(entry))
 }

@@ -11,7 +11,12 @@ use crate::boot::pe::{self, Section};
 use crate::boot::uki::UkiError;
 
 /// Path on the ESP, beside systemd-boot's settings.
-pub const CONFIG: &str = "loader/grub.cfg";
+const CONFIG: &str = "loader/grub.cfg";
+/// Path on the ESP of what GRUB remembers: `good`, the version that starts;
+/// `next`, one on trial; `tries`, 1 while it has not been tried.
+const ENVIRONMENT: &str = "loader/grubenv";
+/// Bytes of it.
+const ENVIRONMENT_BYTES: usize = 1024;
 /// Where GRUB looks before anything else is found: the first partition of the
 /// disk the BIOS started.
 pub(super) const PREFIX: &str = "(,gpt1)/loader";
@@ -46,20 +51,28 @@ impl<'a> Image<'a> {
         })
     }
 
-    /// The script on the ESP, for a UKI that has one of `names`: systemd-boot
-    /// counts its tries in them, and a machine's firmware may be switched.
-    pub(super) fn config(&self, names: &[String]) -> String {
-        let words =
-            |words: &mut dyn Iterator<Item = &str>| words.map(quoted).collect::<Vec<_>>().join(" ");
-        let names = words(&mut names.iter().map(String::as_str));
-        let cmdline = words(&mut self.cmdline.split_ascii_whitespace());
+    /// What GRUB reads on the ESP of a disk whose one version is `entry`.
+    pub(super) fn files(&self, entry: &str) -> Vec<(String, Vec<u8>)> {
+        vec![
+            (format!("loader/{entry}.cfg"), self.version(entry).into()),
+            (CONFIG.to_owned(), choice(entry).into()),
+            (ENVIRONMENT.to_owned(), environment(entry)),
+        ]
+    }
+
+    /// The script that starts the version `entry`, whatever counter
+    /// systemd-boot has given the name of its UKI: a machine's firmware may be
+    /// switched. It comes back if there is no such UKI, or it cannot be started.
+    fn version(&self, entry: &str) -> String {
+        let words = self.cmdline.split_ascii_whitespace().map(quoted);
+        let cmdline = words.collect::<Vec<_>>().join(" ");
         let (linux, initrd) = (place(&self.linux), place(&self.initrd));
         format!(
-            "# Starts this disk where there is no UEFI. The sectors are those of the\n\
-             # unified kernel image it came with.\n\
-             for name in {names}; do\n  \
-               if [ -f \"/EFI/Linux/$name\" ]; then\n    \
-                 loopback uki \"/EFI/Linux/$name\"\n    \
+            "# Starts this version where there is no UEFI. The sectors are those of its\n\
+             # unified kernel image.\n\
+             for uki in /EFI/Linux/{entry}.efi /EFI/Linux/{entry}+*.efi; do\n  \
+               if [ -f \"$uki\" ]; then\n    \
+                 loopback uki \"$uki\"\n    \
                  linux {linux} {cmdline}\n    \
                  initrd {initrd}\n    \
                  boot\n  \
@@ -67,6 +80,35 @@ impl<'a> Image<'a> {
              done\n"
         )
     }
+}
+
+/// The script that chooses: once the version on trial (`next` while `tries` is
+/// 1), and only if it could be written down that it is tried; else the good one,
+/// else the one this disk came with.
+fn choice(entry: &str) -> String {
+    format!(
+        "# Which version starts where there is no UEFI.\n\
+         load_env --file /{ENVIRONMENT} good next tries\n\
+         if [ \"$tries\" = 1 -a -f \"/loader/$next.cfg\" ]; then\n  \
+           set tries=0\n  \
+           if save_env --file /{ENVIRONMENT} tries; then\n    \
+             source \"/loader/$next.cfg\"\n  \
+           fi\n\
+         fi\n\
+         for entry in \"$good\" {entry}; do\n  \
+           if [ -f \"/loader/$entry.cfg\" ]; then\n    \
+             source \"/loader/$entry.cfg\"\n  \
+           fi\n\
+         done\n"
+    )
+}
+
+/// GRUB's environment block (GRUB manual, "Environment block"): GRUB writes into
+/// its blocks in place, so it has all of them from the start.
+fn environment(entry: &str) -> Vec<u8> {
+    let mut block = format!("# GRUB Environment Block\ngood={entry}\n").into_bytes();
+    block.resize(ENVIRONMENT_BYTES, b'#');
+    block
 }
 
 /// The script in the core: finds the ESP of this very disk by its serial
@@ -139,13 +181,12 @@ mod tests {
     fn the_script_reads_kernel_and_initrd_out_of_the_image() {
         let bytes = uki();
         let image = Image::read(&bytes).unwrap();
-        let names = ["edge_1.efi".to_owned(), "edge_1+3.efi".to_owned()];
-        insta::assert_snapshot!(image.config(&names), @r#"
-        # Starts this disk where there is no UEFI. The sectors are those of the
-        # unified kernel image it came with.
-        for name in 'edge_1.efi' 'edge_1+3.efi'; do
-          if [ -f "/EFI/Linux/$name" ]; then
-            loopback uki "/EFI/Linux/$name"
+        insta::assert_snapshot!(image.version("edge_1"), @r#"
+        # Starts this version where there is no UEFI. The sectors are those of its
+        # unified kernel image.
+        for uki in /EFI/Linux/edge_1.efi /EFI/Linux/edge_1+*.efi; do
+          if [ -f "$uki" ]; then
+            loopback uki "$uki"
             linux (uki)8+2 'roothash=ab' 'ro' 'console=ttyS1,57600n8' '$x'
             initrd (uki)6+2
             boot
@@ -156,6 +197,28 @@ mod tests {
         assert!(at(&image.linux).starts_with(b"MZ"));
         assert!(at(&image.initrd).starts_with(&[0x28; 1000]));
         assert!(at(&image.initrd)[1000..1024].iter().all(|b| *b == 0));
+    }
+
+    #[test]
+    fn a_version_on_trial_is_started_once_and_only_if_that_is_remembered() {
+        insta::assert_snapshot!(choice("edge_1"), @r#"
+        # Which version starts where there is no UEFI.
+        load_env --file /loader/grubenv good next tries
+        if [ "$tries" = 1 -a -f "/loader/$next.cfg" ]; then
+          set tries=0
+          if save_env --file /loader/grubenv tries; then
+            source "/loader/$next.cfg"
+          fi
+        fi
+        for entry in "$good" edge_1; do
+          if [ -f "/loader/$entry.cfg" ]; then
+            source "/loader/$entry.cfg"
+          fi
+        done
+        "#);
+        let block = environment("edge_1");
+        assert!(block.starts_with(b"# GRUB Environment Block\ngood=edge_1\n###"));
+        assert_eq!(block.len(), 1024);
     }
 
     #[test]

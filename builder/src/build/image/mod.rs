@@ -89,9 +89,9 @@ impl<'a> Image<'a> {
         let uki = self.uki(root.hash)?;
         let step = self.context.report.step("Composing the disk");
         let bios = self.bios(&identity, &uki, tools, scratch.path())?;
-        let (boot, grub) = bios.map(|b| (b.area, b.config)).unzip();
+        let (boot, grub) = bios.map(|b| (b.area, b.files)).unzip();
         let named = (profile.name.as_str(), profile.version.as_str());
-        let esp_files = esp::files(named, self.loader()?, uki.clone(), grub);
+        let esp_files = esp::files(named, self.loader()?, uki.clone(), grub.unwrap_or_default());
         let sizes = Sizes {
             esp: Bytes(profile.disk.esp),
             root: Bytes(fs::metadata(&root.squashfs)?.len()),
@@ -261,7 +261,7 @@ impl<'a> Image<'a> {
         let profile = self.locked.profile();
         let inputs = bios::Inputs {
             uki,
-            names: &esp::uki_names(&profile.name, &profile.version),
+            entry: &esp::entry(&profile.name, &profile.version),
             esp_serial: esp_serial(identity),
         };
         bios::make(profile.base.arch, &inputs, tools, scratch)

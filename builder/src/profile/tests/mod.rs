@@ -102,7 +102,7 @@ fn the_smallest_profile_has_every_default() {
     assert_eq!(profile.users[0].name, "spectro");
     assert!(profile.users[0].sudo);
     let disk = DiskSizes {
-        esp: 128 << 20,
+        esp: 256 << 20,
         seed: 64 << 20,
         root_slot: 1 << 30,
         budget: 1 << 30,
