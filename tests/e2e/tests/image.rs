@@ -76,7 +76,7 @@ fn reference_tools_agree_about_the_disk() {
     let listed = String::from_utf8_lossy(&listed).into_owned();
     for file in [
         "EFI/BOOT/BOOTX64.EFI",
-        "EFI/Linux/demo_0.1.0+3.efi",
+        "EFI/Linux/demo_0.1.0.efi",
         "loader/grub.cfg",
         "loader/loader.conf",
     ] {
@@ -100,7 +100,7 @@ fn grub_is_sent_to_where_kernel_and_initrd_are() {
     let dir = tempfile::tempdir().unwrap();
     let script = Command::new("mtype").arg("-i");
     let script = script.arg(partition(&image, "esp", dir.path()));
-    let script = script.arg("::/loader/grub.cfg").run().unwrap();
+    let script = script.arg("::/loader/demo_0.1.0.cfg").run().unwrap();
     let script = String::from_utf8(script).unwrap();
     let objdump = Command::new("objdump").arg("-h");
     let listed = objdump.arg(path(&image, Kind::Uki)).run().unwrap();

@@ -216,7 +216,7 @@ fn one_authority_more_differs_exactly_so() {
         "root-a: ",
         "~ /etc/ssl/certs/ca-certificates.crt: content",
         "the hash tree follows from the root",
-        "~ /EFI/Linux/demo_0.1.0+3.efi: content",
+        "~ /EFI/Linux/demo_0.1.0.efi: content",
         "~ /manifest.json: content",
     ] {
         assert!(output.contains(expected), "no {expected:?} in\n{output}");

@@ -10,12 +10,14 @@ use std::process::ExitCode;
 use anyhow::{Context, ensure};
 use fs_err as fs;
 use libtest_mimic::{Arguments, Failed, Trial};
+use postern::artifact::{Artifacts, Kind};
 use postern::boot::Firmware;
 use postern::disk::BootArea;
 use postern::rehearse::milestones::Milestone;
 use postern::rehearse::{Inputs, Rehearsal, network};
 use postern::report::Report;
 use postern::userdata;
+use postern_contract::partitions::Role;
 use postern_e2e::ubuntu::World;
 use postern_e2e::{demo, program, read_from_disk, repository};
 
@@ -129,6 +131,7 @@ fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
         in_front_of_the_partitions(&disk)? == built,
         "the first boot changed what a BIOS starts"
     );
+    first_boot_made_every_partition(&disk)?;
     pods_are_confined(&disk)?;
     no_secret_was_told(work, &events)?;
     let first = identity(&disk)?;
@@ -143,6 +146,30 @@ fn pairs_in_one_boot_and_later_needs_nobody(work: &Path) -> anyhow::Result<()> {
     let later = identity(&disk)?;
     ensure!(first == later, "identity changed: {first:?} {later:?}");
     no_secret_stays_on(&disk)
+}
+
+/// systemd-repart left what the image brought as it was, and added the rest.
+fn first_boot_made_every_partition(disk: &Path) -> anyhow::Result<()> {
+    let (_, raw) = Artifacts::open(demo())?
+        .get(Kind::Raw)
+        .map(|(found, path)| (found.path.clone(), path))
+        .context("the demo has a raw disk")?;
+    let places = |disk: &Path| {
+        let table = postern::disk::inspect(&mut fs::File::open(disk)?)?;
+        let places = table
+            .partitions
+            .iter()
+            .map(|p| (p.role(), p.offset, p.size));
+        anyhow::Ok(places.collect::<Vec<_>>())
+    };
+    let (built, found) = (places(&raw)?, places(disk)?);
+    ensure!(found.starts_with(&built), "{built:?} became {found:?}");
+    let added: Vec<_> = found[built.len()..]
+        .iter()
+        .map(|(role, ..)| *role)
+        .collect();
+    ensure!(added == Role::AT_FIRST_BOOT.map(Some), "added: {added:?}");
+    Ok(())
 }
 
 /// A pod's program runs under containerd's profile, and what that denies fails.
