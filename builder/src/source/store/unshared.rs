@@ -77,6 +77,10 @@ impl Unshared {
         };
         for entry in entries {
             let path = entry?.path();
+            // Another build writes its note under a name of its own before it renames it.
+            if path.extension().is_none_or(|extension| extension != "json") {
+                continue;
+            }
             let Ok(bytes) = fs::read(&path) else {
                 continue; // another build has pushed it just now
             };
@@ -100,5 +104,23 @@ impl Unshared {
             // Another build may have been faster.
             let _gone = fs::remove_file(file);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_that_another_build_is_writing_is_left_alone() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Store::open(root.path()).unwrap();
+        let dir = root.path().join("unshared");
+        fs::create_dir_all(&dir).unwrap();
+        let (writing, damaged) = (dir.join(".new-Ab3dE6"), dir.join("0.json"));
+        fs::write(&writing, "{").unwrap();
+        fs::write(&damaged, "{").unwrap();
+        Unshared::default().note(&store).unwrap().forget();
+        assert!(writing.exists() && !damaged.exists());
     }
 }
