@@ -14,7 +14,8 @@ pub struct Vars(BTreeMap<String, Value>);
 
 impl Vars {
     /// `name`, `version`, `arch`, `distro`, `release`, `k3s_version`,
-    /// `esp_size`, `seed_size`, `root_slot` and `verity_slot` (bytes), and the profile's own `vars`.
+    /// `esp_size`, `seed_size`, `root_slot` and `verity_slot` (bytes), and the
+    /// profile's own `vars`.
     ///
     /// # Errors
     /// A problem for each of the profile's `vars` that would hide one of ours.

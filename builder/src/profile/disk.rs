@@ -46,8 +46,8 @@ impl Default for DiskSizes {
 const LEAST_STATE: u64 = GIB;
 
 impl DiskSizes {
-    /// Bytes that systemd-repart adds to the image at the first boot: the second
-    /// slot and the state (`overlays/appliance/usr/lib/repart.d`).
+    /// Bytes that systemd-repart must find room for at the first boot: slot b and
+    /// the state, but not slot c (`overlays/appliance/usr/lib/repart.d`).
     pub const fn added_at_first_boot(&self) -> u64 {
         let slot = self.root_slot.saturating_add(self.verity_slot());
         slot.saturating_add(LEAST_STATE)

@@ -112,7 +112,7 @@ pub fn make(
     let area = embed::embed(&fs::read(modules.join("boot.img"))?, &fs::read(&core)?)?;
     Ok(Some(Bios {
         area,
-        files: esp_files(inputs.uki, inputs.entry)?,
+        files: image.files(inputs.entry),
     }))
 }
 
